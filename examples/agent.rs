@@ -58,7 +58,7 @@ async fn agent(manager: &RequestManager, question: &str) -> Result<String> {
     let mut messages = vec![json!({"role": "user", "content": question})];
     for step in 0..STEPS {
         let body = json!({"model": "small", "messages": messages, "tools": tools(), "max_tokens": 100});
-        // It waits for a person, so it goes before the batch.
+        // A person waits for it, so it goes before the batch.
         let request = Request::chat(&body).priority(10).deadline(Duration::from_secs(20));
         let message = manager.send(request).await.result?.json()?["choices"][0]["message"].take();
         let calls = message["tool_calls"].as_array().cloned().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! An async HTTP client: one request well done, then many of them over the same connections.
+//! An async HTTP client: requests, bodies, streams, errors, and many requests at once.
 //!
 //! ```sh
 //! cargo run --example http_client
@@ -6,12 +6,7 @@
 //!
 //! It talks to servers of its own on the loopback interface, in real time.
 
-use std::{
-    future::pending,
-    io,
-    net::{SocketAddr, TcpListener},
-    time::Duration,
-};
+use std::{io, net::TcpListener, time::Duration};
 
 use bytes::Bytes;
 use futures::{
@@ -21,15 +16,12 @@ use futures::{
 };
 use outbound::{
     Client,
-    client::{
-        Body, Delivery, Error, Kind, Limit, Limits, Multipart, Part, Phase, Proxy, Reply, RequestBuilder,
-        StatusCode, Version, progress,
-    },
+    client::{Body, CookieJar, Delivery, Error, Kind, Multipart, Part, Redirects, StatusCode, progress},
 };
 use outbound_examples::{EchoServer, Result, heading};
 use outbound_simulator::{Refusal, Simulator};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 #[tokio::main]
 async fn main() -> Result {
@@ -48,13 +40,9 @@ async fn main() -> Result {
     stream_a_body(&client).await?;
     files(&client).await?;
     events(&client).await?;
-    proxy(&server).await?;
-    around_send(&server).await?;
+    redirects_and_cookies(&server).await?;
     errors(&client).await?;
-    timings(&server).await?;
-    phase_limits().await?;
     several_at_once(&client, &server).await?;
-    http2(&server).await?;
     several_models().await
 }
 
@@ -118,7 +106,7 @@ async fn stream_a_body(client: &Client) -> Result {
     println!("up: {}, {}", seen["body"], seen["headers"]["transfer-encoding"]);
     assert_eq!(seen["body"], "one two three");
 
-    // Nothing is read ahead: a slow reader slows the server down, not the memory up.
+    // Nothing is read ahead: a slow reader slows the server down, and fills no memory.
     let (begun, mut reply, mut lines) = (Instant::now(), client.get("/chunks").send().await?, 0);
     while let Some(piece) = reply.chunk().await {
         println!("down: {:?} after {:?}", piece?, begun.elapsed());
@@ -126,7 +114,7 @@ async fn stream_a_body(client: &Client) -> Result {
     }
     assert_eq!(lines, 5);
 
-    // Or by lines, however they were cut on the way.
+    // Or line by line, wherever the pieces were cut on the way.
     let lines: Vec<_> = client.get("/chunks").send().await?.lines().try_collect().await?;
     assert_eq!((lines.len(), &lines[4][..]), (5, "line 5"));
     Ok(())
@@ -175,63 +163,34 @@ async fn events(client: &Client) -> Result {
     Ok(())
 }
 
-async fn proxy(server: &EchoServer) -> Result {
-    heading("Through a proxy");
-    // The server stands in for one: it is given requests with their whole URL, whatever host they name. Without a word
-    // about it, a client asks the environment (`http_proxy`, `no_proxy`).
-    let proxy = Proxy::new(server.url())?.basic_auth("user", "a-password")?.except("127.0.0.1");
-    let client = Client::builder().proxy(proxy).build()?;
-    let reply = client.get("http://far.test/echo").send().await?;
-    assert!(reply.connection().proxied && reply.remote_addr().is_none());
+async fn redirects_and_cookies(server: &EchoServer) -> Result {
+    heading("Redirects, cookies, compression");
+    let jar = CookieJar::new();
+    let client = Client::builder().base_url(server.url()).cookies(jar.clone()).decompress().build()?;
+    client.post("/login").basic_auth("ada", "a-password").send().await?.bytes().await?;
+    let reply = client.post("/moved").text("hello").send().await?;
+    println!("followed {} redirect, to {}", reply.redirects().len(), path(&reply.url()));
     let seen: Value = reply.json().await?;
-    println!("the proxy was asked for {} of {}", seen["path"], seen["headers"]["host"]);
-    assert_eq!(seen["headers"]["host"], "far.test");
-    assert!(seen["headers"]["proxy-authorization"].as_str().is_some_and(|user| user.starts_with("Basic ")));
+    println!(
+        "the server got the cookie {} and was told to use {}",
+        seen["headers"]["cookie"], seen["headers"]["accept-encoding"]
+    );
+    assert_eq!(
+        (&seen["method"], &seen["body"], &seen["headers"]["cookie"]),
+        (&json!("POST"), &json!("hello"), &json!("session=17"))
+    );
+    // The jar can be looked at and kept.
+    assert_eq!(jar.cookies().len(), 1);
 
-    let reply = client.get(&format!("{}/echo", server.url())).send().await?;
-    println!("what is excepted is reached without it: {:?}", reply.remote_addr());
-    assert!(!reply.connection().proxied);
+    let reply = client.get("/moved").redirects(Redirects::none()).send().await?;
+    println!("not followed: {}, {:?}", reply.status(), reply.headers()["location"]);
+    assert_eq!(reply.status(), StatusCode::TEMPORARY_REDIRECT);
     Ok(())
 }
 
-async fn around_send(server: &EchoServer) -> Result {
-    heading("Middleware: functions and types around `send`");
-    // A function that signs what it is given and tells how it went.
-    async fn signed<B>(request: RequestBuilder<B>) -> Result<Reply, Error> {
-        let begun = Instant::now();
-        let name = format!("{} {}", request.method(), request.target());
-        // A real one would be a MAC of method, target and body.
-        let signature = format!("signed {}", request.target());
-        let answer = request.header("x-signature", signature).send().await;
-        match &answer {
-            Ok(reply) => println!("{name}: {} after {:?}", reply.status(), begun.elapsed()),
-            Err(error) => println!("{name}: {error}; delivery: {:?}", error.delivery()),
-        }
-        answer
-    }
-
-    // A type that knows several addresses of one service, and asks the next where the one before cannot have seen it.
-    struct Mirrors(Vec<Client>);
-    impl Mirrors {
-        async fn send<B>(&self, request: impl Fn(&Client) -> RequestBuilder<B>) -> Result<Reply, Error> {
-            let (last, others) = self.0.split_last().expect("one address at least");
-            for client in others {
-                match signed(request(client)).await {
-                    Err(error) if error.delivery() == Delivery::NotSent => {}
-                    answer => return answer,
-                }
-            }
-            signed(request(last)).await
-        }
-    }
-
-    let nobody = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let client = |url: String| Client::builder().base_url(url).build();
-    let mirrors = Mirrors(vec![client(format!("http://{nobody}"))?, client(server.url().to_string())?]);
-    let seen: Value = mirrors.send(|client| client.post("/echo").text("hello")).await?.json().await?;
-    assert_eq!(seen["body"], "hello");
-    assert_eq!(seen["headers"]["x-signature"], "signed /echo");
-    Ok(())
+/// The path of a URL.
+fn path(url: &str) -> &str {
+    url.find("/echo").map_or(url, |index| &url[index..])
 }
 
 async fn errors(client: &Client) -> Result {
@@ -247,54 +206,6 @@ async fn errors(client: &Client) -> Result {
     let error = client.get(&format!("http://{nobody}/echo")).send().await.err().ok_or("nobody is there")?;
     println!("{error}; delivery: {:?}", error.delivery());
     assert_eq!((error.kind(), error.delivery()), (Kind::Connect, Delivery::NotSent));
-    Ok(())
-}
-
-async fn timings(server: &EchoServer) -> Result {
-    heading("Where the time went");
-    // A name that only this program knows.
-    let address: SocketAddr = server.url().trim_start_matches("http://").parse()?;
-    let client = Client::builder()
-        .base_url("http://echo.test")
-        .resolver(move |_: &str, _: u16| async move {
-            sleep(Duration::from_millis(20)).await;
-            Ok(vec![address])
-        })
-        .timings(true)
-        .build()?;
-    for round in 1..=2 {
-        let reply = client.get("/chunks").send().await?;
-        let (timings, connection) = (reply.timings().ok_or("they were asked for")?, reply.connection());
-        println!("{timings:?} over {connection:?}");
-        assert_eq!((connection.reused, connection.remote_addr), (round == 2, Some(address)));
-        assert_eq!(timings.dns >= Duration::from_millis(20), round == 1);
-        assert!(timings.dns + timings.connect + timings.first_byte <= timings.total);
-        reply.bytes().await?;
-    }
-    server.take_connections();
-    Ok(())
-}
-
-async fn phase_limits() -> Result {
-    heading("Each phase has a limit of its own, and its error names it");
-    let soon = Duration::from_millis(50);
-    // It takes connections and says nothing, not even for TLS.
-    let silent = TcpListener::bind("127.0.0.1:0")?;
-    let address = silent.local_addr()?;
-    let client = Client::builder().limits(Limits::new().dns(soon).tls(soon).first_byte(soon)).build()?;
-    for (scheme, limit, delivery) in
-        [("https", Limit::Tls, Delivery::NotSent), ("http", Limit::FirstByte, Delivery::MaybeSent)]
-    {
-        let url = format!("{scheme}://{address}/");
-        let error = client.get(&url).send().await.err().ok_or("nobody answers")?;
-        println!("{error}; delivery: {:?}", error.delivery());
-        assert_eq!((error.limit(), error.delivery()), (Some((limit, soon)), delivery));
-    }
-
-    let lost = Client::builder().resolver(|_: &str, _: u16| pending()).limits(client.limits()).build()?;
-    let error = lost.get("http://echo.test/").send().await.err().ok_or("the name is never found")?;
-    println!("{error}; delivery: {:?}", error.delivery());
-    assert_eq!((error.phase(), error.delivery()), (Phase::Dns, Delivery::NotSent));
     Ok(())
 }
 
@@ -320,24 +231,6 @@ async fn several_at_once(client: &Client, server: &EchoServer) -> Result {
     println!("20 replies of 100 ms at once: {dialled} connections, {:?} in all", begun.elapsed());
     assert!(dialled == 4 && texts.iter().all(|text| text.ends_with("line 5\n")));
     assert!(begun.elapsed() < Duration::from_millis(20 * 100));
-    Ok(())
-}
-
-async fn http2(server: &EchoServer) -> Result {
-    heading("HTTP/2: many requests over one connection");
-    // Over TLS the two sides agree on the version by themselves (ALPN); in the clear one has to know.
-    let client = Client::builder().base_url(server.url()).http2_prior_knowledge().build()?;
-    let begun = Instant::now();
-    let versions = try_join_all((0..20).map(|_| async {
-        let reply = client.get("/chunks").send().await?;
-        let version = reply.version();
-        reply.bytes().await?;
-        Ok::<_, Error>(version)
-    }));
-    let versions = versions.await?;
-    let dialled = server.take_connections();
-    println!("20 replies of 100 ms, {:?}: {dialled} connection, {:?} in all", versions[0], begun.elapsed());
-    assert!(versions.iter().all(|version| *version == Version::HTTP_2) && dialled == 1);
     Ok(())
 }
 

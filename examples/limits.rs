@@ -1,4 +1,4 @@
-//! Limits: so many at once, so many per minute, and quotas that count several things together, whatever they are.
+//! Limits: so many at once, and so many per minute. (Quotas that count several things together are the example `quotas`.)
 //!
 //! ```sh
 //! cargo run --example limits
@@ -11,10 +11,7 @@ use std::{cell::Cell, time::Duration};
 
 use futures::future::{join, join_all, try_join, try_join_all};
 use outbound::{
-    limiter::{
-        Aimd, Bottleneck, ConcurrencyLimiter, Cost, Keyed, MustWait, Observation, QuotaDimension, QuotaError,
-        QuotaLimiter, Rate, RateLimiter, Reading,
-    },
+    limiter::{ConcurrencyLimiter, Keyed, MustWait, Rate, RateLimiter},
     retry::{Retry, Wait},
 };
 use outbound_examples::{Result, heading};
@@ -27,14 +24,10 @@ async fn main() -> Result {
     weighted().await?;
     resize_while_running().await?;
     close().await?;
+    without_waiting().await?;
     rate().await?;
     strict_window().await?;
     not_before_or_not_at_all().await?;
-    quota().await?;
-    anything_else_that_is_counted().await?;
-    what_the_server_says().await?;
-    quota_and_the_server().await?;
-    give_way_to_overload().await?;
     one_for_each_key().await?;
     with_retries().await
 }
@@ -65,7 +58,7 @@ async fn semaphore() -> Result {
     println!("10 calls of 1 s, {} at most at once, in {:?}", service.peak.get(), begun.elapsed());
     assert_eq!((service.peak.get(), begun.elapsed().as_secs()), (3, 4));
 
-    // Where one future is not all that is to be covered, hold the permit. It is given back when it is dropped.
+    // To cover more than one future, hold the permit. It is given back when it is dropped.
     let permit = limiter.acquire().await;
     service.call(Duration::from_secs(1)).await;
     println!("holding {} permit, {} are free", permit.count(), limiter.available());
@@ -75,7 +68,7 @@ async fn semaphore() -> Result {
 }
 
 async fn weighted() -> Result {
-    heading("Weighted: what is larger takes more of the room, and is not starved by what is small");
+    heading("Weighted: a large job takes more permits, and small jobs do not starve it");
     let limiter = ConcurrencyLimiter::new(10);
     let begun = Instant::now();
     let jobs = [("small", 2), ("small", 2), ("large", 8), ("small", 2), ("small", 2)];
@@ -111,7 +104,7 @@ async fn resize_while_running() -> Result {
 }
 
 async fn close() -> Result {
-    heading("A shutdown: those inside finish, those who wait are let in and told");
+    heading("A shutdown: calls under way finish, and waiting calls learn that it is over");
     let (limiter, stopped) = (ConcurrencyLimiter::new(1), Cell::new(false));
     let permit = limiter.acquire().await;
     let waiting = async {
@@ -128,6 +121,20 @@ async fn close() -> Result {
     Ok(())
 }
 
+async fn without_waiting() -> Result {
+    heading("Without waiting, and into a task");
+    let limiter = ConcurrencyLimiter::new(1);
+    // An owned permit borrows nothing, so that a task can have it.
+    let permit = limiter.acquire_owned().await;
+    println!("free while the task has it: {}", limiter.try_acquire().is_some());
+    tokio::spawn(async move { drop(permit) }).await?;
+    println!("free after it: {}", limiter.try_acquire().is_some());
+
+    let rate = RateLimiter::new(Rate::per_second(1).burst(1));
+    println!("now: {:?}, once more: {}", rate.try_acquire(1), rate.try_acquire(1).is_ok());
+    Ok(())
+}
+
 async fn rate() -> Result {
     heading("Rate: 120 per minute, five of them at once");
     let limiter = RateLimiter::new(Rate::per_minute(120).burst(5));
@@ -140,7 +147,7 @@ async fn rate() -> Result {
     println!("starts, in ms: {starts:?}");
     assert_eq!(starts, [0, 0, 0, 0, 0, 500, 1000, 1500, 2000]);
 
-    // A rate can be changed, too, and a request can be for more than one unit.
+    // A rate can be changed. A request can be for more than one unit.
     limiter.set_rate(Rate::per_second(10).burst(1));
     limiter.acquire(20).await;
     limiter.acquire(1).await;
@@ -150,7 +157,7 @@ async fn rate() -> Result {
 }
 
 async fn strict_window() -> Result {
-    heading("Strict: never more than three in any second, as a server has it that keeps a sliding log");
+    heading("Strict: never more than three in any second, for a server that keeps a sliding log");
     let limiter = RateLimiter::new(Rate::per(3, Duration::from_secs(1)).strict());
     let begun = Instant::now();
     let mut starts = Vec::new();
@@ -169,148 +176,11 @@ async fn not_before_or_not_at_all() -> Result {
     let limiter = RateLimiter::new(Rate::per_minute(1).burst(1));
     limiter.acquire(1).await;
     let begun = Instant::now();
-    // Its turn would come in a minute. To wait ten seconds and then give up would help nobody.
+    // Its turn would come in a minute. So it would wait ten seconds for nothing.
     let late = limiter.acquire(1).before(begun + Duration::from_secs(10)).await;
     let error = late.err().ok_or("a minute is more than ten seconds")?;
     println!("{error} (said after {:?})", begun.elapsed());
     assert_eq!(error, MustWait { until: Some(begun + Duration::from_secs(60)) });
-    Ok(())
-}
-
-async fn quota() -> Result {
-    heading("A quota in three dimensions: requests, tokens, concurrency");
-    let quota = QuotaLimiter::builder()
-        .requests_per_minute(600)
-        .tokens_per_minute(60_000)
-        .max_concurrent(8)
-        .burst(Duration::from_secs(6))
-        .build()?;
-    println!("to be had at once: {}", left(&quota));
-
-    // The estimate is high on purpose: nobody knows how long the answer will be.
-    let reservation = quota.reserve(Cost::request().input_tokens(800).output_tokens(4_000)).await?;
-    println!("reserved:          {}", left(&quota));
-    let charge = reservation.sent();
-    sleep(Duration::from_millis(10)).await;
-    // What it did not use is there for the others.
-    charge.settle(Cost::request().input_tokens(790).output_tokens(310));
-    println!("settled:           {}", left(&quota));
-
-    // A reservation that is dropped unsent costs nothing, and one that can never be granted fails at once.
-    drop(quota.reserve(Cost::request().input_tokens(1_000)).await?);
-    let error = quota.reserve(Cost::request().input_tokens(70_000)).await.err().ok_or("it is too large")?;
-    println!("too large:         {error}");
-    assert!(matches!(error, QuotaError::Impossible { dimension: QuotaDimension::Tokens, .. }));
-
-    // Of several limits the tightest one counts: tokens, here.
-    let begun = Instant::now();
-    let calls = (0..20).map(async |_| -> Result {
-        let charge = quota.reserve(Cost::request().input_tokens(1_000)).await?.sent();
-        sleep(Duration::from_millis(100)).await;
-        // Nobody knows what it did cost: what was estimated. Dropping it says the same.
-        charge.keep_estimate();
-        Ok(())
-    });
-    try_join_all(calls).await?;
-    println!("20 requests of 1,000 tokens took {:.1?}", begun.elapsed());
-    // 20,000 tokens, less the 5,000 or so that could be had at once, at 1,000 a second.
-    assert!((14..=16).contains(&begun.elapsed().as_secs()));
-    Ok(())
-}
-
-/// What a quota could let through now.
-fn left(quota: &QuotaLimiter) -> String {
-    let snapshot = quota.snapshot();
-    let left: Vec<_> =
-        snapshot.dimensions.iter().map(|d| format!("{} {}", d.available, d.dimension)).collect();
-    left.join(", ")
-}
-
-async fn anything_else_that_is_counted() -> Result {
-    heading("Anything else that is counted: images, per second and per hour");
-    const IMAGES: QuotaDimension = QuotaDimension::named(0, "images");
-    let quota = QuotaLimiter::builder()
-        .requests_per_minute(600)
-        .limit(IMAGES, Duration::from_secs(1), 4)
-        .limit(IMAGES, Duration::from_secs(3600), 10)
-        .build()?;
-    let begun = Instant::now();
-    println!("to be had at once: {}", left(&quota));
-    for _ in 0..2 {
-        let charge = quota.reserve(Cost::request().with(IMAGES, 4)).await?.sent();
-        println!("four images sent after {:?}", begun.elapsed());
-        // One of them was not made.
-        charge.settle(Cost::request().with(IMAGES, 3));
-    }
-    assert_eq!(begun.elapsed().as_millis(), 750);
-    // More than a second has are never to be had at once. Asking takes nothing of any limit.
-    let refused = quota.try_reserve_at(Cost::request().with(IMAGES, 5), Instant::now());
-    println!("five at once:      {}", refused.err().ok_or("a second has four")?);
-    sleep(Duration::from_secs(1)).await;
-    quota.reserve(Cost::request().with(IMAGES, 4)).await?.sent().keep_estimate();
-    sleep(Duration::from_secs(1)).await;
-    let error = quota.try_reserve_at(Cost::request().with(IMAGES, 1), Instant::now());
-    let error = error.err().ok_or("the hour is used up")?;
-    println!("one more:          {error}");
-    let bottleneck = Bottleneck::Dimension(IMAGES);
-    assert!(matches!(error, QuotaError::MustWait { wait: Some(wait), bottleneck: b, .. }
-        if b == bottleneck && wait > Duration::from_secs(3500)));
-    // What needs no images does not wait for them.
-    drop(quota.try_reserve_at(Cost::request(), Instant::now())?);
-    Ok(())
-}
-
-async fn what_the_server_says() -> Result {
-    heading("What the server says of its limits is taken over");
-    let quota = QuotaLimiter::builder().build()?;
-    let charge = quota.reserve(Cost::request()).await?.sent();
-    println!("told nothing:      {:?}", left(&quota));
-    // The reply's headers: 600 a minute, of which 20 are left.
-    let reading = Reading::per_minute().limit(600).remaining(20).reset(Duration::from_secs(58));
-    let observation = Observation::new(Instant::now()).reading(QuotaDimension::Requests, reading);
-    quota.observe(Instant::now(), &observation);
-    charge.settle(Cost::request());
-    println!("told by the reply: {:?}", left(&quota));
-    // Less the request itself, which may not have been counted yet, and less what 0.15 s bring, for others on the key.
-    assert_eq!(left(&quota), "17 requests");
-    Ok(())
-}
-
-async fn quota_and_the_server() -> Result {
-    heading("A refusal: one is told, all wait");
-    let quota = QuotaLimiter::builder().requests_per_minute(600).build()?;
-    let begun = Instant::now();
-    let charge = quota.reserve(Cost::request()).await?.sent();
-    // The reply was a 429 with `Retry-After: 20`.
-    quota.observe(Instant::now(), &Observation::new(begun).refused(Some(Duration::from_secs(20))));
-    drop(charge);
-    let others = (0..4).map(async |_| -> Result<Duration> {
-        drop(quota.reserve(Cost::request()).await?.sent());
-        Ok(begun.elapsed())
-    });
-    let starts = try_join_all(others).await?;
-    println!("the others go after {starts:.2?}: not all at once");
-    assert!(starts[0] >= Duration::from_secs(20) && starts.windows(2).all(|pair| pair[0] < pair[1]));
-    Ok(())
-}
-
-async fn give_way_to_overload() -> Result {
-    heading("Overload: half as many at once, and back one by one");
-    let (limiter, mut aimd) = (ConcurrencyLimiter::new(16), Aimd::new(16));
-    let sent_at = Instant::now();
-    sleep(Duration::from_millis(1)).await;
-    // Three of one batch meet a 503: that is one overload, and not three.
-    for _ in 0..3 {
-        aimd.overloaded(sent_at, Instant::now());
-    }
-    limiter.resize(aimd.limit());
-    print!("after an overload: {}", limiter.limit());
-    for _ in 0..8 {
-        aimd.succeeded(8);
-    }
-    limiter.resize(aimd.limit());
-    println!(", after eight successes: {}", limiter.limit());
-    assert_eq!(limiter.limit(), 9);
     Ok(())
 }
 

@@ -43,7 +43,7 @@ impl Api {
         Ok(answer["choices"][0]["message"]["content"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// Whoever waits for the next attempt holds no place: the limits are inside of the retry.
+    /// A call that waits for its next attempt holds no permit, since the limits are inside of the retry.
     async fn attempt(&self, body: &Value) -> Result<Value, client::Error> {
         let _place = self.places.acquire().await;
         self.rate.acquire(1).await;

@@ -6,7 +6,7 @@
 //!
 //! It runs on tokio's paused clock: where every task waits, time jumps to the next timer. So the waits are exact.
 
-use std::{cmp::Reverse, time::Duration};
+use std::{cmp::Reverse, collections::VecDeque, time::Duration};
 
 use futures::{
     StreamExt,
@@ -22,6 +22,8 @@ async fn main() -> Result {
     producers_and_consumers().await?;
     agent_tasks().await?;
     leases().await?;
+    leases_by_hand().await?;
+    later().await?;
     priorities().await?;
     aging().await?;
     pipeline().await?;
@@ -29,7 +31,7 @@ async fn main() -> Result {
 }
 
 async fn producers_and_consumers() -> Result {
-    heading("Producers and consumers: a bounded queue holds back who is faster");
+    heading("Producers and consumers: a bounded queue slows down the faster side");
     let queue = Queue::bounded(4);
     let begun = Instant::now();
     let produce = async |name: &str| -> Result<Duration> {
@@ -61,6 +63,11 @@ async fn producers_and_consumers() -> Result {
     let full = Queue::bounded(1);
     full.try_push("first")?;
     assert_eq!(full.try_push("second"), Err(TryPushError::Full("second")));
+    assert_eq!(full.try_pop(), Ok("first"));
+    // Many at once, as many as there is room for.
+    let mut items = VecDeque::from(["third"]);
+    full.push_many(&mut items).await?;
+    assert!(items.is_empty() && full.is_full());
     Ok(())
 }
 
@@ -130,6 +137,32 @@ async fn leases() -> Result {
     Ok(())
 }
 
+async fn leases_by_hand() -> Result {
+    heading("Leases without a pool: done is said, and not assumed");
+    let queue = Queue::bounded(4);
+    queue.push("a job").await?;
+    // Dropped without `done`, as a panic or a cancellation would: the job goes back to the front.
+    drop(queue.lease().await);
+    let lease = queue.lease().await.ok_or("the job is back")?;
+    println!("{}: delivery {}, {} unfinished", *lease, lease.deliveries(), queue.unfinished());
+    lease.done();
+    assert_eq!(queue.unfinished(), 0);
+    Ok(())
+}
+
+async fn later() -> Result {
+    heading("Later: an item that is not due yet takes room, and is not handed over");
+    let (queue, begun) = (Queue::bounded(4), Instant::now());
+    queue.push_after("in a minute", Duration::from_secs(60)).await?;
+    queue.push("now").await?;
+    for _ in 0..2 {
+        let item = queue.pop().await.ok_or("there are two")?;
+        println!("{item:?} after {:?}", begun.elapsed());
+    }
+    assert_eq!(begun.elapsed().as_secs(), 60);
+    Ok(())
+}
+
 async fn priorities() -> Result {
     heading("Priorities: the most urgent first, equals in the order in which they came");
     struct Job {
@@ -153,7 +186,7 @@ async fn priorities() -> Result {
     }
     assert_eq!(queue.take_all(), [("index", 9), ("blog", 5), ("about", 2)]);
 
-    // The newest first, where old news is no news.
+    // The newest first, where an old item is of no use.
     let newest = Queue::lifo(16);
     for price in [101, 104, 99] {
         newest.push(price).await?;
@@ -227,7 +260,7 @@ async fn worker_pool() -> Result {
         queue.push(job).await?;
     }
     sleep(Duration::from_millis(2500)).await;
-    // Nobody gets in any more, what there is may finish for a second, and then the workers are stopped.
+    // No job is taken in any more. The others have a second to finish, and then the workers are stopped.
     let report = pool.shutdown(Duration::from_secs(1)).await;
     println!(
         "{} done, {} cut off under way, {} never begun",
@@ -236,7 +269,7 @@ async fn worker_pool() -> Result {
         report.returned.len()
     );
     assert_eq!((report.done, report.abandoned.len(), report.returned.len()), (12, 4, 4));
-    println!("to be sent again with care: {:?}; at leisure: {:?}", report.abandoned, report.returned);
+    println!("perhaps done: {:?}; surely not begun: {:?}", report.abandoned, report.returned);
     assert!(queue.push(99).await.is_err());
     Ok(())
 }

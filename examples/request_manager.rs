@@ -20,8 +20,8 @@ const PROMPTS: &str = include_str!("data/prompts.jsonl");
 async fn main() -> Result {
     let server = provider();
     let address = server.listen("127.0.0.1:0").await?;
-    // Only the limits of the key are the caller's to know. All else has a default that survives a bad day; the limits
-    // in time are shorter here than anyone would have them, because this program has no minutes to spend.
+    // Only the limits of the key are the caller's to know. All else has a default. The limits in time are shorter than in
+    // a real program, so that this one ends soon.
     let manager = RequestManager::builder()
         .provider(Provider::openai_compatible())
         .base_url(format!("http://{address}/v1"))
@@ -50,7 +50,7 @@ async fn main() -> Result {
         // Waits where too many have been handed over and have no outcome.
         tickets.push(manager.submit(request).await?);
     }
-    // One is not wanted any more.
+    // One answer is not wanted any more.
     tickets[19].cancel();
     let mut summary = Summary::default();
     for ticket in tickets {

@@ -124,7 +124,7 @@ async fn orderly_close(provider: &Simulator) -> Result {
     println!("shut down after {:?}, {} cut off", begun.elapsed(), report.aborted);
     let outcomes = join_all(tickets).await;
     for outcome in &outcomes {
-        // What was never sent can be sent again without a second thought.
+        // What was never sent can be sent again safely.
         println!(
             "  {}: {:?}, sent {} times",
             outcome.id.as_deref().unwrap_or("?"),
@@ -156,7 +156,7 @@ async fn a_resource_of_ones_own() -> Result {
             }
         });
         let ended = AssertUnwindSafe(work.timeout(Duration::from_secs(1))).catch_unwind().await;
-        // Where the block could not wait for the goodbye, whoever owns the server can.
+        // A block that was dropped cannot wait for the goodbye. The owner of the server can.
         server.open.subscribe().wait_for(|open| *open == 0).await?;
         println!("the work {way}: {}, no session is open", describe(&ended));
     }
@@ -177,7 +177,7 @@ struct Session(mpsc::Sender<String>);
 
 impl Session {
     async fn say(&self, text: &str) {
-        // It fails only where the task is gone, and then there is nobody to say it to.
+        // It fails only if the task has ended.
         let _ = self.0.send(text.to_owned()).await;
     }
 }
@@ -196,7 +196,7 @@ async fn with_session<T>(server: &Server, work: impl AsyncFnOnce(&Session) -> T)
     });
     let session = Session(session);
     let value = work(&session).await;
-    // The ordinary way out: let go of it, and wait until it is closed.
+    // The usual end: drop the session, and wait until it is closed.
     drop(session);
     let _ = task.await;
     value

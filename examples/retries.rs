@@ -7,13 +7,14 @@
 //! It runs on tokio's paused clock: where every task waits, time jumps to the next timer. So the waits are exact, and
 //! minutes take no time.
 
-use std::{cell::Cell, pin::pin, time::Duration};
+use std::{pin::pin, time::Duration};
 
+use futures::{StreamExt, stream};
 use outbound::retry::{
-    Budget, Elapsed, Hedge, Hint, Judged, Latencies, Report, Retry, StopReason, Verdict, Wait, bail,
+    Attempt, Elapsed, Hint, Judged, Retry, Verdict, Wait, bail,
     policy::{AttemptTimeout, When},
 };
-use outbound_examples::heading;
+use outbound_examples::{Flaky, heading};
 use tokio::time::{Instant, sleep};
 
 /// Policies are plain data. Named and side by side they can be read, compared and reviewed.
@@ -29,6 +30,7 @@ async fn main() -> Result<(), ApiError> {
     println!("(on the paused clock)");
     basic().await?;
     exponential_with_jitter().await?;
+    other_waits();
     by_condition().await?;
     by_what_the_server_says().await?;
     by_result().await?;
@@ -36,10 +38,7 @@ async fn main() -> Result<(), ApiError> {
     with_a_limit_for_each_attempt().await?;
     hooks().await?;
     the_loop_written_out().await?;
-    report().await?;
-    budget().await?;
-    layers().await?;
-    hedging().await
+    streams().await
 }
 
 /// What the service of this program fails with.
@@ -72,42 +71,17 @@ impl ApiError {
     }
 }
 
-/// A service that fails so many times before it answers.
-struct Service {
-    failures: Cell<u32>,
-    calls: Cell<u32>,
-    error: ApiError,
-}
-
-impl Service {
-    fn failing(failures: u32, error: ApiError) -> Self {
-        Self { failures: Cell::new(failures), calls: Cell::new(0), error }
-    }
-
-    async fn call(&self) -> Result<&'static str, ApiError> {
-        sleep(Duration::from_millis(100)).await;
-        self.calls.set(self.calls.get() + 1);
-        match self.failures.get().checked_sub(1) {
-            Some(left) => {
-                self.failures.set(left);
-                Err(self.error)
-            }
-            None => Ok("an answer"),
-        }
-    }
-}
-
 async fn basic() -> Result<(), ApiError> {
     heading("Basic: three attempts");
-    let service = Service::failing(2, ApiError::Overloaded);
+    let service = Flaky::failing(2, ApiError::Overloaded);
     let answer = INTERACTIVE.call(|_| service.call()).await?;
-    println!("{answer} at attempt {}", service.calls.get());
-    assert_eq!(service.calls.get(), 3);
+    println!("{answer} at attempt {}", service.calls());
+    assert_eq!(service.calls(), 3);
 
     // When it gives up, the error is the service's own, not a wrapper of it.
-    let service = Service::failing(99, ApiError::Overloaded);
+    let service = Flaky::failing(99, ApiError::Overloaded);
     let error = INTERACTIVE.call(|_| service.call()).await;
-    println!("after {} attempts: {error:?}", service.calls.get());
+    println!("after {} attempts: {error:?}", service.calls());
     assert_eq!(error, Err(ApiError::Overloaded));
     Ok(())
 }
@@ -115,7 +89,7 @@ async fn basic() -> Result<(), ApiError> {
 async fn exponential_with_jitter() -> Result<(), ApiError> {
     heading("Exponential, with jitter: so that those who failed together do not return together");
     for client in 1..=3 {
-        let service = Service::failing(5, ApiError::Overloaded);
+        let service = Flaky::failing(5, ApiError::Overloaded);
         let mut waits = Vec::new();
         // Each call draws its own jitter. A seed makes it repeat, which this program wants and yours most likely not.
         let call = PATIENT.seed(client).before_sleep(|_, wait| waits.push(wait));
@@ -127,26 +101,45 @@ async fn exponential_with_jitter() -> Result<(), ApiError> {
     Ok(())
 }
 
+fn other_waits() {
+    heading("Other waits, looked at before they are used");
+    const S: Duration = Duration::from_secs(1);
+    const STEPS: [Duration; 3] = [S, Duration::from_secs(5), Duration::from_secs(30)];
+    for (name, wait) in [
+        ("incrementing", Wait::incrementing(S, Duration::from_secs(2))),
+        ("exponential by 3, at most 20 s", Wait::exponential(S).factor(3.0).max(Duration::from_secs(20))),
+        ("fibonacci", Wait::fibonacci(S)),
+        ("steps, then the last one again", Wait::steps(&STEPS)),
+        ("random", Wait::random(S, Duration::from_secs(3))),
+        ("exponential, equal jitter", Wait::exponential(S).equal_jitter()),
+        ("exponential, decorrelated jitter", Wait::exponential(S).decorrelated_jitter()),
+    ] {
+        let waits: Vec<_> = wait.iter(1).take(5).collect();
+        println!("{name}: {waits:.1?}");
+        assert!(waits[0] >= S.mul_f64(0.5));
+    }
+}
+
 async fn by_condition() -> Result<(), ApiError> {
     heading("By condition: what cannot go away is not tried again");
-    let service = Service::failing(1, ApiError::BadRequest);
+    let service = Flaky::failing(1, ApiError::BadRequest);
     let error = PATIENT.when(ApiError::is_transient).call(|_| service.call()).await;
-    println!("{error:?} after {} attempt", service.calls.get());
-    assert_eq!(service.calls.get(), 1);
+    println!("{error:?} after {} attempt", service.calls());
+    assert_eq!(service.calls(), 1);
     Ok(())
 }
 
 async fn by_what_the_server_says() -> Result<(), ApiError> {
     heading("By what the server says: come back in 20 s");
     let begun = Instant::now();
-    let service = Service::failing(1, ApiError::RateLimited { retry_after: Duration::from_secs(20) });
+    let service = Flaky::failing(1, ApiError::RateLimited { retry_after: Duration::from_secs(20) });
     PATIENT.when(ApiError::verdict).call(|_| service.call()).await?;
     println!("answered after {:?}", begun.elapsed());
     assert!(begun.elapsed() >= Duration::from_secs(20));
 
     // A server that asks for an hour is told no, at once.
     let impatient = PATIENT.hint(Hint::Exact).give_up_beyond(Duration::from_secs(60));
-    let service = Service::failing(1, ApiError::RateLimited { retry_after: Duration::from_secs(3600) });
+    let service = Flaky::failing(1, ApiError::RateLimited { retry_after: Duration::from_secs(3600) });
     let begun = Instant::now();
     let error = impatient.when(ApiError::verdict).call(|_| service.call()).await;
     println!("given up after {:?}: {error:?}", begun.elapsed());
@@ -155,8 +148,8 @@ async fn by_what_the_server_says() -> Result<(), ApiError> {
 }
 
 async fn by_result() -> Result<(), ApiError> {
-    heading("By result: a success can be one that is not there yet");
-    // A batch job of the provider's, which is asked for until it is done.
+    heading("By result: the call succeeds, and the answer is not ready yet");
+    // The state of a batch job at the provider. It is asked for until the job is done.
     let states = ["queued", "running", "running", "done"];
     let begun = Instant::now();
     let state = POLLING
@@ -170,14 +163,14 @@ async fn by_result() -> Result<(), ApiError> {
 
 async fn by_the_operation_itself() -> Result<(), ApiError> {
     heading("By the operation itself: it bails out, whatever the policy says");
-    let service = Service::failing(9, ApiError::Overloaded);
+    let service = Flaky::failing(9, ApiError::Overloaded);
     let call = PATIENT.when(Judged::verdict).call(async |attempt| match service.call().await {
         Err(error) if attempt.number() == 2 => Err(bail(error)),
         result => Ok(result?),
     });
     let error = call.await.map_err(Judged::into_error);
-    println!("{error:?} after {} attempts", service.calls.get());
-    assert_eq!((error, service.calls.get()), (Err(ApiError::Overloaded), 2));
+    println!("{error:?} after {} attempts", service.calls());
+    assert_eq!((error, service.calls()), (Err(ApiError::Overloaded), 2));
     Ok(())
 }
 
@@ -202,11 +195,11 @@ async fn with_a_limit_for_each_attempt() -> Result<(), ApiError> {
 
 async fn hooks() -> Result<(), ApiError> {
     heading("Hooks: see each wait, change it, stop");
-    let service = Service::failing(99, ApiError::Overloaded);
+    let service = Flaky::failing(99, ApiError::Overloaded);
     let call = PATIENT
         .when(ApiError::is_transient)
         .seed(4)
-        // What no data says can be said by code: here, whole seconds.
+        // A closure can change the wait: here, to whole seconds.
         .wait_with(|_, wait| Duration::from_secs(wait.as_secs() + 1))
         .stop_when(|failed| failed.number() == 4)
         .before_sleep(|failed, wait| {
@@ -214,23 +207,23 @@ async fn hooks() -> Result<(), ApiError> {
         });
     let error = call.call(|_| service.call()).await;
     println!("{error:?}");
-    assert_eq!(service.calls.get(), 4);
+    assert_eq!(service.calls(), 4);
     Ok(())
 }
 
 async fn the_loop_written_out() -> Result<(), ApiError> {
     heading("The loop written out: for attempts that borrow what they change");
     /// Loads pages until one fails; those it has, it keeps.
-    async fn load(pages: &mut Vec<u32>, service: &Service) -> Result<(), ApiError> {
+    async fn load(pages: &mut Vec<u32>, service: &Flaky<ApiError>) -> Result<(), ApiError> {
         while pages.len() < 4 {
             service.call().await?;
             pages.push(pages.len() as u32 + 1);
-            // Each page wakes the trouble anew.
-            service.failures.set(1);
+            // After each page the next call fails once.
+            service.fail_again(1);
         }
         Ok(())
     }
-    let (service, mut pages) = (Service::failing(0, ApiError::Overloaded), Vec::new());
+    let (service, mut pages) = (Flaky::failing(0, ApiError::Overloaded), Vec::new());
     let mut attempts = INTERACTIVE.max_attempts(10).start();
     while let Err(error) = load(&mut pages, &service).await {
         println!("{error:?} with {} pages", pages.len());
@@ -242,86 +235,25 @@ async fn the_loop_written_out() -> Result<(), ApiError> {
     Ok(())
 }
 
-async fn report() -> Result<(), ApiError> {
-    heading("The report: what it came to, and why it stopped");
-    fn show(name: &str, report: Report) -> Option<StopReason> {
-        let stopped = report.stopped().map_or_else(|| "succeeded".to_owned(), |reason| reason.to_string());
-        println!("{name}: {} attempts, {:.1?} slept, {stopped}", report.attempts(), report.slept());
-        report.stopped()
-    }
-    let slow =
-        Retry::attempts(10).within(Duration::from_secs(10)).wait(Wait::fibonacci(Duration::from_secs(1)));
-    for (name, policy, failures, error, reason) in [
-        ("comes back", INTERACTIVE, 1, ApiError::Overloaded, None),
-        ("stays down", INTERACTIVE, 9, ApiError::Overloaded, Some(StopReason::Attempts)),
-        ("stays down, slowly", slow, 9, ApiError::Overloaded, Some(StopReason::Deadline)),
-        ("bad request", slow, 9, ApiError::BadRequest, Some(StopReason::NotRetryable)),
-        ("switched off", slow.enabled(false), 9, ApiError::Overloaded, Some(StopReason::Disabled)),
-    ] {
-        let service = Service::failing(failures, error);
-        // A call that is pinned can be asked after its end.
-        let mut call = pin!(policy.when(ApiError::is_transient).call(|_| service.call()));
-        let result = call.as_mut().await;
-        assert_eq!(result.is_ok(), reason.is_none());
-        assert_eq!(show(name, call.report()), reason);
-    }
-    Ok(())
-}
-
-async fn budget() -> Result<(), ApiError> {
-    heading("A budget: many callers together do not bury a service that is down");
-    // Extra calls are one in ten at most, beyond a reserve of three.
-    let budget = Budget::percent(10).reserve(3);
-    let service = Service::failing(u32::MAX, ApiError::Overloaded);
-    for _ in 0..50 {
-        let call = INTERACTIVE.when(ApiError::is_transient).budget(&budget);
-        // It fails, as it must; what counts is how often it tried.
-        let _ = call.call(|_| service.call()).await;
-    }
-    println!(
-        "50 requests, {} calls instead of 150; {} retries not paid for",
-        service.calls.get(),
-        budget.denied()
-    );
-    assert_eq!(service.calls.get(), 50 + 3 + 5);
-    Ok(())
-}
-
-async fn layers() -> Result<(), ApiError> {
-    heading("Layers: retries inside retries do not multiply");
-    // A library retries on its own account, but steps back where its caller does.
-    const LIBRARY: Retry = INTERACTIVE.outermost();
-    let service = Service::failing(99, ApiError::Overloaded);
-    let error = INTERACTIVE.call(|_| LIBRARY.call(|_| service.call())).await;
-    println!("{error:?} after {} calls instead of 9", service.calls.get());
-    assert_eq!(service.calls.get(), 3);
-    Ok(())
-}
-
-async fn hedging() -> Result<(), ApiError> {
-    heading("Hedging: a second attempt beside one that is slow");
-    const HEDGE: Hedge = Hedge::at_percentile(95);
-    // Answers in 100 ms, but for every fiftieth request, which takes 10 s.
-    let sent = Cell::new(0);
-    let search = || {
-        sent.set(sent.get() + 1);
-        let takes = if sent.get() % 50 == 0 { 10_000 } else { 100 };
-        async move {
-            sleep(Duration::from_millis(takes)).await;
-            Ok::<_, ApiError>("results")
+async fn streams() -> Result<(), ApiError> {
+    heading("Streams: opened again until the first item has come, and never after it");
+    // The first attempt fails before its first item, the second one after two items.
+    let open = |attempt: Attempt| {
+        stream::iter(match attempt.number() {
+            1 => vec![Err(ApiError::Overloaded)],
+            _ => vec![Ok("Name"), Ok(" three"), Err(ApiError::TimedOut)],
+        })
+    };
+    let mut items = pin!(INTERACTIVE.when(ApiError::is_transient).stream(open));
+    let mut text = String::new();
+    let error = loop {
+        match items.next().await {
+            Some(Ok(item)) => text.push_str(item),
+            Some(Err(error)) => break error,
+            None => unreachable!("it ends with an error"),
         }
     };
-    // What is slow is measured, and what it may cost is bounded: extra requests are one in twenty at most.
-    let (latencies, budget) = (Latencies::new(), Budget::percent(5).reserve(0));
-    let mut slowest = Duration::ZERO;
-    for _ in 0..1_000 {
-        let begun = Instant::now();
-        // The name is a promise: a search may run twice at the same time, an order must not.
-        HEDGE.call_idempotent(&latencies, &budget, |_| search()).await?;
-        slowest = slowest.max(begun.elapsed());
-    }
-    let extra = sent.get() - 1_000;
-    println!("1000 searches, {extra} of them twice; the slowest took {slowest:.1?} instead of 10 s");
-    assert!(slowest < Duration::from_millis(210) && extra <= 50);
+    println!("{text:?}, then {error:?}; {} attempts", items.report().attempts());
+    assert_eq!((text.as_str(), error), ("Name three", ApiError::TimedOut));
     Ok(())
 }

@@ -56,7 +56,8 @@ async fn show(manager: &RequestManager, request: Request) {
     while let Some(item) = reply.next().await {
         match item {
             Ok(item) => print!("{}", item.text()),
-            Err(error) => print!(" [{}: {error}]", error.kind()),
+            // `partial` is all that came before.
+            Err(error) => print!(" [{}, {} bytes came]", error.kind(), error.partial().map_or(0, str::len)),
         }
         let _ = std::io::stdout().flush();
     }
@@ -71,6 +72,9 @@ async fn manager(server: &Simulator) -> Result<RequestManager> {
         .provider(Provider::openai_compatible())
         .base_url(format!("http://{address}/v1"))
         .key("a-key")
+        // A stream that says nothing: before its first item, and between two.
+        .first_item_timeout(Duration::from_secs(30))
+        .idle_timeout(Duration::from_secs(10))
         .build()?;
     Ok(manager)
 }

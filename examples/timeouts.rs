@@ -13,7 +13,10 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 use outbound::{
     client::{Client, Limit as Phase, Limits, Origin},
     retry::{Retry, Wait, policy::AttemptTimeout},
-    timeout::{Counts, Deadline, Elapsed, Limit, StreamLimits, StreamTimeoutExt, TimeoutExt, timeout},
+    timeout::{
+        Counts, Deadline, Elapsed, Limit, StreamLimits, StreamTimeoutExt, TimeoutExt, TimeoutHandle, timeout,
+        timeout_with,
+    },
 };
 use outbound_examples::{Result, heading};
 use outbound_simulator::{Fault, Simulator};
@@ -28,6 +31,7 @@ async fn main() -> Result {
     dynamic().await?;
     tiered().await?;
     one_deadline_for_all().await?;
+    moved_while_it_runs().await?;
     with_retries().await?;
     streams().await?;
     phases_of_a_request().await
@@ -52,7 +56,7 @@ async fn basic() -> Result {
 }
 
 async fn per_operation() -> Result {
-    heading("Per operation: what is normal for one is far too long for another");
+    heading("Per operation: what is normal for one is too long for another");
     // Limits are plain data, so they can stand together where everyone sees them.
     const LIMITS: [(&str, Duration, Duration); 3] = [
         ("look up", Duration::from_millis(500), Duration::from_millis(20)),
@@ -123,9 +127,9 @@ async fn tiered() -> Result {
 
 async fn one_deadline_for_all() -> Result {
     heading("One deadline for all the steps of a job");
-    // It is an instant, fixed here, and handed down. A duration in each step would begin anew.
+    // A deadline is an instant. It is fixed here and handed down. A duration in each step would begin anew.
     async fn search(deadline: Deadline) -> Result<&'static str, Elapsed> {
-        // A step may tighten it for itself, and never loosens it.
+        // A step may have an earlier deadline for itself, never a later one.
         work(Duration::from_secs(3)).deadline(deadline.min(Deadline::after(Duration::from_secs(4)))).await
     }
     async fn answer(deadline: Deadline) -> Result<&'static str, Elapsed> {
@@ -140,6 +144,23 @@ async fn one_deadline_for_all() -> Result {
     Ok(())
 }
 
+async fn moved_while_it_runs() -> Result {
+    heading("A limit that is moved while the work runs");
+    let begun = Instant::now();
+    // Five seconds to the first part, which says how many follow: five more seconds for each of them.
+    let done = timeout_with(Deadline::after(Duration::from_secs(5)), async |limit: TimeoutHandle| {
+        work(Duration::from_secs(4)).await;
+        for _ in 0..3 {
+            limit.set(Deadline::after(Duration::from_secs(5)));
+            work(Duration::from_secs(4)).await;
+        }
+    });
+    done.await?;
+    println!("four parts in {:?}", begun.elapsed());
+    assert_eq!(begun.elapsed().as_secs(), 16);
+    Ok(())
+}
+
 async fn with_retries() -> Result {
     heading("With retries: so long for each attempt, so long for everything");
     const POLICY: Retry<AttemptTimeout> = Retry::attempts(5)
@@ -147,8 +168,8 @@ async fn with_retries() -> Result {
         .wait(Wait::fixed(Duration::from_secs(1)))
         .attempt_timeout(Duration::from_secs(4));
     let begun = Instant::now();
-    // An attempt is cut at the earlier of its own end and that of everything. Any error that can be made from a limit
-    // that has passed will do; `io::Error` can.
+    // An attempt ends at its own limit or at that of the whole call, whichever is earlier. Any error that can be made from
+    // a limit that has passed will do; `io::Error` can.
     let late = POLICY.call(async |attempt| {
         println!("attempt {} begins after {:?}", attempt.number(), begun.elapsed());
         Ok::<_, io::Error>(work(Duration::from_secs(60)).await)
@@ -181,7 +202,7 @@ async fn streams() -> Result {
         assert_eq!(fired(*last)?.limit(), limit);
     }
 
-    // What keeps a dead answer alive, comments and pings, is no first item.
+    // Comments and pings keep a connection open. They are no first item of an answer.
     let pings = stream::repeat(()).then(|()| work(Duration::from_secs(9))).map(|_| ": ping");
     let counts = |line: &&str| if line.starts_with(':') { Counts::Activity } else { Counts::Item };
     let limited = pings.limits(limits).counting(counts);

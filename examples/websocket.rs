@@ -38,7 +38,7 @@ async fn back_and_forth(client: &Client) -> Result {
             println!("back came {:?}", message?);
         }
     }
-    // Says farewell, and waits for the server to do so too.
+    // Sends a close frame, and waits for that of the server.
     socket.close().await?;
     println!("closed with {:?}", socket.close_frame().map(|frame| frame.code));
     Ok(())

@@ -91,5 +91,16 @@ fn budget(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, retries, budget);
+/// Says what is measured, before it is.
+fn about(_: &mut Criterion) {
+    println!(
+        "retry: up to three attempts, no delay between them; ours beside a loop by hand, backon and tokio-retry"
+    );
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().without_plots().measurement_time(Duration::from_secs(3));
+    targets = about, retries, budget
+}
 criterion_main!(benches);

@@ -1,25 +1,43 @@
 //! The project's chores: `cargo xtask TASK`. CI is the task `ci`.
 #![forbid(unsafe_code)]
 
+mod api;
+mod chart;
+mod deny;
+mod examples;
+mod package;
+mod quick;
+mod results;
 mod run;
+mod svg;
 mod tidy;
 
 use std::process::ExitCode;
 
-use crate::run::{Result, cargo, section, succeeds};
+use crate::{
+    examples::examples,
+    run::{Result, cargo, section, succeeds},
+};
 
 const HELP: &str = "\
 cargo xtask TASK
 
+  quick     tidy, format, clippy and tests of the crates that differ from the last commit, or of those named after it
   ci        everything that must hold before a change lands (what .ci/run calls)
-  tidy      arrows between crates, file sizes, where unsafe may be, prose against source
+  tidy      what prose claims against source: arrows, links, features, examples, names, lengths, circles, readmes
+  readmes   writes each crate's README.md from its page
+  api       writes each crate's public API to its api.txt; `--check` compares
+  package   makes the package of each crate and looks into it
+  deny      licences, sources and bans of all dependencies, where cargo-deny is installed
   alone     each crate checked by itself, each feature of the facade by itself
-  examples  every example, run to its end
+  examples  every example, and whether it prints what examples/README.md says; with --write the page says it from then on
   job       the main job on a small file
   fuzz      what reads text from outside, a hundred times as long as with the tests (OUTBOUND_FUZZ says how many times)
   loom      the models of the lock-free and wake-up code
   goodput   how near a batch comes to what its quota allows; `ci` runs a small part of it
+  chart     the chart of README.md, from a run; --check compares the committed files with one
   miri      the intrusive list under Miri, where the toolchain has it
+  results   measures all of it and writes benches/RESULTS.md; --quick, --only TOPIC, --page, --check
   peers     ours measured beside every peer, in a workspace of its own; not part of ci
 ";
 
@@ -28,18 +46,31 @@ const MAIN_JOB: &str = "cargo run --release -- run --simulate examples/data/prom
 const TESTS: &str = "cargo test --workspace";
 
 fn main() -> ExitCode {
-    let task = std::env::args().nth(1).unwrap_or_default();
-    let result = match task.as_str() {
+    if let Some(code) = api::as_rustdoc() {
+        return code;
+    }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let task = arguments.first().map_or("", String::as_str);
+    let checking = arguments.get(1).is_some_and(|option| option == "--check");
+    let result = match task {
+        "quick" => quick::quick(&arguments[1..]),
         "ci" => ci(),
         "tidy" => tidy::tidy(),
+        "readmes" => tidy::readmes::write(),
+        "api" if checking => api::check(),
+        "api" => api::write(),
+        "package" => package::package(),
+        "deny" => deny::deny(),
         "alone" => alone(),
         "examples" => examples(),
         "job" => job(),
         "fuzz" => fuzz(),
         "loom" => loom(),
         "goodput" => cargo(&["bench", "--package", "outbound-benches", "--bench", "goodput"]),
+        "chart" => chart::chart(std::env::args().any(|argument| argument == "--check")),
         "miri" => miri(),
         "peers" => cargo(&["run", "--release", "--manifest-path", "benches/peers/Cargo.toml"]),
+        "results" => results::results(std::env::args().skip(2)),
         _ => {
             eprint!("{HELP}");
             return ExitCode::from(2);
@@ -58,14 +89,19 @@ fn main() -> ExitCode {
 fn ci() -> Result {
     section("tidy", tidy::tidy)?;
     section("format", || cargo(&["fmt", "--all", "--check"]))?;
+    section("results page", || results::results(std::iter::once(String::from("--check"))))?;
+    section("dependencies", deny::deny)?;
+    section("packages", package::package)?;
     section("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     section("tests", || run::command(TESTS))?;
     section("documentation", || {
         run::cargo_with(&[("RUSTDOCFLAGS", "-D warnings")], &["doc", "--workspace", "--no-deps"])
     })?;
+    section("public API", api::check)?;
     section("examples", examples)?;
     section("benches compile", || cargo(&["bench", "--workspace", "--no-run", "--profile", "dev"]))?;
     section("goodput, a part", goodput)?;
+    section("chart", || chart::chart(true))?;
     section("main job", job)?;
     section("loom", loom)?;
     section("alone", alone)?;
@@ -74,22 +110,12 @@ fn ci() -> Result {
 
 /// Workspace builds unify features; users' builds do not.
 fn alone() -> Result {
-    for package in tidy::library_packages()? {
+    for package in tidy::library_packages() {
         cargo(&["check", "--quiet", "--package", &package])?;
     }
     for feature in tidy::features("outbound")? {
         let features = ["--no-default-features", "--features", &feature];
         cargo(&[&["check", "--quiet", "--package", "outbound"], features.as_slice()].concat())?;
-    }
-    Ok(())
-}
-
-fn examples() -> Result {
-    cargo(&["build", "--examples", "--package", "outbound-examples"])?;
-    for example in tidy::targets("outbound-examples", "example")? {
-        // They speak to servers of their own on loopback, whatever proxy there is for the world outside.
-        let direct = [("NO_PROXY", "*"), ("no_proxy", "*")];
-        section(&example, || run::cargo_with(&direct, &["run", "--quiet", "--example", &example]))?;
     }
     Ok(())
 }

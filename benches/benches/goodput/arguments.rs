@@ -24,6 +24,7 @@ pub(crate) struct Arguments {
     pub(crate) prompts: Option<String>,
     pub(crate) trace: bool,
     pub(crate) gate: bool,
+    pub(crate) usual: bool,
 }
 
 impl Arguments {
@@ -45,17 +46,21 @@ impl Arguments {
             prompts: std::env::var("GOODPUT_PROMPTS").ok(),
             trace: false,
             gate: false,
+            usual: false,
         };
         let mut arguments = arguments.filter(|argument| argument != "--bench");
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
             match argument.as_str() {
                 "--smoke" => base.smoke = true,
+                // What criterion's benches are told, where all are run together.
+                "--quick" => (base.smoke, read.seeds) = (true, vec![1]),
                 "--kind" => base.kind = true,
                 "--streamed" => base.streamed = true,
                 "--count-refused" => base.count_refused = true,
                 "--trace" => read.trace = true,
                 "--gate" => read.gate = true,
+                "--usual" => read.usual = true,
                 "--hopeless" => base.hopeless = number(&value()?)?,
                 "--seeds" => read.seeds = (1..=number(&value()?)?).collect(),
                 "--seed" => read.seeds = vec![number(&value()?)?],

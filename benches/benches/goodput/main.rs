@@ -17,6 +17,7 @@
 //! | `--seeds 5`, `--seed 3` | how many seeds, or the only one |
 //! | `--prompts FILE` | a file of prompts in the place of the committed ones; also `GOODPUT_PROMPTS` |
 //! | `--trace` | what happened in each second, after each run |
+//! | `--usual` | ours beside the usual loop, as CSV and nothing else |
 //! | `--gate` | fails where a row falls short of its goal |
 
 use std::{
@@ -36,6 +37,7 @@ mod run;
 mod scenario;
 mod table;
 mod trace;
+mod usual;
 mod workload;
 
 use arguments::Arguments;
@@ -56,6 +58,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if arguments.usual {
+        print!("{}", usual::csv(&arguments, &prompts));
+        return ExitCode::SUCCESS;
+    }
     let began = SystemTime::now();
     let jobs: Vec<_> = arguments
         .settings

@@ -3,7 +3,7 @@
 //! Every transfer asserts that each item came out once. kanal and flume take no part in tokio's cooperative budget, and
 //! deliver items whose send was dropped: part of their lead is bought with that.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use outbound_queue::Queue;
@@ -212,34 +212,42 @@ async fn transfer<C: Channel>(tasks: u64, capacity: usize) {
 
 fn ready<C: Channel>(c: &mut Criterion) {
     let runtime = runtime::Builder::new_current_thread().build().expect("a runtime");
-    let mut group = c.benchmark_group("pair");
+    let mut group = c.benchmark_group("queue/20,000 pairs");
     group.throughput(Throughput::Elements(ITEMS));
     group.bench_function(C::NAME, |b| b.to_async(&runtime).iter(pairs::<C>));
     group.finish();
 }
 
+/// Threads, then producers and as many consumers, then the capacity. `benches/peers` has eighteen of them.
+const CELLS: [(usize, u64, usize); 4] = [(1, 1, 64), (2, 1, 64), (2, 4, 1), (2, 4, 64)];
+
 fn transfers<C: Channel>(c: &mut Criterion) {
     let one = runtime::Builder::new_current_thread().build().expect("a runtime");
     let two = runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
-    for (threads, runtime) in [("one thread", &one), ("two threads", &two)] {
-        for tasks in [1, 4, 16] {
-            for capacity in [1, 64, 1024] {
-                let mut group = c.benchmark_group(format!("{threads}, {tasks}x{tasks}, capacity {capacity}"));
-                group.throughput(Throughput::Elements(ITEMS)).sample_size(10);
-                group.bench_with_input(BenchmarkId::from_parameter(C::NAME), &(), |b, ()| {
-                    // In a task of its own, as in a program: where the caller blocks is no place to measure.
-                    b.to_async(runtime).iter(|| async move {
-                        tokio::spawn(transfer::<C>(tasks, capacity)).await.expect("every item came out once");
-                    });
-                });
-                group.finish();
-            }
-        }
+    for (threads, tasks, capacity) in CELLS {
+        let (runtime, word) = if threads == 1 { (&one, "thread") } else { (&two, "threads") };
+        let name = format!("queue/20,000 items, {threads} {word}, {tasks}x{tasks}, capacity {capacity}");
+        let mut group = c.benchmark_group(name);
+        group.throughput(Throughput::Elements(ITEMS));
+        group.bench_with_input(BenchmarkId::from_parameter(C::NAME), &(), |b, ()| {
+            // In a task of its own, as in a program: where the caller blocks is no place to measure.
+            b.to_async(runtime).iter(|| async move {
+                tokio::spawn(transfer::<C>(tasks, capacity)).await.expect("every item came out once");
+            });
+        });
+        group.finish();
     }
 }
 
 pub(super) fn measure() {
-    let c = &mut Criterion::default().configure_from_args();
+    println!(
+        "queue: items through one task and through many, ours beside kanal, flume, async-channel and tokio mpsc"
+    );
+    println!(
+        "queue: kanal and flume deliver an item whose send was dropped, and kanal loses one whose receive was"
+    );
+    let quick = Criterion::default().sample_size(10).warm_up_time(Duration::from_millis(300));
+    let c = &mut quick.measurement_time(Duration::from_secs(1)).without_plots().configure_from_args();
     ready::<Fifo>(c);
     ready::<Priority>(c);
     ready::<Leased>(c);

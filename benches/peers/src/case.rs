@@ -19,6 +19,8 @@ pub(crate) struct Group {
     pub(crate) about: &'static str,
     /// So many rounds, and three times as many, are enough to count over.
     pub(crate) rounds: u64,
+    /// Whether instructions are counted: not where the rounds of other threads or of another process are part of it.
+    pub(crate) is_counted: bool,
     pub(crate) cases: Vec<Case>,
 }
 

@@ -6,12 +6,15 @@ use futures::{FutureExt, StreamExt, future::LocalBoxFuture, stream::FuturesUnord
 use tokio::time::Instant;
 
 use crate::{
-    case::runtime,
+    case::{Kind, runtime},
+    output::{self, Measure, full_or_quick},
     timeout::{Inner, async_io, futures_timer, ours, pingora, tokio, tower},
 };
 
-const BATCHES: u64 = 25;
+/// In a full run, and in a quick one.
+const BATCHES: [u64; 2] = [25, 5];
 const LIMITS: u64 = 200;
+const GROUP: &str = "timeout/firing";
 
 /// Whether a limit of so long was kept.
 type Expire = fn(Duration) -> LocalBoxFuture<'static, bool>;
@@ -34,16 +37,18 @@ const CASES: [(&str, Expire); 6] = [
 /// Prints the table. The cases run by turns, batch by batch.
 pub(crate) fn measure() {
     let runtime = runtime();
+    let batches = full_or_quick(BATCHES[0], BATCHES[1]);
     let mut late = CASES.map(|_| Vec::new());
-    for batch in 0..BATCHES {
+    for batch in 0..batches {
         for ((_, expire), late) in CASES.iter().zip(&mut late) {
             late.extend(runtime.block_on(lateness(batch, *expire)));
         }
     }
-    println!("### timeout/firing\n");
-    println!(
-        "{BATCHES} batches of {LIMITS} timeouts of 5 to 25 ms at once: how late they fire, in microseconds.\n"
+    let about = format!(
+        "{batches} batches of {LIMITS} timeouts of 5 to 25 ms at once: how late they fire, in microseconds."
     );
+    println!("### {GROUP}\n\n{about}\n");
+    output::about(GROUP, &about);
     println!("| case | early | earliest | median | 99 % | latest |");
     println!("|---|---:|---:|---:|---:|---:|");
     for ((name, _), mut late) in CASES.iter().zip(late) {
@@ -58,6 +63,12 @@ pub(crate) fn measure() {
             at(0.99),
             at(1.0)
         );
+        let kind = if *name == "outbound" { Kind::Ours } else { Kind::Peer };
+        let note = |measure, value| output::count(GROUP, name, kind, Measure(measure, "us", "lower"), value);
+        output::count(GROUP, name, kind, Measure("early", "", "lower"), early as f64);
+        for (measure, share) in [("median", 0.5), ("99 %", 0.99), ("latest", 1.0)] {
+            note(measure, at(share));
+        }
     }
     println!();
 }

@@ -22,16 +22,20 @@ mod scenario;
 #[path = "../../benches/goodput/workload.rs"]
 mod workload;
 
+use crate::{
+    case::Kind,
+    output::{self, Measure},
+};
 use arguments::{Arguments, Setting};
 use scenario::{CONCURRENT, Size};
 
 pub(crate) fn measure() {
     let mut is_full = false;
-    let given = std::env::args().skip(2).filter(|argument| {
-        is_full |= argument == "--full";
-        argument != "--full"
+    let given = output::arguments().iter().skip(1).filter(|argument| {
+        is_full |= *argument == "--full";
+        *argument != "--full"
     });
-    let given: Vec<_> = given.collect();
+    let given: Vec<String> = given.cloned().collect();
     let variant = (!given.iter().any(|argument| argument == "--variant")).then_some(["--variant", "A"]);
     let seed = (!given.iter().any(|argument| argument.starts_with("--seed"))).then_some(["--seed", "1"]);
     let usual = [variant, seed].into_iter().flatten().flatten().map(str::to_owned);
@@ -49,8 +53,24 @@ pub(crate) fn measure() {
         // Late as the sockets make it, and no later.
         let setting = Setting { smoke: !is_full, kind: true, ..*setting };
         for seed in &arguments.seeds {
-            for (name, is_ours) in [("outbound", true), ("reqwest + retry + governor", false)] {
+            for is_ours in [true, false] {
+                let name = name_of(is_ours);
                 let (best, time, passes, ledger) = run(&setting, *seed, &prompts, is_ours);
+                let group = format!("goodput/{}, seed {seed}", setting.variant);
+                if is_ours {
+                    output::about(&group, ABOUT);
+                }
+                let kind = if is_ours { Kind::Ours } else { Kind::Peer };
+                let note = |name, unit, better, value| {
+                    output::count(&group, name_of(is_ours), kind, Measure(name, unit, better), value);
+                };
+                note("goodput", "", "higher", best.as_secs_f64() / time.as_secs_f64());
+                note("time", "s", "lower", time.as_secs_f64());
+                note("best possible", "s", "", best.as_secs_f64());
+                note("passes", "", "lower", f64::from(passes));
+                note("refused", "", "lower", ledger.refused() as f64);
+                note("sent in outages", "", "lower", ledger.sends_in_outages() as f64);
+                note("bought twice", "", "lower", ledger.answered_again() as f64);
                 println!(
                     "{:<10} {seed:>4} {name:<30} {:>6.3} {:>7.2} {:>6.2} {passes:>7} {:>6} {:>7} {:>6} {:>6}",
                     setting.variant,
@@ -65,6 +85,13 @@ pub(crate) fn measure() {
             }
         }
     }
+}
+
+const ABOUT: &str = "Chats in real time over loopback, from a provider that limits requests and tokens a minute. \
+    Goodput is the best possible time divided by the run's. The loop runs again for what failed, until nothing is left.";
+
+fn name_of(is_ours: bool) -> &'static str {
+    if is_ours { "outbound" } else { "reqwest, reqwest-retry, governor" }
 }
 
 /// The oracle's time, that of the run, how many passes it took, and what the provider saw.

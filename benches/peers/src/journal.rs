@@ -11,7 +11,13 @@ use redb::{Database, TableDefinition};
 use rusqlite::Connection;
 use tokio::{runtime::Runtime, time::Instant};
 
-const ROUNDS: usize = 9;
+use crate::{
+    case::Kind,
+    output::{self, Measure, full_or_quick, spread},
+};
+
+/// In a full run, and in a quick one.
+const ROUNDS: [usize; 2] = [9, 3];
 const PRODUCERS: u64 = 256;
 const RECORD: usize = 2048;
 const TABLE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records");
@@ -24,8 +30,8 @@ pub(crate) fn measure() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
     let journal = Arc::new(Journal::builder().open(folder.path().join("journal")).expect("opens"));
     let many = (
-        "256 producers, records per second",
-        60,
+        "journal/256 producers",
+        full_or_quick(60, 20),
         PRODUCERS,
         vec![
             ("journal, 256 tasks", producers(&runtime, journal.clone())),
@@ -35,8 +41,8 @@ pub(crate) fn measure() {
         ],
     );
     let one = (
-        "one producer, records per second",
-        300,
+        "journal/one producer",
+        full_or_quick(300, 100),
         1,
         vec![
             ("journal", in_journal(&journal)),
@@ -56,26 +62,36 @@ fn table(title: &str, batches: u64, size: u64, all: &mut [(&str, Put<'_>)]) {
     // The first of each makes files grow, and does not count.
     all.iter_mut().for_each(|(_, put)| put(batches / 4, size));
     let mut rates = vec![Vec::new(); all.len()];
-    for _ in 0..ROUNDS {
+    let rounds = full_or_quick(ROUNDS[0], ROUNDS[1]);
+    for _ in 0..rounds {
         for ((_, put), rates) in all.iter_mut().zip(&mut rates) {
             let start = Instant::now();
             put(batches, size);
             rates.push(size as f64 * batches as f64 / start.elapsed().as_secs_f64());
         }
     }
-    println!("{title}, and the journal's divided by it: median (least to most of {ROUNDS} rounds)\n");
+    println!(
+        "{title}: records per second, and the journal's divided by it: median (lowest to highest of {rounds})\n"
+    );
+    output::about(
+        title,
+        "Records of 2 KiB that are on the device, a second. The peers have one thread that puts a batch.",
+    );
     println!("{:<30} {:>9} {:>22}", "", "rate", "ratio");
     for ((name, _), own) in all.iter().zip(&rates) {
-        let ratios = rates[0].iter().zip(own).map(|(ours, own)| ours / own).collect();
-        let (least, middle, most) = spread(ratios);
-        println!("{name:<30} {:>9.0} {middle:>7.2} ({least:.2} to {most:.2})", spread(own.clone()).1);
+        let ratios: Vec<f64> = rates[0].iter().zip(own).map(|(ours, own)| ours / own).collect();
+        let rates = spread(own.iter().copied());
+        let [least, middle, most] = spread(ratios);
+        println!("{name:<30} {:>9.0} {middle:>7.2} ({least:.2} to {most:.2})", rates[1]);
+        let kind = match name {
+            name if name.starts_with("journal") => Kind::Ours,
+            name if name.starts_with("a file") => Kind::Floor,
+            _ => Kind::Peer,
+        };
+        output::figure(title, name, kind, Measure("rate", "records/s", "higher"), rates);
+        output::figure(title, name, kind, Measure("ours / it", "", ""), [least, middle, most]);
     }
     println!();
-}
-
-fn spread(mut numbers: Vec<f64>) -> (f64, f64, f64) {
-    numbers.sort_by(f64::total_cmp);
-    (numbers[0], numbers[numbers.len() / 2], numbers[numbers.len() - 1])
 }
 
 /// Each of as many tasks as a batch has records puts one, waits until it is durable, and puts the next.
@@ -160,7 +176,8 @@ fn record(number: u64) -> [u8; RECORD] {
 
 /// How long it takes to open a journal with many records, which the system has just written.
 fn recover(folder: &Path) {
-    let records = std::env::args().nth(2).and_then(|records| records.parse().ok()).unwrap_or(1_000_000);
+    let records = output::arguments().get(1).and_then(|records| records.parse().ok());
+    let records = records.unwrap_or(full_or_quick(1_000_000, 100_000));
     let path = folder.join("large");
     let journal = Journal::builder().open(&path).expect("opens");
     let start = Instant::now();
@@ -174,5 +191,12 @@ fn recover(folder: &Path) {
         start.elapsed()
     };
     let times: Vec<Duration> = (0..3).map(opened).collect();
+    let seconds = spread(times.iter().map(Duration::as_secs_f64));
+    let group = "journal/opening";
+    output::about(
+        group,
+        &format!("A journal of {records} records of 2 KiB is opened; the system has its pages."),
+    );
+    output::figure(group, "journal", Kind::Ours, Measure("time", "s", "lower"), seconds);
     println!("{records} records written in {written:.2?}, and opened three times in {times:.2?}\n");
 }

@@ -4,14 +4,22 @@
 //! argument those of all. Instructions and allocations are repeatable; times are this machine's, at this moment. Both
 //! count what a crate's helper threads do (those of async-io, futures-timer and pingora), which is not repeatable.
 //!
+//! `--quick` makes each measurement shorter; `--csv FILE` writes the figures to a file as well, which
+//! `cargo xtask results` makes its page from.
+//!
 //! A further topic is a module with its groups, and a line in `TOPICS`.
 
 mod allocations;
 mod case;
+mod client;
 mod firing;
 mod goodput;
+mod http;
 mod journal;
+mod limiter;
+mod manager;
 mod measure;
+mod output;
 mod queue;
 mod retry;
 mod timeout;
@@ -32,18 +40,25 @@ struct Topic {
 const TOPICS: &[Topic] = &[
     Topic { name: "timeout", groups: timeout::groups, also: firing::measure },
     Topic { name: "retry", groups: retry::groups, also: || () },
+    Topic { name: "limiter", groups: limiter::groups, also: || () },
     Topic { name: "queue", groups: queue::groups, also: queue::also },
+    Topic { name: "client", groups: client::groups, also: || () },
+    Topic { name: "manager", groups: manager::groups, also: || () },
     Topic { name: "journal", groups: Vec::new, also: journal::measure },
     Topic { name: "goodput", groups: Vec::new, also: goodput::measure },
 ];
 
 fn main() -> ExitCode {
+    if std::env::args().any(|argument| argument == http::server::SERVE) {
+        http::server::serve();
+        return ExitCode::SUCCESS;
+    }
     if let Some((case, rounds)) = callgrind::asked() {
         run_case(&case, rounds);
         return ExitCode::SUCCESS;
     }
-    let wanted = std::env::args().nth(1);
-    let is_wanted = |topic: &&Topic| wanted.as_ref().is_none_or(|name| name == topic.name);
+    let wanted = output::arguments().first();
+    let is_wanted = |topic: &&Topic| wanted.is_none_or(|name| name == topic.name);
     let topics: Vec<_> = TOPICS.iter().filter(is_wanted).collect();
     if topics.is_empty() {
         let names: Vec<_> = TOPICS.iter().map(|topic| topic.name).collect();

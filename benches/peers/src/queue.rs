@@ -23,24 +23,28 @@ pub(crate) fn groups() -> Vec<Group> {
             name: "queue/pair, 8 bytes",
             about: "One task sends an item and receives it, capacity 64. 'future B' is the send future.",
             rounds: 2_000,
+            is_counted: true,
             cases: pairs::<u64>(),
         },
         Group {
             name: "queue/pair, 64 bytes",
             about: "As before.",
             rounds: 2_000,
+            is_counted: true,
             cases: pairs::<[u64; 8]>(),
         },
         Group {
             name: "queue/priority pair",
             about: "As before, in eight classes, 8 bytes.",
             rounds: 2_000,
+            is_counted: true,
             cases: priority_pairs(0),
         },
         Group {
             name: "queue/priority pair, 10,000 waiting",
             about: "As before, with 10,000 items behind them.",
             rounds: 2_000,
+            is_counted: true,
             cases: priority_pairs(BACKLOG),
         },
     ];

@@ -17,12 +17,14 @@ pub(crate) fn groups() -> Vec<Group> {
             name: "retry/ok, ready",
             about: "The first attempt succeeds, at once.",
             rounds: 2_000,
+            is_counted: true,
             cases: succeeding::<1, Succeeds>(),
         },
         Group {
             name: "retry/ok, pending once",
             about: "The first attempt succeeds, at its second poll.",
             rounds: 2_000,
+            is_counted: true,
             cases: succeeding::<2, PendingOnce>(),
         },
         Group {
@@ -30,6 +32,7 @@ pub(crate) fn groups() -> Vec<Group> {
             about: "The third attempt succeeds, all at once; sleeps are ready futures where the crate would take a timer. \
                     tokio-retry, tokio-retry2 and again always take one.",
             rounds: 2_000,
+            is_counted: true,
             cases: failing_without_timers(),
         },
         Group {
@@ -37,6 +40,7 @@ pub(crate) fn groups() -> Vec<Group> {
             about: "The third attempt succeeds; a delay of zero, with the sleep that each crate comes with, awaited in \
                     tokio. tower comes with none.",
             rounds: 20,
+            is_counted: true,
             cases: failing_with_default_sleeps(),
         },
     ]

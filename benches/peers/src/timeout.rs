@@ -26,18 +26,21 @@ pub(crate) fn groups() -> Vec<Group> {
             name: "timeout/ready",
             about: "30 s around a future that is ready on its first poll.",
             rounds: 2_000,
+            is_counted: true,
             cases: around::<1, _>(|| black_box(ready(Ok(1)))),
         },
         Group {
             name: "timeout/pending once",
             about: "30 s around a future that is pending once, then ready.",
             rounds: 2_000,
+            is_counted: true,
             cases: around::<2, _>(|| black_box(Once::default())),
         },
         Group {
             name: "timeout/10k pending",
             about: "10,000 timeouts of 30 s around a future that stays pending: made, polled, dropped; each.",
             rounds: 10_000,
+            is_counted: true,
             cases: vec![
                 Case::among_many("outbound", || ours(LIMIT, pending::<Inner>())).ours(),
                 Case::among_many("tokio", || tokio(LIMIT, pending::<Inner>())),

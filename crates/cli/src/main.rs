@@ -1,4 +1,44 @@
 //! The `outbound` command: a file of requests in, a file of answers out.
+//!
+//! Somebody has a file of prompts and no program. The run may take all night, the provider limits and fails, the machine may
+//! stop, and every answer is paid for once. The command hands each line to `outbound::RequestManager`, which decides all about
+//! sending, and keeps beside the output what a later run has to know.
+//!
+//! ```sh
+//! outbound run --simulate examples/data/prompts.jsonl    # a trial, without a key
+//! outbound check prompts.jsonl
+//! outbound plan prompts.jsonl --prices prices.json
+//! outbound run prompts.jsonl -o answers.jsonl
+//! ```
+//!
+//! `outbound run --help` has all options. The guide of the crate `outbound` has a page about a batch overnight.
+//!
+//! # What is in it
+//!
+//! | modules | are |
+//! |---|---|
+//! | `args`, `config` | the command line; the same from `outbound.toml` and the environment |
+//! | `secrets` | keys that somebody gave on the command line are not shown again |
+//! | `input`, `identity` | every form of input as the same line, and what makes it this line and no other |
+//! | `run` | the way of the lines through the manager |
+//! | `output`, `state` | the answers; what was sent, in a journal |
+//! | `watch`, `progress`, `summary`, `report` | an observer that counts, and three ways to show what it counted |
+//! | `check`, `plan`, `tally`, `status` | what reads and does not send |
+//! | `control`, `ctl`, `interrupt` | what is asked of a run at work: over its socket, or by Ctrl-C |
+//! | `sim`, `simulate` | the simulated provider: alone, or inside a run |
+//! | `say`, `exit` | standard error and the exit code |
+//!
+//! # Guarantees
+//!
+//! - **Nothing is lost.** What has its answer in the output is not sent again. A line is written down before its bytes leave, so
+//!   that a later run knows what may be paid for.
+//! - **The input is read first.** A mistake in its last line costs nothing. (Standard input is read as it comes.)
+//! - **Memory.** Of a line that is done, a digest of some bytes is kept, and no more. An array or a table is never held whole.
+//! - **No key** is in the output, the journal, a message or the report.
+//!
+//! # What it does not do
+//!
+//! It decides nothing about sending, and runs no batch of a provider's own batch API.
 #![forbid(unsafe_code)]
 
 #[expect(clippy::doc_markdown, reason = "its comments are help texts, for a terminal")]

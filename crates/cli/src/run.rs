@@ -17,7 +17,8 @@ use crate::{
     output::{self, Earlier, Existing, Found},
     plan,
     progress::{How, Progress},
-    say, simulate,
+    say,
+    simulate::{Beside, Mishaps, Simulated},
     state::{Header, State},
     summary::Summary,
     watch::Watch,
@@ -100,6 +101,12 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
         let without = |error| say::line(format_args!("it cannot be controlled with `outbound ctl`: {error}"));
         Control::listen(&path, controlled).map_err(without).ok()
     });
+    let beside = match (&target.simulator, &job) {
+        (Some((_, plan)), Some(job)) if job.done == 0 => {
+            Beside::start(*plan, &arguments, &reading, job.requests).await
+        }
+        _ => None,
+    };
     let drive = Drive {
         reading: &reading,
         base_path: &target.base_path,
@@ -128,11 +135,14 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
         summary.go_on = Some(go_on::command(has_failures && code != REFUSED));
     }
     drop(manager);
-    if let Some(simulator) = target.simulator {
+    if let Some((simulator, _)) = target.simulator {
+        let provider = Mishaps::of(&simulator);
         simulator.shutdown().await;
-        if !arguments.quiet {
-            say::line(simulate::seen(&simulator.ledger()));
-        }
+        let usual_loop = match beside {
+            Some(beside) if !interrupt.asked() => beside.end().await,
+            _ => None,
+        };
+        summary.simulated = Some(Simulated { provider, usual_loop });
     }
     summary.tell(&arguments.telling, arguments.quiet);
     wrong?;

@@ -2,7 +2,19 @@
 
 use std::{fmt, io, net::SocketAddr, time::Duration};
 
-use outbound_simulator::{Builder, Fault, Latency, Ledger, Refusal, Simulator};
+use outbound_simulator::{Builder, Ledger, Simulator};
+
+mod beside;
+mod mishaps;
+mod provider;
+mod usual_loop;
+
+use self::provider::{SEED, with_restart};
+pub(crate) use self::{
+    beside::{Beside, Simulated},
+    mishaps::Mishaps,
+    provider::{provider, with_faults},
+};
 
 /// How long a demonstration's requests would take if nothing but the limits held them back.
 const AIM: Duration = Duration::from_secs(10);
@@ -31,6 +43,13 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// The provider that grants this. It fails at times, and restarts once.
+    pub(crate) fn provider(&self) -> Builder {
+        with_restart(with_faults(provider(self.requests_per_minute, self.tokens_per_minute, SEED)))
+    }
+}
+
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -43,36 +62,6 @@ impl fmt::Display for Plan {
             self.idle_timeout
         )
     }
-}
-
-/// A provider of these limits that answers in a tenth of a second or so.
-pub(crate) fn provider(requests_per_minute: u64, tokens_per_minute: u64, seed: u64) -> Builder {
-    Simulator::builder()
-        .seed(seed)
-        .requests_per_minute(requests_per_minute)
-        .tokens_per_minute(tokens_per_minute)
-        .burst(Duration::from_secs(2))
-        .latency(Latency::log_normal(Duration::from_millis(60), Duration::from_millis(600)))
-        .tokens_per_second(2_000.0)
-        .output_tokens(8..=120)
-}
-
-/// Its bad days: each hits about one attempt in a hundred or fewer.
-pub(crate) fn with_faults(provider: Builder) -> Builder {
-    let soon = Duration::from_millis(400);
-    provider
-        .fault(Refusal::rate_limited().retry_after_ms(soon), 0.005)
-        .fault(Refusal::rate_limited(), 0.003)
-        .fault(Refusal::status(500), 0.01)
-        .fault(Refusal::status(502), 0.003)
-        .fault(Refusal::status(503).retry_after(Duration::from_secs(1)), 0.004)
-        .fault(Refusal::status(529), 0.004)
-        .fault(Fault::ResetBeforeHeaders, 0.003)
-        .fault(Fault::ResetAfterHeaders { after: 2 }, 0.003)
-        .fault(Fault::Silence, 0.002)
-        .fault(Fault::Truncate { after: 2 }, 0.003)
-        .fault(Fault::Stall { after: 2 }, 0.003)
-        .fault(Fault::ErrorEvent { after: 1 }, 0.003)
 }
 
 /// What the provider saw, in a line.

@@ -12,6 +12,7 @@ use crate::{
     report,
     run::is_for_another_run,
     say,
+    simulate::Simulated,
     watch::{Ids, Watch},
 };
 
@@ -49,6 +50,8 @@ pub(crate) struct Summary {
     pub(crate) output: String,
     /// The command that goes on where this run ended.
     pub(crate) go_on: Option<String>,
+    /// Of a demonstration: what the provider did, and what the usual loop came to.
+    pub(crate) simulated: Option<Simulated>,
     failures: BTreeMap<&'static str, Failures>,
     possible_duplicates: u64,
     reused: u64,
@@ -92,6 +95,7 @@ impl Summary {
             wall: Duration::ZERO,
             output: String::new(),
             go_on: None,
+            simulated: None,
             failures: BTreeMap::new(),
             possible_duplicates: 0,
             reused: 0,

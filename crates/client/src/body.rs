@@ -1,3 +1,5 @@
+//! The body of a request: empty, bytes in memory, or a stream.
+
 mod expectation;
 mod long;
 mod upload;
@@ -23,7 +25,7 @@ use crate::coding::{Coding, Encoded, Encoder};
 use crate::{
     error::BoxError,
     file::FileContent,
-    progress::{Progress, Report},
+    progress::{OnProgress, Progress},
 };
 
 pub(crate) type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>> + Send>>;
@@ -34,15 +36,15 @@ pub(crate) type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>> 
 /// [`RequestBuilder`](crate::RequestBuilder) has a method for each kind of body.
 #[derive(Default)]
 pub struct Body(
-    // It is moved with the request a dozen times, so what there is of it is in a box. None where there is no body, or
-    // nothing left of it.
+    // A body is moved with its request about a dozen times, so its content is in a box. `None`: there is no body, or
+    // nothing is left of it.
     Option<Box<Content>>,
 );
 
 enum Content {
-    /// One piece that is gone in a write or two. Not empty.
+    /// One piece that is written in one or two calls. Never empty.
     Short(Bytes),
-    /// One that may take a while.
+    /// A body that may take some time to send.
     Long(Box<Long>),
 }
 
@@ -62,7 +64,7 @@ impl Segment {
 }
 
 pin_project! {
-    /// A stream with its errors in boxes.
+    /// A stream whose errors are boxed.
     struct Boxed<S> {
         #[pin]
         stream: S,
@@ -106,7 +108,7 @@ impl From<&'static str> for Body {
 }
 
 pin_project! {
-    /// The data of a body.
+    /// The data frames of a body, without its trailers.
     struct Pieces<B> {
         #[pin]
         body: B,
@@ -133,7 +135,7 @@ impl<B: http_body::Body<Data = Bytes>> Stream for Pieces<B> {
 }
 
 impl Body {
-    // A longer body is handed over in pieces of this size, and watched.
+    // A longer body is sent in pieces of this size, so that its progress can be seen.
     const PIECE: usize = 64 << 10;
 
     /// No body.
@@ -154,8 +156,8 @@ impl Body {
         Self::segments(VecDeque::from([Segment::Bytes(bytes)]), Some(length))
     }
 
-    /// A body that is read while it is sent. With a length it is announced as that long, and fails if it is not; else
-    /// it is sent in chunks. One of length 0 is not read.
+    /// A body that is read while it is sent. With a `length`, that length is announced, and a stream of another
+    /// length is an error. Without one, the body is sent in chunks. A stream of length 0 is not read.
     pub fn stream<S, E>(stream: S, length: Option<u64>) -> Self
     where
         S: Stream<Item = Result<Bytes, E>> + Send + 'static,
@@ -164,7 +166,7 @@ impl Body {
         Self::segments(VecDeque::from([Segment::stream(stream)]), length)
     }
 
-    /// Another body as this type, for layers that wrap one. It is read while it is sent. Its trailers are dropped.
+    /// Another body as this type, for layers that wrap a body. It is read while it is sent. Its trailers are dropped.
     pub fn new<B>(body: B) -> Self
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -174,15 +176,15 @@ impl Body {
         Self::stream(Pieces { body }, length)
     }
 
-    /// A second body with the same bytes; `None` for a stream, which cannot be read twice. Where some of the bytes are
-    /// sent already, it has the rest.
+    /// A second body with the same bytes. `None` for a stream, which cannot be read twice. If a part of the bytes is
+    /// already sent, the second body has only the rest.
     pub fn try_clone(&self) -> Option<Self> {
         self.as_shared().map(|bytes| Self::bytes(bytes.clone()))
     }
 
     pub(crate) fn segments(segments: VecDeque<Segment>, len: Option<u64>) -> Self {
         if len == Some(0) {
-            // No connection asks for any of it.
+            // A connection asks an empty body for nothing.
             return Self::empty();
         }
         let (upload, report, expectation) = (Upload::new(), None, None);
@@ -193,25 +195,25 @@ impl Body {
         Self(Some(Box::new(Content::Long(long))))
     }
 
-    /// The content of a file, which is opened here and read while it is sent. It is announced with the length that it
-    /// has now: what is appended later is not sent, and a file that has become shorter by then is an error of
-    /// [`Kind::RequestBody`](crate::Kind::RequestBody). What has no length (a pipe) is sent in chunks.
+    /// The content of a file. The file is opened here and read while it is sent. The announced length is the length
+    /// at this moment: bytes appended later are not sent, and a file that became shorter is an error of
+    /// [`Kind::RequestBody`](crate::Kind::RequestBody). A file without a length (a pipe) is sent in chunks.
     ///
     /// # Errors
     ///
-    /// If it cannot be opened, or is a folder.
+    /// If the file cannot be opened, or is a folder.
     pub async fn file(path: impl AsRef<Path>) -> io::Result<Self> {
         let content = FileContent::open(path.as_ref()).await?;
         let length = content.length();
         Ok(Self::stream(content, length))
     }
 
-    /// Tells of each piece that a connection takes. Such a body is sent once.
-    pub(crate) fn report_to(self, report: Report) -> Self {
+    /// Reports each piece that a connection takes. Such a body can be sent only once.
+    pub(crate) fn report_to(self, report: OnProgress) -> Self {
         self.sent_once(|long| long.report = Some((report, Progress { bytes: 0, total: long.remaining })))
     }
 
-    /// Waits for the server to ask for it. Such a body is sent once.
+    /// Waits until the server asks for the body. Such a body can be sent only once.
     pub(crate) fn expect_continue(self) -> Self {
         self.sent_once(|long| {
             long.upload.hold();
@@ -219,7 +221,7 @@ impl Body {
         })
     }
 
-    /// The same bytes in a coding: at once where they are in memory, else while they are sent.
+    /// The same bytes in a content coding: encoded now if they are in memory, else while they are sent.
     #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
     pub(crate) fn coded(self, coding: Coding) -> io::Result<Self> {
         if let Some(bytes) = self.as_shared() {
@@ -230,7 +232,8 @@ impl Body {
             };
         }
         let Some(Content::Long(mut long)) = self.0.map(|content| *content) else { return Ok(Self::empty()) };
-        // What waits for the server, and who is told of progress, is of the bytes as they are sent.
+        // The expectation and the progress report concern the bytes as they are sent, so they stay outside the
+        // encoder.
         let plain = Self::segments(std::mem::take(&mut long.segments), long.remaining.take());
         long.segments = VecDeque::from([Segment::stream(Encoded::new(plain, coding))]);
         if let Some((_, progress)) = &mut long.report {
@@ -250,7 +253,7 @@ impl Body {
         self
     }
 
-    /// The bytes of a body that is in memory, before anything was taken.
+    /// The bytes of a body that is in memory, if none of them was taken yet.
     pub(crate) fn as_bytes(&self) -> Option<&[u8]> {
         self.as_shared().map(|bytes| &bytes[..])
     }

@@ -1,10 +1,12 @@
+//! The charset of a reply's text, from its `content-type`.
+
 use bytes::{Buf, Bytes};
 use encoding_rs::{Encoding, UTF_8};
 use http::{HeaderMap, header};
 
 use crate::error::{Error, Kind};
 
-/// How the text of a reply is encoded, as its content type has it: UTF-8 where that says nothing.
+/// How the text of a reply is encoded, according to its content type. UTF-8 if the content type names no charset.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Charset {
     Known(&'static Encoding),
@@ -26,8 +28,8 @@ impl Charset {
         }
     }
 
-    /// The text. A byte order mark is taken off, and goes before what the content type says (WHATWG Encoding,
-    /// section 6); bytes that are no characters are an error.
+    /// The text. A byte order mark is removed, and it counts more than the content type (WHATWG Encoding, section 6).
+    /// Bytes that are not valid in the charset are an error.
     pub(crate) fn decode(self, mut bytes: Bytes) -> Result<String, Error> {
         let encoding = match (Encoding::for_bom(&bytes), self) {
             (Some((encoding, length)), _) => {

@@ -1,3 +1,5 @@
+//! The client: its handle, and the parts that all its requests share.
+
 mod builder;
 
 use std::{fmt, sync::Arc};
@@ -26,10 +28,11 @@ use crate::{
 
 /// An HTTP client: a pool of connections, and what all its requests have in common.
 ///
-/// A clone is another handle on the same pool. Connections live in tasks of the runtime that dialled them; those that
-/// are idle, and dials nobody waits for, end when the last handle and the last future and reply of it are gone.
+/// A clone is another handle on the same pool. Each connection lives in a task of the runtime that dialled it. Idle
+/// connections, and dials that no request waits for, end when the last handle, future and reply of the client are
+/// dropped.
 ///
-/// It is a `tower_service::Service` of `http::Request<Body>` too, which is always ready; see
+/// The client is also a `tower_service::Service` of `http::Request<Body>`, and always ready; see
 /// [`execute`](Self::execute).
 #[derive(Clone)]
 pub struct Client {
@@ -37,17 +40,17 @@ pub struct Client {
     pub(crate) stack: Option<Arc<dyn Stack>>,
 }
 
-/// What is under the layers: the pools, and what goes with each request at the last moment.
+/// The part under the layers: the pools, and what is added to each request just before it is sent.
 pub(crate) struct Core {
     origins: Origins,
     base: Option<Base>,
-    // For the base URL's origin, if there is one.
+    // Headers for the origin of the base URL. Empty if there is no base URL.
     headers: HeaderMap,
-    /// Whether these ask for codings, so that bodies are given as they come.
+    /// Whether these headers ask for content codings. Then bodies are given as they come.
     pub(crate) takes_codings: bool,
-    /// What is asked for, to be undone here.
+    /// The codings that are asked for, and that this client decodes itself.
     accept_encoding: Option<HeaderValue>,
-    // For all.
+    // For requests to every origin.
     user_agent: HeaderValue,
     pub(crate) limits: Arc<Limits>,
     pub(crate) timings: bool,
@@ -55,7 +58,7 @@ pub(crate) struct Core {
     pub(crate) secrets: Secrets,
     #[cfg(feature = "cookies")]
     pub(crate) cookies: Option<CookieJar>,
-    /// For the base URL's origin.
+    /// Digest credentials, for the origin of the base URL.
     #[cfg(feature = "digest")]
     pub(crate) credentials: Option<Arc<Credentials>>,
 }
@@ -63,12 +66,12 @@ pub(crate) struct Core {
 struct Base {
     pool: Arc<Pool>,
     path: String,
-    // Of every path under it.
+    // The query that is added to every path under the base URL.
     query: String,
 }
 
 impl Core {
-    /// Where a request to an origin goes, through the proxies that it names or else through the client's.
+    /// The pool for an origin, through these proxies or else through the client's.
     pub(crate) fn pool(&self, origin: Origin, proxies: Option<&Proxies>) -> Result<Arc<Pool>, Error> {
         match &self.base {
             Some(base) if proxies.is_none() && base.pool.origin == origin => Ok(base.pool.clone()),
@@ -76,7 +79,7 @@ impl Core {
         }
     }
 
-    /// The same for requests to switch to another protocol.
+    /// The same, for requests that switch to another protocol.
     pub(crate) fn pool_for_upgrade(
         &self,
         origin: Origin,
@@ -85,8 +88,9 @@ impl Core {
         self.origins.pool_for_upgrade(origin, proxies)
     }
 
-    /// Adds the client's headers to a request that goes to `pool`, those that it has not itself: all if that is the
-    /// base URL's origin, none if it is another, or if the request has been to another.
+    /// Adds the client's headers to a request that goes to `pool`, except those that the request has itself. It adds
+    /// all of them if `pool` is for the base URL's origin, and none if it is for another origin or if a redirect led
+    /// the request to another origin before.
     #[inline]
     pub(crate) fn add_headers(&self, pool: &Arc<Pool>, has_left: bool, headers: &mut HeaderMap) {
         headers.entry(header::USER_AGENT).or_insert_with(|| self.user_agent.clone());
@@ -102,8 +106,8 @@ impl Core {
         }
     }
 
-    /// The same for a request that has no headers of its own and was nowhere else, over HTTP/1.1: made once, for to copy
-    /// them costs less than half of putting them together.
+    /// The same for a request without headers of its own, to the base URL's origin, over HTTP/1.1. The map is made
+    /// once: to copy it costs less than half of making it.
     #[inline]
     pub(crate) fn all_headers(&self, pool: &Arc<Pool>) -> HeaderMap {
         let make = || {
@@ -115,7 +119,7 @@ impl Core {
         pool.headers.get_or_init(make).clone()
     }
 
-    /// How many headers the client may add to a request beside those of every client.
+    /// How many headers the client may add to a request, without those that every client adds.
     pub(crate) fn own_headers(&self) -> usize {
         self.headers.len()
     }
@@ -124,7 +128,7 @@ impl Core {
         self.base.as_ref().is_none_or(|base| Arc::ptr_eq(pool, &base.pool) || pool.origin == base.pool.origin)
     }
 
-    /// What a request has that says nothing else.
+    /// The options of a request that sets none itself.
     pub(crate) fn options(&self) -> Options {
         Options {
             limits: self.limits.clone(),
@@ -133,12 +137,12 @@ impl Core {
             redirects: self.redirects,
             proxies: None,
             upgrade: false,
-            left: false,
+            left_origin: false,
             #[cfg(feature = "cookies")]
-            crossed: false,
+            left_site: false,
             #[cfg(feature = "digest")]
             credentials: self.credentials.clone(),
-            ends: None,
+            deadline: None,
         }
     }
 
@@ -175,26 +179,26 @@ impl Client {
         ClientBuilder::new()
     }
 
-    /// The limits of requests that have none of their own.
+    /// The limits of requests that set none themselves.
     pub fn limits(&self) -> Limits {
         *self.core.limits
     }
 
     /// Starts a request to a path under the base URL, or to an absolute `http` or `https` URL.
     ///
-    /// A path is appended to the base URL's own, and the base URL's query to the path's: it cannot leave the origin nor climb above the base path, and a `.`
-    /// or `..` segment, a leading `//`, a backslash or a fragment in it is an error. The client's key and default
-    /// headers go with every request to the base URL's origin, however it was named, and with none to another. They
-    /// are added when the request is sent, so no layer sees them. What may not stand in a URL is percent-encoded; what
-    /// is encoded already stays as it is.
+    /// A path is appended to the base URL's path, and the base URL's query is added. The path cannot leave the origin
+    /// or the base path: a `.` or `..` segment, a leading `//`, a backslash and a fragment are errors. The client's
+    /// key and default headers go with every request to the base URL's origin, also if the URL was absolute, and with
+    /// no request to another origin. They are added when the request is sent, so layers do not see them. Characters
+    /// that a URL cannot have are percent-encoded; text that is encoded already stays as it is.
     pub fn request(&self, method: Method, url: &str) -> RequestBuilder {
         RequestBuilder::new(method, self.core.target(url), self)
     }
 
-    /// Sends a request that is a value, with an absolute URI: from [`RequestBuilder::build`], or one of your own.
+    /// Sends a request that is a value with an absolute URI: from [`RequestBuilder::build`], or one that you made.
     ///
-    /// The client adds the same headers as for [`request`](Self::request), and writes the headers of the message's
-    /// framing (`host`, `content-length` and their like) itself: what the request has of these is dropped.
+    /// The client adds the same headers as for [`request`](Self::request). It writes the headers of the message's
+    /// framing (`host`, `content-length` and the like) itself, and drops those that the request has.
     pub fn execute(&self, request: Request<Body>) -> ReplyFuture {
         ReplyFuture::of_request(self, request)
     }
@@ -244,8 +248,8 @@ impl Default for Client {
     }
 }
 
-/// Starts a GET of an absolute URL with a client of its own, which ends with it. For more than one request, keep a
-/// [`Client`]: its connections are used again.
+/// Starts a GET of an absolute URL with a new client, which ends with the request. For more than one request keep a
+/// [`Client`]: it uses its connections again.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), outbound_client::Error> {

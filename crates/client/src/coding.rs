@@ -1,4 +1,4 @@
-//! The codings of bodies (RFC 9110, section 8.4): which are known, doing and undoing them.
+//! Content codings of bodies (RFC 9110, section 8.4): which ones are known, and how they are encoded and decoded.
 
 #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
 mod decoded;
@@ -22,10 +22,10 @@ use crate::{
     reply_body::ReplyBody,
 };
 
-/// The most codings that one body may have, on top of one another.
+/// The most codings that one body may have, one on top of the other.
 const MOST: usize = 3;
 
-/// The codings of a body in the order in which they were done, in lower case.
+/// The codings of a body, in the order in which they were applied, in lower case.
 pub(crate) fn of(headers: &HeaderMap) -> Vec<String> {
     let values = headers.get_all(header::CONTENT_ENCODING).iter();
     values
@@ -35,8 +35,8 @@ pub(crate) fn of(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-/// What is wrong with a body that was coded for its way (RFC 9112, section 7) with more than `chunked`: nobody asked for
-/// that, and nothing undoes it.
+/// The error for a body with a transfer coding (RFC 9112, section 7) other than `chunked`: the client did not ask for
+/// one, and cannot decode it.
 pub(crate) fn unasked(headers: &HeaderMap) -> Option<Error> {
     let values = headers.get_all(header::TRANSFER_ENCODING).iter();
     let mut codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
@@ -49,7 +49,7 @@ pub(crate) fn unasked(headers: &HeaderMap) -> Option<Error> {
     Some(Error::body(Kind::Decode).message(why))
 }
 
-/// A body without these codings; or one that cannot be read, and says why.
+/// The body without these codings; or a body that fails with the reason when it is read.
 pub(crate) fn undo(body: ReplyBody, version: Version, codings: &[String]) -> Result<ReplyBody, ReplyBody> {
     if codings.len() > MOST {
         let error =
@@ -62,11 +62,11 @@ pub(crate) fn undo(body: ReplyBody, version: Version, codings: &[String]) -> Res
     Ok(undo_known(body, version, codings))
 }
 
-/// Undoes the codings of a body that is in memory, by the headers that came with it: for who asked for `identity`, and so has
-/// bodies as they come.
+/// Decodes a body that is in memory, according to the headers that came with it. For callers that asked for
+/// `identity` and so get bodies as they came.
 ///
-/// `None` where there is no coding, or none that can be undone: it is unknown, its feature is not compiled in, the body only
-/// says that it has one, or more than `max` bytes come of it.
+/// `None` if there is no coding, or if the coding cannot be undone: it is unknown, its feature is not compiled in,
+/// the body is not really coded, or the decoded body has more than `max` bytes.
 pub fn decode(headers: &HeaderMap, body: &Bytes, max: usize) -> Option<Bytes> {
     let codings = of(headers);
     if codings.is_empty() || codings.len() > MOST {
@@ -92,7 +92,7 @@ fn unknown(coding: &str) -> Option<Error> {
         "br" => ("brotli", cfg!(feature = "brotli")),
         "zstd" => ("zstd", cfg!(feature = "zstd")),
         _ => {
-            // Not more of it than a coding's name needs: it is the server's.
+            // Only as much of the server's text as the name of a coding needs.
             let name: String = coding.chars().filter(char::is_ascii_graphic).take(24).collect();
             return Some(error.message(format!("the reply's body has a coding that is not known: `{name}`")));
         }
@@ -111,7 +111,7 @@ fn undo_known(body: ReplyBody, version: Version, codings: &[String]) -> ReplyBod
     decoded::undo(body, version, codings)
 }
 
-/// Nothing is known, so nothing comes here.
+/// No coding is compiled in, so this is never called.
 #[cfg(not(any(feature = "gzip", feature = "brotli", feature = "zstd")))]
 fn undo_known(body: ReplyBody, _: Version, _: &[String]) -> ReplyBody {
     body

@@ -1,3 +1,5 @@
+//! Opening connections: the traits that a program may implement, and the connectors that the client has.
+
 mod dialer;
 mod dns;
 mod egress;
@@ -41,16 +43,16 @@ pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 
-/// A dial under way. Dropping it gives the dial up.
+/// A dial that is under way. Dropping it cancels the dial.
 pub type Connecting = Pin<Box<dyn Future<Output = io::Result<Connected>> + Send>>;
 
-/// What a dial brings: a transport, and what is known of where it leads.
+/// What a dial returns: a transport, and what is known about its other end.
 ///
-/// Any [`Transport`] is one, of which nothing is known.
+/// Any [`Transport`] is also a `Connected`, about which nothing is known.
 pub struct Connected {
     pub(crate) transport: Stream,
     pub(crate) remote_addr: Option<SocketAddr>,
-    /// Whether `remote_addr` is a proxy's.
+    /// Whether `remote_addr` is the address of a proxy.
     pub(crate) proxied: bool,
 }
 
@@ -59,8 +61,8 @@ impl Connected {
         Self { transport: Stream::Tcp(stream), remote_addr: Some(address), proxied: false }
     }
 
-    /// States the address of the other side: for [`ConnectionInfo`](crate::ConnectionInfo), and for an [`EgressPolicy`],
-    /// which believes it.
+    /// Sets the address of the other end. [`ConnectionInfo`](crate::ConnectionInfo) shows it, and an
+    /// [`EgressPolicy`](crate::EgressPolicy) checks it and trusts that it is true.
     pub fn remote_addr(mut self, address: SocketAddr) -> Self {
         self.remote_addr = Some(address);
         self
@@ -81,14 +83,13 @@ impl fmt::Debug for Connected {
 
 /// Opens transports for a [`Client`](crate::Client).
 ///
-/// It is asked for bytes only: for an `https` origin the client runs TLS over what it gives, and where the client is
-/// given a [`Proxy`], it is asked for a connection to that. (It is asked for the origin itself, whatever the environment
-/// says of proxies.) All the time it takes
-/// counts against [`Limits::connect`](crate::Limits::connect). The dial runs in a task of its own, so that a caller who
-/// leaves strands nobody who waits for the same connection.
+/// It only supplies bytes. For an `https` origin the client runs TLS over its transport. If the client is given a
+/// [`Proxy`], the connector is asked for a connection to the proxy. (The proxies of the environment are not used with
+/// a connector.) All the time that it takes counts against [`Limits::connect`](crate::Limits::connect). The dial runs
+/// in a task of its own: a caller that gives up does not stop a dial that other requests wait for.
 ///
-/// A closure over an [`Origin`] that returns a future of a transport, or of a [`Connected`], is one too, which makes a client without a
-/// network, and with it a test under tokio's paused clock:
+/// A closure from an [`Origin`] to a future of a transport, or of a [`Connected`], is a connector too. With one, a
+/// client needs no network, and can be tested under tokio's paused clock:
 ///
 /// ```
 /// use std::time::Duration;
@@ -128,10 +129,10 @@ where
     }
 }
 
-/// The ways in which a client connects.
+/// How a client connects.
 pub(crate) enum Connector {
-    /// By name, which the client looks up.
+    /// TCP, to the addresses that the client looks up.
     Tcp,
-    /// Any other.
+    /// A connector of the caller, or a unix socket.
     Other(Box<dyn Connect>),
 }

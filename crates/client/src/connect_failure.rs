@@ -1,3 +1,5 @@
+//! Why there is no connection, and whether waiting can help.
+
 #[cfg(test)]
 mod tests;
 
@@ -19,21 +21,21 @@ use crate::{
 pub enum ConnectFailure {
     /// The name does not exist, or has no addresses.
     NameNotFound,
-    /// The name could not be looked up for now: no resolver answered, or one that could not tell.
+    /// The name could not be looked up at the moment: no resolver answered, or the resolver could not say.
     NameLookup,
-    /// Nobody listens there.
+    /// Nothing listens there.
     Refused,
     /// There is no route, or no network.
     Unreachable,
     /// A limit on the look-up, on connecting or on TLS has passed.
     TimedOut,
-    /// The connection was cut before it took the request: under the TLS handshake, or at once after it was made.
+    /// The connection was cut before it took the request: during the TLS handshake, or right after it was made.
     Handshake,
-    /// The server's certificate does not verify, or there is none.
+    /// The server's certificate is not valid, or the server has none.
     Certificate,
-    /// What answered does not speak TLS.
+    /// The server does not speak TLS.
     NotTls,
-    /// The proxy does not do it: it wants another user or password (407), or allows no such connection (403).
+    /// The proxy refuses: it requires another user or password (407), or does not allow this connection (403).
     ProxyRefused,
     /// The client's [`EgressPolicy`](crate::EgressPolicy) does not allow it.
     NotAllowed,
@@ -42,8 +44,9 @@ pub enum ConnectFailure {
 }
 
 impl ConnectFailure {
-    /// Whether to wait may help. A name that does not exist, a certificate that does not verify, a port that does not
-    /// speak TLS, a proxy that refuses and an egress policy stay as they are until somebody changes them.
+    /// Whether waiting may help. It does not help with a name that does not exist, a certificate that is not valid, a
+    /// port that does not speak TLS, a proxy that refuses, or an egress policy: they stay as they are until somebody
+    /// changes them.
     pub fn can_heal(self) -> bool {
         !matches!(
             self,
@@ -73,10 +76,10 @@ impl ConnectFailure {
                     let found =
                         if stage == Limit::Dns { of_look_up(error) } else { of_io_kind(error.kind()) };
                     of_io = of_io.or(found);
-                    // The error inside an io::Error is not its source, but stands for it.
+                    // The error inside an `io::Error` is not its source, but has the same role.
                     error.get_ref().map(|inner| inner as _)
                 }
-                // The end of a connection under hyper's own handshake.
+                // The connection ended during hyper's own handshake.
                 None if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_closed) => {
                     return Self::Handshake;
                 }
@@ -89,7 +92,7 @@ impl ConnectFailure {
 
 fn of_io_kind(kind: ErrorKind) -> Option<ConnectFailure> {
     Some(match kind {
-        // A socket in the file system is not there before its server is.
+        // The file of a unix socket does not exist before its server runs.
         ErrorKind::ConnectionRefused | ErrorKind::NotFound => ConnectFailure::Refused,
         ErrorKind::HostUnreachable
         | ErrorKind::NetworkUnreachable
@@ -105,8 +108,8 @@ fn of_io_kind(kind: ErrorKind) -> Option<ConnectFailure> {
     })
 }
 
-/// The standard library keeps the text of `getaddrinfo`'s error and not its number. These are the texts for
-/// `EAI_NONAME` and `EAI_NODATA` of glibc, musl and the BSDs with macOS, and the numbers of Windows.
+/// The standard library keeps only the text of `getaddrinfo`'s error, not its number. These are the texts for
+/// `EAI_NONAME` and `EAI_NODATA` in glibc, musl, the BSDs and macOS, and the numbers of Windows.
 fn of_look_up(error: &io::Error) -> Option<ConnectFailure> {
     const NOT_FOUND: [&str; 6] = [
         "Name or service not known",

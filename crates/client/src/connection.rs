@@ -1,9 +1,11 @@
+//! One open connection, as the requests on it use it.
+
 mod driver;
 mod http1;
 mod http2;
 mod io;
 mod keep_alive;
-mod suspicion;
+mod liveness;
 
 use std::{
     fmt,
@@ -25,54 +27,55 @@ use tokio::time::Instant;
 use tokio_util::sync::ReusableBoxFuture;
 
 pub(crate) use self::{
-    driver::{Drive, Driver, Keeper},
+    driver::{ConnectionOwner, Drive, Driver},
     http1::open as open_http1,
     http2::{Opened, Share, open as open_http2},
     io::{Io, SpeaksTls},
     keep_alive::{KeepAlive, sooner},
-    suspicion::Suspicion,
+    liveness::Liveness,
 };
-use crate::{alarm::Alarm, body::Body, look::Looks, sender::Sender};
+use crate::{body::Body, look::Looks, reused_timer::ReusedTimer, sender::Sender};
 
 pub(crate) type Sent = Result<Response<Incoming>, TrySendError<Request<Body>>>;
 
-/// The requester's half of an open connection, with all that a request on it needs.
+/// The sending half of an open connection, with all that a request on it needs.
 ///
-/// It goes from hand to hand, in a box. The boxes in it travel with it and are used again, so that a request on an open
-/// connection allocates neither for its future nor for its limits.
+/// It is moved often, so it is in a box. It carries boxes that are used again: a request on an open connection
+/// allocates neither for its future nor for its limits.
 pub(crate) struct Connection(Box<Parts>);
 
 pub(crate) struct Parts {
     version: Version,
     sent: ReusableBoxFuture<'static, Sent>,
-    timer: Option<Alarm>,
-    /// What the server said about keeping it.
+    timer: Option<ReusedTimer>,
+    /// What the server said about keeping the connection.
     pub(crate) keep_alive: KeepAlive,
-    /// Whether it was idle or in use before this request, so that it may be closed without being to blame.
+    /// Whether the connection was idle or in use before this request. If so, it may end without the request being the
+    /// reason.
     pub(crate) reused: bool,
-    /// When it will be too old to be used.
+    /// When it is too old to be used.
     pub(crate) ends: Option<Instant>,
     pub(crate) history: Arc<History>,
-    /// How many requests had gone over it with the last one sent.
+    /// How many requests were sent on it, including the last one.
     pub(crate) requests: u64,
     /// How often its pool had been drained when it was dialled.
     pub(crate) generation: u32,
-    /// Since when it had been idle when it was taken for this request, and when that was.
+    /// Since when it was idle when this request took it, and when the request took it.
     pub(crate) idle: Option<(Instant, Instant)>,
 }
 
-/// What is known of a connection since it was made.
+/// What is known about a connection since it was made.
 #[derive(Debug)]
 pub(crate) struct History {
     pub(crate) opened: Instant,
     pub(crate) remote_addr: Option<SocketAddr>,
-    /// Whether that is a proxy's.
+    /// Whether `remote_addr` is the address of a proxy.
     pub(crate) proxied: bool,
     requests: AtomicU64,
     pub(crate) looks: Looks,
-    /// Of HTTP/2.
-    pub(crate) suspicion: Suspicion,
-    // Whether the server ended it, or failed it, and not the runtime.
+    /// For HTTP/2.
+    pub(crate) liveness: Liveness,
+    // Whether the server ended or failed the connection, and not the runtime.
     ended: AtomicBool,
 }
 
@@ -85,7 +88,7 @@ impl History {
             proxied,
             requests,
             looks: Looks::default(),
-            suspicion: Suspicion::default(),
+            liveness: Liveness::default(),
             ended,
         })
     }
@@ -101,48 +104,48 @@ impl History {
 
 enum Version {
     Http1(Sender<conn::http1::SendRequest<Body>>),
-    // With a stream while it is in use.
+    // With a share of the connection while a request is on it.
     Http2(Sender<conn::http2::SendRequest<Body>>, Option<Share>),
 }
 
-/// What a URI on a connection is made of, and the `Host` that goes with it.
+/// What the URI of a request on a connection is made of, and the matching `Host`.
 pub(crate) struct Address {
     pub(crate) scheme: uri::Scheme,
     pub(crate) authority: uri::Authority,
     pub(crate) host: HeaderValue,
-    /// Where requests are given to a proxy itself.
+    /// Set if requests are sent to a proxy itself.
     pub(crate) forward: Option<Forward>,
 }
 
-/// What a request to a proxy carries, beside its whole URL.
+/// What a request to a proxy carries, in addition to its whole URL.
 pub(crate) struct Forward {
     pub(crate) authorization: Option<HeaderValue>,
 }
 
 impl Connection {
-    /// The alarm belongs to the runtime that drives the connection, however many others send requests over it.
+    /// The timer belongs to the runtime that drives the connection, whichever runtimes send requests on it.
     pub(crate) fn http1(
         sender: Sender<conn::http1::SendRequest<Body>>,
         history: Arc<History>,
-        alarm: Alarm,
+        timer: ReusedTimer,
     ) -> Self {
-        Self::new(Version::Http1(sender), history, alarm)
+        Self::new(Version::Http1(sender), history, timer)
     }
 
-    /// What one request at a time needs of an HTTP/2 connection.
+    /// The sending half of an HTTP/2 connection, for one request at a time.
     pub(crate) fn http2(
         sender: Sender<conn::http2::SendRequest<Body>>,
         history: Arc<History>,
-        alarm: Alarm,
+        timer: ReusedTimer,
     ) -> Self {
-        Self::new(Version::Http2(sender, None), history, alarm)
+        Self::new(Version::Http2(sender, None), history, timer)
     }
 
-    fn new(version: Version, history: Arc<History>, alarm: Alarm) -> Self {
+    fn new(version: Version, history: Arc<History>, timer: ReusedTimer) -> Self {
         Self(Box::new(Parts {
             version,
             sent: ReusableBoxFuture::new(std::future::pending()),
-            timer: Some(alarm),
+            timer: Some(timer),
             keep_alive: KeepAlive::default(),
             reused: false,
             ends: None,
@@ -153,14 +156,14 @@ impl Connection {
         }))
     }
 
-    /// Begins a request over HTTP/2.
+    /// Begins a request on HTTP/2.
     pub(crate) fn begin(&mut self, of: Share) {
         if let Version::Http2(_, stream) = &mut self.version {
             *stream = Some(of);
         }
     }
 
-    /// Ends a request over HTTP/2 of which nothing is to come any more.
+    /// Ends a request on HTTP/2 for which nothing more will come.
     pub(crate) fn finish(mut self) {
         if let Version::Http2(_, stream) = &mut self.version
             && let Some(stream) = stream.take()
@@ -173,7 +176,7 @@ impl Connection {
         matches!(self.version, Version::Http2(..))
     }
 
-    /// Whether others had their replies over the connection, of HTTP/2, that this request is on.
+    /// Whether other requests got their replies on the HTTP/2 connection of this request.
     pub(crate) fn serves_others(&self) -> bool {
         matches!(&self.version, Version::Http2(_, Some(stream)) if stream.has_replied())
     }
@@ -187,7 +190,7 @@ impl Connection {
         }
     }
 
-    /// Ready with whether it takes a request; it has ended if not.
+    /// Ready with `true` if it takes a request, with `false` if it has ended.
     pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<bool> {
         let ready = match &self.version {
             Version::Http1(sender) => sender.lock().as_mut().map(|sender| sender.poll_ready(cx)),
@@ -196,15 +199,15 @@ impl Connection {
         ready.map_or(Poll::Ready(false), |ready| ready.map(|ready| ready.is_ok()))
     }
 
-    pub(crate) fn take_timer(&mut self) -> Option<Alarm> {
+    pub(crate) fn take_timer(&mut self) -> Option<ReusedTimer> {
         self.timer.take()
     }
 
-    pub(crate) fn keep_timer(&mut self, timer: Option<Alarm>) {
+    pub(crate) fn keep_timer(&mut self, timer: Option<ReusedTimer>) {
         self.timer = timer;
     }
 
-    /// Takes a request, unless the connection has ended; [`poll_sent`](Self::poll_sent) has the answer.
+    /// Takes a request, unless the connection has ended. [`poll_sent`](Self::poll_sent) gives the answer.
     pub(crate) fn send(&mut self, request: &mut Option<Request<Body>>, address: &Address) {
         let Parts { version, sent, history, requests, .. } = &mut *self.0;
         match version {
@@ -229,14 +232,14 @@ impl Connection {
         self.sent.poll(cx)
     }
 
-    /// A limit passed while it had a request: it may be dead.
+    /// A limit passed while the connection had a request, so the connection may be dead.
     pub(crate) fn suspect(&self) {
         if self.is_http2() {
-            self.history.suspicion.raise();
+            self.history.liveness.suspect();
         }
     }
 
-    /// The request on it was answered.
+    /// The request on the connection was answered.
     pub(crate) fn replied(&self) {
         if let Version::Http2(_, Some(stream)) = &self.version {
             stream.replied();
@@ -245,7 +248,7 @@ impl Connection {
 }
 
 impl Forward {
-    /// Adds what a proxy goes by, in place of the `Host` too.
+    /// Adds what a proxy needs, and makes the URI absolute.
     #[cold]
     pub(crate) fn apply(&self, request: &mut Request<Body>, address: &Address) {
         address.absolute_form(request);
@@ -257,19 +260,19 @@ impl Forward {
 }
 
 impl Address {
-    /// Adds scheme and authority, as HTTP/2 and proxies want them.
+    /// Adds scheme and authority, as HTTP/2 and proxies require them.
     pub(crate) fn absolute_form(&self, request: &mut Request<Body>) {
-        // A request given back by an HTTP/1.1 connection has one, and here the authority is in the URI.
+        // A request that an HTTP/1.1 connection gave back has this header. Here the authority is in the URI.
         request.headers_mut().remove(header::HOST);
         let mut parts = std::mem::take(request.uri_mut()).into_parts();
         parts.scheme = Some(self.scheme.clone());
         parts.authority = Some(self.authority.clone());
-        // A URI with all of its three parts is always one.
+        // A URI with all three parts is always valid.
         *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
     }
 }
 
-/// Takes scheme and authority away from a request that a connection gave back.
+/// Removes scheme and authority from a request that a connection gave back.
 pub(crate) fn origin_form(request: &mut Request<Body>) {
     let parts = std::mem::take(request.uri_mut()).into_parts();
     *request.uri_mut() = parts.path_and_query.map(Uri::from).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Cookies (RFC 6265bis, draft 22): what servers leave with the client, and which of it goes with which request.
+//! Cookies (RFC 6265bis, draft 22): which cookies of servers are kept, and which requests get them.
 
 mod cookie;
 mod date;
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 pub use self::cookie::{Cookie, SameSite};
 use self::jar::Jar;
-pub(crate) use self::rules::{Sender, is_same_site};
+pub(crate) use self::rules::{Initiator, is_same_site};
 use crate::{
     error::{Error, Kind},
     origin::Origin,
@@ -27,22 +27,22 @@ use crate::{
 
 /// The cookies that servers have set, for [`ClientBuilder::cookies`](crate::ClientBuilder::cookies).
 ///
-/// A clone is another handle on the same jar: to look into it, to share it among clients, to store it. With the feature
-/// `cookies`.
+/// A clone is another handle on the same jar. With it you can read the jar, share it among clients, or store it.
+/// Needs the feature `cookies`.
 ///
 /// | rule of RFC 6265bis | here |
 /// |---|---|
 /// | `Domain` of a public suffix (`com`, `co.uk`, `github.io`) | refused, by Mozilla's list as of the crate `psl` |
-/// | `Secure`, `__Secure-`, `__Host-` | set by `https` origins only, sent to them only, and no `http` origin takes their place |
-/// | `SameSite` | a request is of its own site, which is a scheme and a domain below a public suffix. Where a redirect has led from one site to another, `Strict` cookies are not sent, nor, with other methods than GET, HEAD, OPTIONS and TRACE, those that do not say `None` |
+/// | `Secure`, `__Secure-`, `__Host-` | set by `https` origins only, sent to them only, and no `http` origin replaces them |
+/// | `SameSite` | a site is a scheme and a domain below a public suffix, and a request counts as made by its own site. After a redirect from one site to another, `Strict` cookies are not sent. With other methods than GET, HEAD, OPTIONS and TRACE, only cookies with `None` are sent |
 /// | `Expires`, `Max-Age` | at most 400 days. `Expires` is read against the reply's `Date` |
 /// | name and value | 4096 bytes together; other attributes 1024 bytes each |
-/// | cookies of a domain | 50; those not `Secure` and not used for longest go first |
-/// | cookies of a jar | 3000; those not used for longest go first |
+/// | cookies of a domain | 50; above that, a cookie is dropped: first those that are not `Secure`, then the one that was not used for the longest time |
+/// | cookies of a jar | 3000; above that, the one that was not used for the longest time is dropped |
 ///
-/// A cookie that is not UTF-8 is not taken. No `Debug` and no error shows a value.
+/// A cookie that is not UTF-8 is ignored. No `Debug` and no error shows a value.
 ///
-/// It can be stored by serde, as a list of [`Cookie`]s; those without an expiry are in it too.
+/// A jar can be stored with serde, as a list of [`Cookie`]s. Cookies without an expiry are included.
 ///
 /// ```
 /// use outbound_client::{Client, CookieJar};
@@ -75,13 +75,14 @@ impl CookieJar {
         Self::with_wall_clock(SystemTime::now())
     }
 
-    /// An empty jar for which it is this time now. It goes on by tokio's clock.
+    /// An empty jar that starts with this wall-clock time. From then on it uses tokio's clock.
     pub fn with_wall_clock(now: SystemTime) -> Self {
         Self(Arc::new(Shared { anchor: now, since: Instant::now(), jar: Mutex::default() }))
     }
 
-    /// Adds a cookie as a server at this URL would, by the text of a `Set-Cookie` header. Whether it was taken: what the
-    /// rules do not allow is not, and one that has expired removes what it names.
+    /// Adds a cookie as a server at this URL would, from the text of a `Set-Cookie` header. Returns whether it was
+    /// kept. A cookie that the rules forbid is not kept. A cookie that has expired removes the one with the same
+    /// name, domain and path.
     ///
     /// # Errors
     ///
@@ -91,14 +92,14 @@ impl CookieJar {
         Ok(self.take(&origin, &path, set_cookie, None))
     }
 
-    /// What a request to this URL would have in its `cookie` header; none if that is nothing.
+    /// The `cookie` header of a request to this URL. `None` if it would be empty.
     ///
     /// # Errors
     ///
     /// [`Kind::Request`]: the URL is not an absolute `http` or `https` URL.
     pub fn header(&self, url: &str) -> Result<Option<HeaderValue>, Error> {
         let (origin, path) = parts(url)?;
-        Ok(self.value(&origin, &path, Sender::SameSite, b""))
+        Ok(self.value(&origin, &path, Initiator::SameSite, b""))
     }
 
     /// All cookies that have not expired, in the order in which they came.
@@ -107,7 +108,7 @@ impl CookieJar {
         self.0.jar.lock().cookies(now)
     }
 
-    /// Removes the cookie of the same name, domain and path. Whether there was one.
+    /// Removes the cookie with the same name, domain and path. Returns whether there was one.
     pub fn remove(&self, cookie: &Cookie) -> bool {
         self.0.jar.lock().remove(cookie)
     }
@@ -117,28 +118,28 @@ impl CookieJar {
         *self.0.jar.lock() = Jar::default();
     }
 
-    /// Takes the cookies of a reply.
+    /// Stores the cookies of a reply.
     pub(crate) fn keep(&self, origin: &Origin, target: &str, headers: &HeaderMap) {
         let set = headers.get_all(header::SET_COOKIE);
-        // What servers call the time, where they say so.
+        // The server's own time, if it sends one.
         let date = headers.get(header::DATE).and_then(|date| date::parse(date.to_str().ok()?));
         for cookie in set.iter().filter_map(|value| str::from_utf8(value.as_bytes()).ok()) {
             self.take(origin, target, cookie, date);
         }
     }
 
-    /// The `cookie` header of a request, with what the request has of its own in front: a cookie of the same name is not
-    /// added to it. None where there is nothing to add.
+    /// The `cookie` header of a request. The request's own cookies come first, and a cookie of the same name is not
+    /// added. `None` if there is nothing to add.
     pub(crate) fn value(
         &self,
         origin: &Origin,
         target: &str,
-        sender: Sender,
+        initiator: Initiator,
         own: &[u8],
     ) -> Option<HeaderValue> {
         let now = self.now();
-        let text = self.0.jar.lock().header(origin, path(target), sender, own, now)?;
-        // What a jar takes can stand in a header.
+        let text = self.0.jar.lock().header(origin, path(target), initiator, own, now)?;
+        // Everything that the jar accepts is valid in a header.
         let mut value = HeaderValue::from_maybe_shared(text).ok()?;
         value.set_sensitive(true);
         Some(value)
@@ -176,7 +177,7 @@ impl Default for CookieJar {
     }
 }
 
-/// Takes stored cookies. Those that no server could have set are left out, and so are those that have expired.
+/// Adds stored cookies. Cookies that no server could have set, and those that have expired, are left out.
 impl Extend<Cookie> for CookieJar {
     fn extend<I: IntoIterator<Item = Cookie>>(&mut self, cookies: I) {
         let now = self.now();

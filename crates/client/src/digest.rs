@@ -1,4 +1,4 @@
-//! Answers to challenges of the scheme `Digest` (RFC 7616).
+//! The scheme `Digest` (RFC 7616): answers to a server's challenges.
 
 #[cfg(test)]
 mod tests;
@@ -12,7 +12,7 @@ use http_auth::{
 
 use crate::{origin::Origin, secret::Secret};
 
-/// A user and a password, and to whom they may be proved.
+/// A user and a password, and the origin that they may be used for.
 pub(crate) struct Credentials {
     pub(crate) user: Box<str>,
     pub(crate) password: Secret,
@@ -20,7 +20,7 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
-    /// The answer to the best of the challenges in the head of a 401, if there is one that can be answered.
+    /// The answer to the best challenge in the head of a 401. `None` if no challenge can be answered.
     pub(crate) fn answer(&self, headers: &HeaderMap, method: &Method, target: &str) -> Option<HeaderValue> {
         let mut client = challenge(headers)?;
         let answer = client.respond(&self.params(method, target)).ok()?;
@@ -29,17 +29,17 @@ impl Credentials {
         Some(value)
     }
 
-    /// Without the body, so that the answer does not cover it (`auth`, not `auth-int`).
+    /// The body is left out, so the answer does not protect it (`auth`, not `auth-int`).
     fn params<'a>(&'a self, method: &'a Method, target: &'a str) -> PasswordParams<'a> {
         let (username, password) = (&*self.user, self.password.expose());
         PasswordParams { username, password, uri: target, method: method.as_str(), body: None }
     }
 }
 
-/// The first challenge with the best algorithm: MD5 is the worst one, and the others are as good as each other.
+/// The first challenge with the best algorithm. MD5 is the worst one; all others count as equally good.
 fn challenge(headers: &HeaderMap) -> Option<DigestClient> {
     let values = headers.get_all(header::WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
-    // A header that cannot be read may stand beside one that can.
+    // A header that cannot be parsed may stand beside one that can.
     let challenges = values.filter_map(|value| parse_challenges(value).ok()).flatten();
     let clients = challenges
         .filter(|challenge| challenge.scheme.eq_ignore_ascii_case("digest"))

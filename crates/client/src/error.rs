@@ -1,3 +1,5 @@
+//! The error of a request.
+
 mod kind;
 mod text;
 
@@ -14,11 +16,11 @@ use crate::{
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Why a request has no answer, or not the one asked for.
+/// Why a request has no reply, or not the reply that was asked for.
 ///
-/// [`kind`](Self::kind) says what happened, [`phase`](Self::phase) when, [`delivery`](Self::delivery) whether the
-/// server can have seen the request. `Display` tells one level and names the origin at most: no path, no query, no
-/// header, no key. The cause is in [`source`](StdError::source).
+/// [`kind`](Self::kind) says what happened, [`phase`](Self::phase) says when, and [`delivery`](Self::delivery) says
+/// whether the server may have seen the request. `Display` describes one level, and names the origin at most: no
+/// path, no query, no header and no key. The cause is in [`source`](StdError::source).
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -40,7 +42,7 @@ struct Inner {
 enum Detail {
     None,
     Text(&'static str),
-    /// A variable of the environment.
+    /// The name of an environment variable.
     Proxy(&'static str),
     Message(Box<str>),
     Limit(Limit, Duration),
@@ -57,7 +59,7 @@ enum Detail {
 
 /// The reply that [`Reply::error_for_status`](crate::Reply::error_for_status) turned into an error.
 ///
-/// Its `Debug` shows the status and how long the body is, and nothing of what they carry.
+/// Its `Debug` shows the status and the length of the body, and nothing of their content.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ErrorReply {
@@ -67,7 +69,7 @@ pub struct ErrorReply {
     pub headers: HeaderMap,
     /// The first 64 KiB of the body, as far as they came within 2 s.
     pub body: Bytes,
-    /// Whether `body` is the whole of it.
+    /// Whether `body` is complete.
     pub complete: bool,
 }
 
@@ -82,12 +84,12 @@ impl Error {
         self.0.phase
     }
 
-    /// Whether the server can have seen the request.
+    /// Whether the server may have seen the request.
     pub fn delivery(&self) -> Delivery {
         self.0.delivery
     }
 
-    /// The status of the reply, where that is the error: [`Kind::Status`] or [`Kind::Redirect`].
+    /// The status of the reply, if the status is the error: [`Kind::Status`] or [`Kind::Redirect`].
     pub fn status(&self) -> Option<StatusCode> {
         match &self.0.detail {
             Detail::Status(reply) => Some(reply.status),
@@ -96,14 +98,13 @@ impl Error {
         }
     }
 
-    /// The URL that the request went to last, without its query, which may carry a key. None where the request's URL is
-    /// not valid.
+    /// The URL that the request was last sent to. The query is left out, because it may contain a key. `None` if the
+    /// request's URL is not valid.
     pub fn url(&self) -> Option<&str> {
         self.0.url.as_deref()
     }
 
-    /// Whether a connection could not be opened, also within its limits in time: what happened before a connection was
-    /// held.
+    /// Whether no connection could be opened, including a limit that passed before a connection was held.
     pub fn is_connect(&self) -> bool {
         self.0.connect_failure.is_some() || matches!(self.0.kind, Kind::Connect | Kind::Tls)
     }
@@ -113,13 +114,13 @@ impl Error {
         self.0.kind == Kind::Status
     }
 
-    /// Whether the body is not the text, the JSON or the event stream that was asked for, or has a coding that cannot be
+    /// Whether the body is not the text, JSON or event stream that was asked for, or has a coding that cannot be
     /// undone.
     pub fn is_decode(&self) -> bool {
         matches!(self.0.kind, Kind::Decode | Kind::ContentType)
     }
 
-    /// Whether it is a redirect that was not followed, by the policy or because it cannot be.
+    /// Whether this is a redirect that was not followed: the policy forbids it, or it cannot be followed.
     pub fn is_redirect(&self) -> bool {
         self.0.kind == Kind::Redirect
     }
@@ -129,7 +130,7 @@ impl Error {
         self.0.kind == Kind::Timeout
     }
 
-    /// The limit in time that has passed, and how long it is.
+    /// The time limit that has passed, and its duration.
     pub fn limit(&self) -> Option<(Limit, Duration)> {
         match self.0.detail {
             Detail::Limit(limit, duration) => Some((limit, duration)),
@@ -137,29 +138,29 @@ impl Error {
         }
     }
 
-    /// Why there was no connection, where that is the error: in a phase of connecting ([`Dns`](Phase::Dns),
-    /// [`Connect`](Phase::Connect), [`Tls`](Phase::Tls)), and only there. The request was [`NotSent`](Delivery::NotSent)
-    /// then, unless a redirect had led to where there is no connection.
+    /// Why there was no connection. It is set in the phases of connecting ([`Dns`](Phase::Dns),
+    /// [`Connect`](Phase::Connect), [`Tls`](Phase::Tls)), and only there. The request was then
+    /// [`NotSent`](Delivery::NotSent), unless a redirect had led to the origin that has no connection.
     pub fn connect_failure(&self) -> Option<ConnectFailure> {
         self.0.connect_failure
     }
 
-    /// Where the request was going, if that was known.
+    /// The origin that the request was for, if it was known.
     pub fn origin(&self) -> Option<&Origin> {
         self.0.origin.as_ref()
     }
 
-    /// The proxy on the way there, where there is one.
+    /// The proxy on the way to the origin, if there is one.
     pub fn proxy(&self) -> Option<&Proxy> {
         self.0.proxy.as_ref()
     }
 
-    /// How long the request was in each phase, if that was asked for and no head of a reply had come.
+    /// How long each phase took, if this was asked for and the head of the reply had not come.
     pub fn timings(&self) -> Option<Timings> {
         self.0.timings
     }
 
-    /// The reply, where its status is the error.
+    /// The reply, if its status is the error.
     pub fn reply(&self) -> Option<&ErrorReply> {
         match &self.0.detail {
             Detail::Status(reply) => Some(reply),
@@ -167,11 +168,11 @@ impl Error {
         }
     }
 
-    /// The text around the place where a body stopped being the expected JSON, at most 80 bytes of it.
+    /// The text around the position where a body stopped being the expected JSON, at most 80 bytes.
     ///
-    /// It is the server's and may be anybody's secret, so neither `Display` nor `Debug` shows it: who logs it decides
-    /// to. The [`source`](StdError::source) says what was found in place of what, with values from the body, and is
-    /// cut at 128 characters.
+    /// It comes from the server and may contain a secret, so neither `Display` nor `Debug` shows it. The caller
+    /// decides whether to log it. The [`source`](StdError::source) says what was found and what was expected, with
+    /// values from the body, and is cut at 128 characters.
     pub fn excerpt(&self) -> Option<&str> {
         match &self.0.detail {
             Detail::Position { excerpt, .. } => Some(excerpt),
@@ -194,17 +195,17 @@ impl Error {
         }))
     }
 
-    /// Something the caller gave cannot be used.
+    /// Something that the caller gave cannot be used.
     pub(crate) fn invalid(kind: Kind, why: &'static str) -> Self {
         Self::new(kind, Phase::Build, Delivery::NotSent).detail(Detail::Text(why))
     }
 
-    /// The proxy that a variable of the environment names cannot be used.
+    /// The proxy that an environment variable names cannot be used.
     pub(crate) fn bad_proxy(name: &'static str, why: String) -> Self {
         Self::new(Kind::Config, Phase::Build, Delivery::NotSent).detail(Detail::Proxy(name)).source_from(why)
     }
 
-    /// The same, with the name of what it is.
+    /// The same, with a message that is made at run time.
     pub(crate) fn unusable(kind: Kind, why: impl Into<Box<str>>) -> Self {
         Self::new(kind, Phase::Build, Delivery::NotSent).message(why)
     }
@@ -242,7 +243,7 @@ impl Error {
         Self::body(Kind::TooLarge).detail(Detail::Bound(bound, bytes))
     }
 
-    /// `text` is not the expected JSON; it begins on this line of the body.
+    /// `text` is not the expected JSON. It begins on line `first_line` of the body.
     pub(crate) fn json(error: serde_json::Error, text: &[u8], first_line: u64) -> Self {
         let line = first_line + (error.line() as u64).saturating_sub(1);
         let excerpt = json::excerpt(text, &error);
@@ -264,7 +265,7 @@ impl Error {
         error.detail(Detail::Redirect(why, status))
     }
 
-    /// It happened to a request that a server had answered with a redirect, so something was sent.
+    /// This happened to a request after a server had answered it with a redirect, so something was sent.
     pub(crate) fn after_redirect(mut self) -> Self {
         if self.0.delivery == Delivery::NotSent {
             self.0.delivery = Delivery::MaybeSent;
@@ -309,7 +310,8 @@ impl Error {
         self
     }
 
-    /// What a layer failed with. An error of this client, or one with such an error as its cause, keeps what that says.
+    /// The error of a layer. If it is an error of this client, or has one as its cause, that error's kind and
+    /// delivery are kept.
     pub(crate) fn of_layer(error: BoxError, phase: Phase) -> Self {
         let error = match error.downcast::<Self>() {
             Ok(own) => return *own,
@@ -324,7 +326,7 @@ impl Error {
         }
         let own = match cause.and_then(|cause| cause.downcast_ref::<Self>()) {
             Some(own) => own.without_source(),
-            // What a layer did before it failed is not known.
+            // It is not known what a layer did before it failed.
             None if phase == Phase::Body => Self::body(Kind::Layer),
             None => Self::new(Kind::Layer, phase, Delivery::MaybeSent),
         };

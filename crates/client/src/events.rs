@@ -1,3 +1,5 @@
+//! A stream of server-sent events from the body of a reply.
+
 use std::{
     fmt,
     pin::Pin,
@@ -16,26 +18,26 @@ use crate::{
 
 /// One server-sent event.
 ///
-/// Its texts are parts of the bytes they came in where they came in one line, and were not copied.
+/// If a field came in one line, its text is a part of the received bytes and was not copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Event {
-    /// The type; `message` where the server gave none.
+    /// The event's type; `message` if the server gave none.
     pub event: ByteString,
-    /// The data, its lines joined by line feeds.
+    /// The data. Its lines are joined by line feeds.
     pub data: ByteString,
-    /// The last id the server gave, with this event or before it; empty if none.
+    /// The last id that the server gave, with this event or before it. Empty if there was none.
     pub id: ByteString,
 }
 
 /// The events of a reply, from [`Reply::events`](crate::Reply::events): a [`Stream`], and [`next`](Self::next).
 ///
-/// Events are given as the server sent them. A connection that is cut is an error, but some servers end a broken answer
-/// as properly as a whole one: say with [`until`](Self::until) what the last event looks like, and an end without it is
-/// an error too.
+/// Events are given as the server sent them. A connection that is cut is an error. But some servers end an incomplete
+/// answer in the same way as a complete one. Use [`until`](Self::until) to say which event is the last one; then an
+/// end without that event is an error too.
 ///
-/// [`Limits::idle`](crate::Limits::idle) runs between pieces of the body, so comments and half events count as life.
-/// [`comments`](Self::comments) tells how many there were, for a limit that counts them, or does not.
+/// [`Limits::idle`](crate::Limits::idle) limits the time between pieces of the body, so comments and partial events
+/// restart it. [`comments`](Self::comments) counts the comments, for callers that want a stricter limit.
 ///
 /// ```no_run
 /// # async fn run(client: outbound_client::Client) -> Result<(), outbound_client::Error> {
@@ -53,7 +55,7 @@ pub struct Events {
     parser: Parser,
     is_last: Option<IsLast>,
     last: Option<Event>,
-    // How often to look again for the body's end, once the last event has come.
+    // How often to check again for the end of the body, once the last event has come.
     looks: u8,
     ended: bool,
 }
@@ -61,26 +63,27 @@ pub struct Events {
 type IsLast = Box<dyn FnMut(&Event) -> bool + Send + Sync>;
 
 impl Events {
-    // A connection's task hands over one piece at a time, so an end that has arrived behind the last event shows only
-    // after it had a turn, or two.
+    // A connection's task hands over one piece at a time. If the end has arrived right after the last event, it
+    // becomes visible only after that task has run once or twice more.
     const LOOKS: u8 = 4;
 
     pub(crate) fn new(body: ReplyBody) -> Self {
         Self { body, parser: Parser::default(), is_last: None, last: None, looks: Self::LOOKS, ended: false }
     }
 
-    /// Ends the stream at the first event for which `is_last` is true: with `None` once that has come, and with an error
-    /// of [`Kind::Incomplete`](crate::Kind::Incomplete) if the body ends before it. So an answer that broke off cannot
-    /// pass for a whole one.
+    /// Ends the stream at the first event for which `is_last` returns `true`. The stream gives `None` once that event
+    /// has come. If the body ends before it, the stream gives an error of
+    /// [`Kind::Incomplete`](crate::Kind::Incomplete). So an answer that broke off cannot pass for a complete one.
     ///
-    /// The last event is not given with the others, for in most formats it is a mark and not an item (`[DONE]` is no
-    /// JSON). [`last`](Self::last) has it. If the body ends with it, the connection can be used again.
+    /// The last event itself is not given by the stream, because in most formats it is a marker and not an item
+    /// (`[DONE]` is not JSON). [`last`](Self::last) returns it. If the body ends with it, the connection can be used
+    /// again.
     pub fn until(mut self, is_last: impl FnMut(&Event) -> bool + Send + Sync + 'static) -> Self {
         self.is_last = Some(Box::new(is_last));
         self
     }
 
-    /// The event that ended the stream, once it has come, from [`until`](Self::until).
+    /// The event that ended the stream, if [`until`](Self::until) was used and the event has come.
     pub fn last(&self) -> Option<&Event> {
         self.last.as_ref()
     }
@@ -88,30 +91,27 @@ impl Events {
     /// The next event; `None` at the end, and after an error.
     ///
     /// Cancel safe: dropping the future loses no event.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "the asynchronous one, under the name that streams give it"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "asynchronous, with the name that streams use")]
     pub fn next(&mut self) -> NextEvent<'_> {
         NextEvent(self)
     }
 
-    /// How many comments have come. Servers send them to show that they are alive.
+    /// How many comments have come. Servers send comments to show that they are alive.
     pub fn comments(&self) -> u64 {
         self.parser.comments
     }
 
-    /// How long the server last asked to wait before connecting again.
+    /// The last reconnection time that the server asked for.
     pub fn retry(&self) -> Option<Duration> {
         self.parser.retry
     }
 
-    /// Whether the body ended inside an event, which is then not given, by the rules of the format.
+    /// Whether the body ended inside an event. By the rules of the format, such an event is not given.
     pub fn ended_inside_event(&self) -> bool {
         self.ended && self.last.is_none() && self.parser.is_inside_event()
     }
 
-    /// Lets the body end, if its end is there: then its connection can be used again.
+    /// Reads the end of the body, if it has arrived. Then the connection can be used again.
     #[cold]
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Event, Error>>> {
         while !self.ended && self.looks > 0 {

@@ -1,3 +1,5 @@
+//! Turns hyper's errors into the errors of this client.
+
 use std::{error::Error as StdError, io};
 
 use h2::Reason;
@@ -7,24 +9,25 @@ use crate::{
     error::{Delivery, Error, Kind, Phase},
 };
 
-/// What a failed connection means for the request on it.
+/// What the failure of a connection means for the request on it.
 pub(crate) fn failure(error: hyper::Error, phase: Phase, delivery: Delivery) -> Error {
     let (kind, delivery) = match cause::<h2::Error>(&error) {
-        // RFC 9113, section 8.7: a refused stream was not processed, and may be sent again whatever it does.
+        // RFC 9113, section 8.7: a refused stream was not processed, so it may always be sent again.
         Some(error) if error.is_reset() && error.is_remote() => match error.reason() {
             Some(Reason::REFUSED_STREAM) if phase != Phase::Body => (Kind::Reset, Delivery::NotSent),
             _ => (Kind::Reset, delivery),
         },
-        // The same section: neither was one above the last that a GOAWAY names, and only those fail with it. One below
-        // it goes on, and fails as the connection does if that ends first.
+        // The same section: a stream above the last one that a GOAWAY names was not processed, and only such streams
+        // fail with the GOAWAY. A stream below it continues. If the connection then ends, the stream fails with the
+        // connection's error.
         Some(error) if error.is_go_away() && error.is_remote() && phase != Phase::Body => {
             (Kind::Closed, Delivery::NotSent)
         }
         Some(error) if error.is_io() || error.is_go_away() && error.is_remote() => (Kind::Closed, delivery),
-        // What this stream brought cannot be read, and it is no other's fault.
+        // The server sent something invalid on this stream. Other streams are not affected.
         Some(error) if error.is_reset() => (Kind::Protocol, Delivery::Replied),
         Some(_) => (Kind::Protocol, delivery),
-        // A reply came, though nobody can read it.
+        // A reply came, but it cannot be read.
         None if error.is_parse() || speaks_tls(&error) => (Kind::Protocol, Delivery::Replied),
         None if is_malformed(&error) => (Kind::Protocol, delivery),
         None => (Kind::Closed, delivery),
@@ -37,8 +40,8 @@ pub(crate) fn failure(error: hyper::Error, phase: Phase, delivery: Delivery) -> 
     }
 }
 
-/// Whether the framing of an HTTP/1.1 body is broken: the size of a chunk, its end, a trailer. (What ends too early is
-/// not; nor is what TLS refuses, though it is told in the same way.)
+/// Whether the framing of an HTTP/1.1 body is broken: the size of a chunk, its end, or a trailer. (A body that ends
+/// too early is another error. So is a TLS failure, although hyper reports it in the same way.)
 fn is_malformed(error: &hyper::Error) -> bool {
     cause::<io::Error>(error).is_some_and(|error| {
         !holds::<rustls::Error>(error)
@@ -54,7 +57,7 @@ fn holds<T: StdError + 'static>(error: &io::Error) -> bool {
     matches!(error.get_ref(), Some(inner) if inner.is::<T>())
 }
 
-/// The line or the bound of a reply's head that makes it unreadable. hyper tells them apart by its messages alone.
+/// Which line or bound makes the head of a reply unreadable. hyper tells these cases apart only by its messages.
 fn what_is_wrong(error: &hyper::Error) -> Option<&'static str> {
     if speaks_tls(error) {
         return Some("this port speaks TLS: use https:// in place of http://");

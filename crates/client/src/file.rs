@@ -1,4 +1,4 @@
-//! Files as the content of requests.
+//! Files as the bodies of requests.
 
 use std::{
     io,
@@ -17,7 +17,7 @@ use tokio::{
 /// The content of a file, in pieces.
 pub(crate) struct FileContent {
     file: File,
-    /// What is left of the length that it had when it was opened. None for what has no length: a pipe, a device.
+    /// What is left of the length that the file had when it was opened. `None` if it has no length: a pipe, a device.
     left: Option<u64>,
 }
 
@@ -43,7 +43,7 @@ impl Stream for FileContent {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let Self { file, left } = &mut *self;
-        // What was appended since it was opened is not sent: the length is announced by then.
+        // The length is announced already, so bytes that were appended since then are not sent.
         let most =
             left.map_or(Self::PIECE, |left| Self::PIECE.min(usize::try_from(left).unwrap_or(usize::MAX)));
         if most == 0 {

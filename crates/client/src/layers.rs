@@ -1,4 +1,4 @@
-//! What goes around a client's requests: layers of tower's kind.
+//! Tower layers around a client's requests.
 
 mod call;
 mod service;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 pub use self::service::{ClientService, ResponseFuture};
-pub(crate) use self::{call::Layered, service::Arrived};
+pub(crate) use self::{call::Layered, service::ExchangeInfo};
 #[cfg(feature = "digest")]
 use crate::digest::Credentials;
 use crate::{
@@ -23,36 +23,37 @@ use crate::{
     reply_body::ReplyBody,
 };
 
-/// A client's layers, around its connections.
+/// The layers of a client, around its connections.
 pub(crate) trait Stack: Send + Sync {
-    fn call(&self, request: Request<Body>) -> Answer;
+    fn call(&self, request: Request<Body>) -> BoxedResponse;
 }
 
-pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response<ReplyBody>, Error>> + Send>>;
+pub(crate) type BoxedResponse = Pin<Box<dyn Future<Output = Result<Response<ReplyBody>, Error>> + Send>>;
 
-/// What a request is sent with. It passes the layers as an extension; where one drops it, the client's hold.
+/// The settings that a request is sent with. They pass the layers as an extension. If a layer drops the extension,
+/// the client's own settings are used.
 #[derive(Clone)]
 pub(crate) struct Options {
     pub(crate) limits: Arc<Limits>,
     pub(crate) timings: bool,
     pub(crate) replayable: bool,
     pub(crate) redirects: Redirects,
-    /// Its own way, in place of the client's.
+    /// The request's own proxies, in place of the client's.
     pub(crate) proxies: Option<Arc<Proxies>>,
-    /// Whether it asks to switch to another protocol.
+    /// Whether the request asks to switch to another protocol.
     pub(crate) upgrade: bool,
-    /// Whether it has followed a redirect to another origin.
-    pub(crate) left: bool,
-    /// The same, to another site.
+    /// Whether a redirect has led the request to another origin.
+    pub(crate) left_origin: bool,
+    /// Whether a redirect has led it to another site.
     #[cfg(feature = "cookies")]
-    pub(crate) crossed: bool,
+    pub(crate) left_site: bool,
     #[cfg(feature = "digest")]
     pub(crate) credentials: Option<Arc<Credentials>>,
-    /// When the whole request ends, with everything that layers do.
-    pub(crate) ends: Option<Instant>,
+    /// The deadline of the whole request, including all that layers do.
+    pub(crate) deadline: Option<Instant>,
 }
 
-/// A stack made of any service that does for one.
+/// Makes a stack from any suitable service.
 pub(crate) fn stack<S, B>(service: S) -> Arc<dyn Stack>
 where
     S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
@@ -77,7 +78,7 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    fn call(&self, request: Request<Body>) -> Answer {
+    fn call(&self, request: Request<Body>) -> BoxedResponse {
         let mut service = self.service.clone();
         Box::pin(async move {
             let failed = |error: S::Error| Error::of_layer(error.into(), Phase::Head);

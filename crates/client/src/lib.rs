@@ -1,199 +1,200 @@
 //! One HTTP request well done: pool, TLS, bodies, events, limits, and whether it was delivered.
 //!
+//! A request can be slow, be cut, or end with an error that does not say whether the server has seen it. A program
+//! that does not know this either loses work or pays for it twice.
+//!
+//! Each error of this client says what happened, in which phase, and whether the request can have been sent. Each
+//! phase has a time limit, and each buffer a bound. The client knows HTTP only: no provider, and no retry of what the
+//! server may have processed.
+//!
 //! ```
-//! use outbound_client::{Client, Limit, Limits, Origin};
 //! use std::time::Duration;
-//! # use tokio::io::{AsyncReadExt, AsyncWriteExt};
-//! # async fn serve(mut pipe: tokio::io::DuplexStream) {
-//! #     let mut request = vec![0; 4096];
-//! #     let read = pipe.read(&mut request).await.unwrap();
-//! #     assert!(request[..read].starts_with(b"POST /v1/chat/completions HTTP/1.1\r\n"));
-//! #     let _ = pipe.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\n{\"answer\":42}").await;
-//! # }
+//! use outbound_client::{Client, Delivery, Limits};
+//! use tokio::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpListener};
 //!
 //! #[derive(serde::Deserialize)]
 //! struct Answer { answer: u32 }
 //!
-//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
-//! # async fn main() -> Result<(), outbound_client::Error> {
-//! let client = Client::builder()
-//!     .base_url("https://api.example.com/v1")
-//!     .bearer_auth("sk-not-shown-anywhere")
-//!     .limits(Limits::new().total(Duration::from_secs(120)))
-//! #   .base_url("http://api.example.com/v1")
-//! #   .connector(|_: &Origin| {
-//! #       let (near, far) = tokio::io::duplex(4096);
-//! #       tokio::spawn(serve(far));
-//! #       async { Ok(near) }
-//! #   })
-//!     .build()?;
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // In place of a real API: a server that answers one request.
+//!     let listener = TcpListener::bind("127.0.0.1:0").await?;
+//!     let url = format!("http://{}/v1", listener.local_addr()?);
+//!     tokio::spawn(async move {
+//!         let (mut socket, _) = listener.accept().await.unwrap();
+//!         socket.read(&mut [0; 4096]).await.unwrap();
+//!         socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\n{\"answer\":42}").await.unwrap();
+//!     });
 //!
-//! let body = serde_json::json!({"model": "small", "messages": []});
-//! let reply = client.post("/chat/completions").json(&body).send().await?;
-//! let answer: Answer = reply.error_for_status().await?.json().await?;
-//! assert_eq!(answer.answer, 42);
-//! # Ok(())
-//! # }
+//!     let client = Client::builder()
+//!         .base_url(url)
+//!         .no_proxy()
+//!         .bearer_auth("sk-never-printed")
+//!         .limits(Limits::new().total(Duration::from_secs(120)))
+//!         .build()?;
+//!     let body = serde_json::json!({"model": "small", "messages": []});
+//!     let reply = client.post("/chat/completions").json(&body).send().await?;
+//!     let answer: Answer = reply.error_for_status().await?.json().await?;
+//!     assert_eq!(answer.answer, 42);
+//!
+//!     // Nothing listens on this port any more. The error proves that the request was not sent.
+//!     let closed = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+//!     let error = client.get(&format!("http://{closed}/")).send().await.unwrap_err();
+//!     assert_eq!(error.delivery(), Delivery::NotSent);
+//!     Ok(())
+//! }
 //! ```
 //!
-//! # What is where
+//! # What is in it
 //!
 //! | to | use |
 //! |---|---|
-//! | put together what requests have in common | [`Client::builder`], [`ClientBuilder`] |
-//! | put together one request: JSON, text, form, files, stream | [`Client::post`], [`RequestBuilder`], [`Multipart`] |
+//! | set what all requests have in common | [`Client::builder`], [`ClientBuilder`] |
+//! | build one request: JSON, text, form, files, stream | [`Client::post`], [`RequestBuilder`], [`Multipart`] |
 //! | read the reply: bytes, text, JSON, in pieces | [`Reply`] |
-//! | send a file, save a reply to one, see how far it is | [`Body::file`], [`Part::file`], [`Reply::save`], [`progress()`] |
-//! | read it by lines, values or server-sent events | [`Lines`], [`Ndjson`], [`Events`] |
-//! | tell a stream that ended from one that broke off | [`Events::until`] |
-//! | bound what it may take, in time and in bytes | [`Limits`] |
-//! | read what comes of a body in time, and no more | [`Reply::bytes_up_to`] |
-//! | keep a key out of what others wrote | [`Secret::redact`] |
+//! | read it as lines, values or server-sent events | [`Lines`], [`Ndjson`], [`Events`] |
+//! | tell a complete event stream from one that broke off | [`Events::until`] |
+//! | send a file, save a reply to one, follow the progress | [`Body::file`], [`Part::file`], [`Reply::save`], [`progress()`] |
+//! | limit the time and the bytes | [`Limits`] |
+//! | read only the beginning of a body, within a time | [`Reply::bytes_up_to`] |
 //! | know what went wrong, when, and whether to send again | [`Error::kind`], [`Error::phase`], [`Error::delivery`] |
-//! | know why there is no connection, and whether that can heal | [`Error::connect_failure`] |
-//! | know what took long, and over which connection | [`Reply::timings`], [`Reply::connection`], [`Error::timings`] |
-//! | open connections early, let them go, see what there is | [`Client::warm_up`], [`Client::drain`], [`Client::close`], [`Client::snapshot`] |
-//! | trust a private authority, show a certificate | [`ClientBuilder::add_root_pem`], [`ClientBuilder::client_certificate_pem`] |
-//! | keep it from going where it must not, such as into one's own network | [`EgressPolicy`] |
-//! | go through a proxy, or past it | [`Proxy`], [`ClientBuilder::proxy`], [`ClientBuilder::no_proxy`] |
+//! | know why there is no connection, and whether waiting can help | [`Error::connect_failure`] |
+//! | know what took long, and on which connection | [`Reply::timings`], [`Reply::connection`], [`Error::timings`] |
+//! | open connections early, close them, count them | [`Client::warm_up`], [`Client::drain`], [`Client::close`], [`Client::snapshot`] |
+//! | trust a private authority, present a certificate | [`ClientBuilder::add_root_pem`], [`ClientBuilder::client_certificate_pem`] |
+//! | forbid connections, for example into the own network | [`EgressPolicy`] |
+//! | use a proxy, or none | [`Proxy`], [`ClientBuilder::proxy`], [`ClientBuilder::no_proxy`] |
 //! | follow redirects, or not | [`Redirects`] |
-//! | speak WebSocket (feature `websocket`), or another protocol | `Client::websocket`, [`RequestBuilder::upgrade`] |
-//! | say who sends one request | [`RequestBuilder::bearer_auth`], [`RequestBuilder::basic_auth`]; `digest_auth`, with the feature `digest` |
-//! | keep cookies, look at them, store them | `CookieJar`, with the feature `cookies` |
-//! | do something around every request | [a function](#middleware), or a layer of tower's: [`ClientBuilder::layer`] |
-//! | send requests that are values, or use the client as a tower service | [`Client::execute`], [`Body`], [`ReplyBody`] |
-//! | run all of it without a network, under tokio's paused clock | [`Connect`]; `test_kit`, with the feature `test-kit` |
+//! | set credentials for one request | [`RequestBuilder::bearer_auth`], [`RequestBuilder::basic_auth`] |
+//! | remove a key from a text that others wrote | [`Secret::redact`] |
+//! | speak another protocol on the connection | [`RequestBuilder::upgrade`] |
+//! | do something around every request | a [function](#middleware), or a tower layer: [`ClientBuilder::layer`] |
+//! | send request values, or use the client as a tower service | [`Client::execute`], [`Body`], [`ReplyBody`] |
+//! | run all of it without a network, under tokio's paused clock | [`Connect`] |
 //!
-//! # Whether it was delivered
+//! # Guarantees
 //!
-//! Every [`Error`] has a [`Delivery`]. [`NotSent`](Delivery::NotSent) is a proof: no connection was made, or it gave
-//! the request back before it wrote a byte of it, or an HTTP/2 server refused the stream, or said GOAWAY and that it
-//! processed no stream as late as this one (RFC 9113, section 8.7).
-//! [`Replied`](Delivery::Replied) means that the head of a reply came. All else is
-//! [`MaybeSent`](Delivery::MaybeSent).
+//! - **Cancel safety.** Dropping a future or a reply cancels the request at any point. Before a connection is held,
+//!   nothing is sent. After that, HTTP/1.1 closes the connection, and HTTP/2 resets this one stream. If the end of
+//!   the reply was read or has arrived, the connection goes back to the pool.
+//! - **Fairness.** Requests that wait for a connection are served in order of arrival. With a maximum over all
+//!   origins, an origin without any connection comes first, so that a busy origin does not starve another.
+//! - **Time.** All limits use tokio's clock, so the paused clock works. Time in one phase never counts against the
+//!   limit of another. Data that has arrived counts more than a limit that has passed: before a request fails, the
+//!   client reads once more what is there.
+//! - **Panics.** No input from the network causes a panic. A connector that panics fails its own requests and no
+//!   others. A future that is polled after it was ready panics, as futures usually do.
+//! - **Bounds.** Heads, bodies, lines, events, redirects and decoded data have default bounds ([`Limits`]), and the
+//!   error names the bound.
+//! - **Secrets.** A key is bound to the origin of the base URL and is sent to no other, also by redirects. No
+//!   `Debug`, `Display` or error shows a key, a query or a header value.
+//! - **Tasks.** Each connection has one task, on the runtime of the request that needed the dial. The task dials,
+//!   drives the connection until it is closed, and ends with the client. HTTP/2 adds one task of hyper's for each
+//!   stream. No other task is spawned. Files and the system's name look-up use tokio's threads for blocking work.
 //!
-//! What was not sent because a connection ended is sent again by itself, however often; after two connections that had
-//! been used before, on a new one. New ones that end at once count as connecting: they are dialled with pauses of up to
-//! a second, and after [`Limits::connect`] that is an error. An HTTP/2 stream that is refused is sent three times at
-//! most. (A body that is a stream cannot be read twice: where the connection has begun to read it, the error is the
-//! caller's.) What may have been sent is never sent again, unless the request says that it is
-//! [`replayable`](RequestBuilder::replayable). A request whose body is a stream or has parts cannot say so: its type
-//! ([`Streamed`]) has no such method.
+//! # Delivery
+//!
+//! Every [`Error`] has a [`Delivery`]:
+//!
+//! - [`NotSent`](Delivery::NotSent) is a proof. There was no connection; or the connection gave the request back
+//!   before it wrote a byte; or an HTTP/2 server refused the stream, or sent a GOAWAY that excludes it (RFC 9113,
+//!   section 8.7).
+//! - [`Replied`](Delivery::Replied): the head of a reply came.
+//! - [`MaybeSent`](Delivery::MaybeSent): all other cases.
+//!
+//! If a connection ends before it has taken a request, the client sends that request again by itself. After two dead
+//! connections that had been used before, it takes a new one. New connections that end at once count as connecting:
+//! there are pauses of up to a second between dials, and [`Limits::connect`] limits the whole. A stream that an
+//! HTTP/2 server refuses is sent three times at most. A body that is a stream cannot be read twice: if the connection
+//! has begun to read it, the error goes to the caller.
+//!
+//! A request that the server may have seen is never sent again, unless it is marked as
+//! [`replayable`](RequestBuilder::replayable). A request whose body is a stream cannot be marked: its type
+//! ([`Streamed`]) does not have this method.
 //!
 //! # The pool
 //!
-//! A request takes the connection that was used last, or waits for the first of two: one that comes back, one that is
-//! dialled for it. There is no maximum unless one is set, so the concurrency of the caller is the concurrency on the
-//! wire; with one, over all origins or for each, requests queue in order of arrival. A burst of requests to an origin
-//! that has not said yet what it speaks makes one dial. The requests to an HTTP/2 origin share a connection up to the
-//! server's limit of streams, and the next one is dialled for those beyond it.
+//! A request takes the connection that was used last. If there is none, it waits for a connection that comes back or
+//! for a new one, whichever is first. There is no maximum unless one is set. A burst of requests to a new origin
+//! makes one dial until it is known whether the origin speaks HTTP/2. Requests to an HTTP/2 origin share a
+//! connection, up to the server's limit on streams.
 //!
-//! A connection is closed when the server closes it, when it has been idle or open for too long, or when it has served
-//! its number of requests, but never under one. How long it may be idle is the least of what the client says
-//! ([`idle_timeout`](ClientBuilder::idle_timeout)), what the server says (`Keep-Alive`), and what the server was seen to
-//! do: a request that crosses the server's FIN may have been sent, so none is sent on a connection nearly as old as those
-//! that it closed, three of which have to agree. A connection is not used again after a reply with `Connection: close` or
-//! of HTTP/1.0 without `keep-alive`, nor for a minute after three in a row ended at once behind a reply that did not say
-//! so. HTTP/2 connections under a request are pinged every 60 s, TCP connections are probed.
-//! A limit that passes on an HTTP/2 stream makes its connection a suspect: it is pinged at once, and takes no new requests
-//! until it answers; without another request on it, it is closed.
+//! A connection is never closed during a request. It is closed when the server closes it, when it was idle or open
+//! for too long, or when it has served its number of requests. How long it may be idle is the smallest of the
+//! client's [`idle_timeout`](ClientBuilder::idle_timeout), the server's `Keep-Alive`, and the idle limit that the
+//! server was seen to have. This avoids requests that cross the server's close. A connection is not used again after
+//! `Connection: close`, after an HTTP/1.0 reply without `keep-alive`, or, for a minute, if three connections in a row
+//! ended right after their reply without such a header.
 //!
-//! A limit that has passed ends a request after a last look at what has arrived: its connection's task reads what there
-//! is, and only what has not come by then is missed.
-//!
-//! Each connection has one task, which dials, shakes hands, drives the connection until it is closed and closes idle
-//! ones in passing. It is on the runtime of the request that needed the dial (or of the connection that made room for
-//! it), and it ends with the client: it is all that this crate spawns (HTTP/2 adds one task a stream, from hyper).
-//! Nothing is spawned and nothing is built for connecting when there is an idle connection.
+//! A dead connection is found by TCP keep-alive probes, and by pings on an HTTP/2 connection with requests. If a
+//! limit passes on an HTTP/2 stream, its connection is pinged at once and takes no new requests until it answers.
 //!
 //! # Connecting
 //!
-//! A dial has up to three stages, each with a limit of its own that its error names: the look-up of the name, TCP, TLS.
-//! A name is looked up once for all dials that want it at the same time; its addresses are kept for 30 s, as the system
-//! does not tell for how long they hold, and dropped when none of them connects or the client is drained. A failed
-//! look-up falls back on addresses of up to 10 minutes ago, and is not kept itself. Of several addresses the families
-//! take turns; the next is tried when one has failed, or has not answered in 250 ms, and the first to answer wins
-//! (RFC 8305).
+//! A dial has up to three stages with a limit each: name look-up, TCP, TLS. All dials that need the same name share
+//! one look-up. Addresses are tried by Happy Eyeballs (RFC 8305). The cache of names is described at
+//! [`ClientBuilder::dns_ttl`].
 //!
-//! A dial belongs to the origin, not to the request that needed it. A request leaves at its own limit, and the dial
-//! goes on for as long as the client's limits and that request's allow, whichever are longer. A later request does not
-//! wait for one that has taken longer than its own limits by then; another is dialled beside it.
+//! A dial belongs to its origin, not to the request that started it. A request stops waiting at its own limit, and
+//! the dial continues for later requests. A later request does not wait for a dial that has already taken longer than
+//! its own limit allows; another dial is started.
 //!
-//! Where there is a [`Proxy`], the name is the proxy's, and `connect` bounds all that it takes until there is a transport
-//! to the origin: TCP, TLS with the proxy, and a tunnel. The environment says which proxy to use, as with curl, unless
-//! [`ClientBuilder::proxy`] or [`ClientBuilder::no_proxy`] do; a request can have [its own](RequestBuilder::proxy).
-//!
-//! [`ClientBuilder::resolver`] gives names other addresses, [`ClientBuilder::unix_socket`] leads to a daemon on the same
-//! machine, and a [`Connect`] to anything that carries bytes.
-//!
-//! # Dropping
-//!
-//! Dropping a future or a reply cancels the request, at any point. On the wire that is nothing before a connection is
-//! held, the end of the connection with HTTP/1.1, and a reset of one stream with HTTP/2. A reply that has been read to
-//! its end, or whose end has arrived when it is dropped, gives its connection back.
+//! With a [`Proxy`], `connect` limits all that is needed until there is a transport to the origin: TCP, TLS with the
+//! proxy, and a tunnel. The environment names the proxies, as with curl, unless [`ClientBuilder::proxy`] or
+//! [`ClientBuilder::no_proxy`] do; a request can have [its own](RequestBuilder::proxy). [`ClientBuilder::resolver`]
+//! changes the addresses of names, [`ClientBuilder::unix_socket`] connects to a daemon on the same machine, and a
+//! [`Connect`] to anything that carries bytes.
 //!
 //! # Middleware
 //!
-//! A request is a value until it is sent, and `send` is a future. So what goes around it can be a function, or a type of
-//! the caller's, without a trait to implement. (What is to go around all requests of a client, wherever they are sent
-//! from, is a [layer](ClientBuilder::layer).)
+//! A request is a value until it is sent, and `send` returns a future. So a function can add to it, without a trait.
+//! (For all requests of a client use a [layer](ClientBuilder::layer).)
 //!
 //! ```
-//! use outbound_client::{Client, Delivery, Error, Reply, RequestBuilder};
+//! use outbound_client::{Error, Reply, RequestBuilder};
 //! use tokio::time::Instant;
-//! # use std::io;
-//! # use tokio::io::{AsyncReadExt, AsyncWriteExt};
 //!
-//! /// Gives a request an id that the server's log will have too, and logs what came of it.
+//! /// Adds an id that the server's log will show too, and logs the result.
 //! async fn logged<B>(id: u64, request: RequestBuilder<B>) -> Result<Reply, Error> {
 //!     let (begun, target) = (Instant::now(), request.target().to_owned());
-//!     let answer = request.header("x-request-id", id).send().await;
-//!     match &answer {
+//!     let result = request.header("x-request-id", id).send().await;
+//!     match &result {
 //!         Ok(reply) => println!("{id} {target}: {} after {:?}", reply.status(), begun.elapsed()),
 //!         Err(error) => println!("{id} {target}: {error}, {:?}", error.delivery()),
 //!     }
-//!     answer
+//!     result
 //! }
-//!
-//! /// One service at several addresses. The next is asked only if the one before certainly did not see the request.
-//! struct Mirrors(Vec<Client>);
-//!
-//! impl Mirrors {
-//!     async fn send<B>(&self, request: impl Fn(&Client) -> RequestBuilder<B>) -> Result<Reply, Error> {
-//!         let (last, others) = self.0.split_last().expect("one address at least");
-//!         for (id, client) in (1..).zip(others) {
-//!             match logged(id, request(client)).await {
-//!                 Err(error) if error.delivery() == Delivery::NotSent => {}
-//!                 answer => return answer,
-//!             }
-//!         }
-//!         logged(0, request(last)).await
-//!     }
-//! }
+//! # use tokio::io::{AsyncReadExt, AsyncWriteExt};
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Error> {
-//! # let down = |_: &outbound_client::Origin| async { Err::<tokio::io::DuplexStream, _>(io::Error::other("down")) };
-//! # let up = |_: &outbound_client::Origin| async {
+//! # let connector = |_: &outbound_client::Origin| async {
 //! #     let (near, mut far) = tokio::io::duplex(4096);
 //! #     tokio::spawn(async move {
 //! #         let mut request = vec![0; 4096];
 //! #         let read = far.read(&mut request).await.unwrap();
-//! #         assert!(String::from_utf8_lossy(&request[..read]).contains("x-request-id: 0\r\n"));
+//! #         assert!(String::from_utf8_lossy(&request[..read]).contains("x-request-id: 7\r\n"));
 //! #         far.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await
 //! #     });
 //! #     Ok(near)
 //! # };
-//! # let down = Client::builder().base_url("http://a.test").connector(down).build()?;
-//! # let up = Client::builder().base_url("http://b.test").connector(up).build()?;
-//!
-//! let mirrors = Mirrors(vec![down, up]);
-//! let reply = mirrors.send(|client| client.get("/models")).await?;
-//! assert_eq!(reply.text().await?, "ok");
+//! # let client = outbound_client::Client::builder().base_url("http://a.test").connector(connector).build()?;
+//! # assert_eq!(logged(7, client.get("/models")).await?.text().await?, "ok");
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! # Coming from another client
+//! # What it does not do
+//!
+//! - It does not retry, except as described under [delivery](#delivery), and knows no providers. The crate `outbound`
+//!   does both.
+//! - It does not cache replies.
+//! - It does not speak HTTP/3.
+//! - It decodes no content coding, keeps no cookies and opens no WebSocket without the [feature](#features) for it.
+//! - Until an HTTP/2 server has said how many streams it allows, the client assumes 100. Streams above the real limit
+//!   wait inside the connection, under `first_byte`. If a GOAWAY ends such a wait, the first of them may have been
+//!   sent.
+//!
+//! # Coming from reqwest
 //!
 //! | `reqwest` | here |
 //! |---|---|
@@ -205,13 +206,28 @@
 //! | `redirect::Policy::limited(n)`, `none()` | [`Redirects::up_to`], [`Redirects::none`], also for one request |
 //! | `.bearer_auth(t)`, `.basic_auth(u, Some(p))` | the same, and `digest_auth` |
 //! | `.query(&q)`, `.form(&f)`, `.json(&j)`, `.headers(map)` | the same ([`headers`](RequestBuilder::headers) borrows) |
-//! | `response.error_for_status()?` | `reply.error_for_status().await?`: the error has the body |
+//! | `response.error_for_status()?` | `reply.error_for_status().await?`: the error contains the body |
 //! | `response.bytes_stream()`, `.chunk()` | [`Reply::bytes_stream`], [`Reply::chunk`] |
 //! | `error.is_timeout()`, `.is_connect()`, `.status()` | the same, and [`Error::kind`], [`Error::delivery`] |
 //! | `.cookie_store(true)`, `.cookie_provider(jar)` | `ClientBuilder::cookies` |
 //! | `Proxy::all(url)`, `.no_proxy()`, `.add_root_certificate(c)` | [`ClientBuilder::proxy`], [`ClientBuilder::no_proxy`], [`ClientBuilder::add_root_pem`] |
 //! | `response.url()`, `.remote_addr()` | [`Reply::url`], [`Reply::remote_addr`] |
 //! | `.connector_layer(l)`, `reqwest-middleware` | [`ClientBuilder::layer`] |
+//!
+//! # Coming from hyper-util
+//!
+//! | `hyper_util::client::legacy` | here |
+//! |---|---|
+//! | `Client::builder(executor).build(connector)` | [`Client::builder`]; TCP and TLS are built in, another connector is a [`Connect`] |
+//! | `client.request(request)` | [`Client::execute`] |
+//! | `.pool_idle_timeout(d)`, `.pool_max_idle_per_host(n)` | [`ClientBuilder::idle_timeout`], [`ClientBuilder::max_idle_per_origin`] |
+//! | `.http2_only(true)` | [`ClientBuilder::http2_prior_knowledge`] |
+//! | `.retry_canceled_requests(b)` | always; see [delivery](#delivery) |
+//! | `response.into_body().collect().await?.to_bytes()` | [`Reply::bytes`], with a bound |
+//! | `tokio::time::timeout` around a request | [`Limits`], by phase |
+//! | `tower::Service` | [`Client`] is one too |
+//!
+//! # Coming from httpx, aiohttp
 //!
 //! | `httpx`, `aiohttp` | here |
 //! |---|---|
@@ -230,6 +246,8 @@
 //! | `except httpx.ConnectError`, `TimeoutException` | [`Error::is_connect`], [`Error::is_timeout`] |
 //! | `transport=` | [`ClientBuilder::connector`], [`ClientBuilder::layer`] |
 //!
+//! # Coming from axios, fetch
+//!
 //! | `axios`, `fetch` | here |
 //! |---|---|
 //! | `axios.create({baseURL, headers, timeout})` | [`Client::builder`], [`ClientBuilder::base_url`], [`ClientBuilder::timeout`] |
@@ -240,33 +258,36 @@
 //! | `validateStatus`, `response.ok` | a status is no error until [`Reply::error_for_status`] |
 //! | `await response.json()`, `.text()` | [`Reply::json`], [`Reply::text`] |
 //! | `response.body.getReader()` | [`Reply::chunk`] |
-//! | `EventSource` | [`Reply::events`], over any method |
+//! | `EventSource` | [`Reply::events`], with any method |
 //! | `AbortController` | drop the future or the reply |
 //!
-//! # What it costs
+//! # Features
 //!
-//! Beside a connection of hyper's that one holds oneself, a request on a warm connection makes at most two allocations
-//! more, and five with a base URL, a key, headers and a body of JSON. Reading events makes none for each of them, as long
-//! as those before it have been dropped. `cargo bench -p outbound-client-costs` counts that, and the instructions. More than
-//! six fields in a head, with `host` and `content-length`, make it grow once.
+//! None is on by default. A feature adds methods, or makes something work that is otherwise an error which names the
+//! feature. A feature that is compiled in and not used costs a request nothing. TLS, HTTP/2, HTTP proxies and
+//! redirects need no feature.
 //!
-//! On Linux the smallest build has 72 crates below it, of which most are those of tokio, hyper and rustls. What features add
-//! to that: `gzip` 7, `brotli` 6, `zstd` 5 (of these, 2 are the same ones), `cookies` 2, `digest` 15, `socks` none,
-//! `websocket` 3, `test-kit` 1. What is compiled in and not used costs a request nothing.
+//! | feature | adds |
+//! |---|---|
+//! | `gzip` | decoding of `gzip` and `deflate` bodies, and `gzip` for request bodies |
+//! | `brotli` | the same for `br` |
+//! | `zstd` | the same for `zstd` |
+//! | `cookies` | `CookieJar` and `ClientBuilder::cookies` |
+//! | `digest` | `digest_auth`: credentials by the scheme `Digest` (RFC 7616) |
+//! | `socks` | SOCKS 5 proxies (`socks5://` and `socks5h://` URLs) |
+//! | `websocket` | `Client::websocket` and `WebSocket` (RFC 6455) |
+//! | `test-kit` | `test_kit`: a server in memory, faults, and recorded replies, for tests |
 //!
-//! # What it does not do
+//! # Cost
 //!
-//! Cookies are kept with the feature `cookies` alone. No coding is asked for or undone without a feature: `gzip` (with deflate), `brotli`, `zstd`. No retries
-//! but the one above, and no knowledge of providers: `outbound` puts these together. Until an HTTP/2 server has said how many streams it
-//! allows, a first burst counts on 100; those that are too many wait inside the connection, as if for the head. Where
-//! such a wait ends with a GOAWAY, the one at its front may have been sent for all that is known.
+//! On an open connection, a request allocates hardly more than one on a bare connection of hyper's; a test holds the
+//! bound. Events are not copied, and make no allocation, as long as earlier events were dropped. `benches/RESULTS.md`
+//! in the repository has the measured costs, beside those of other clients.
 #![forbid(unsafe_code)]
 
-mod alarm;
 mod body;
 mod charset;
 mod client;
-mod clock;
 mod coding;
 mod connect;
 mod connect_failure;
@@ -282,6 +303,7 @@ mod fields;
 mod file;
 mod json;
 mod layers;
+mod limit_timer;
 mod limits;
 mod lines;
 mod look;
@@ -293,10 +315,11 @@ mod pool;
 mod progress;
 mod read;
 mod redirect;
-mod replica;
 mod reply;
 mod reply_body;
 mod request;
+mod request_copy;
+mod reused_timer;
 mod save;
 mod secret;
 mod send;

@@ -1,43 +1,45 @@
+//! The limits of a request: how long each phase may take, and how much is read.
+
 use std::{fmt, time::Duration};
 
 use crate::error::Phase;
 
 /// How long each phase of a request may take, and how much of a reply is read.
 ///
-/// Plain data, for a whole client or for one request. `limits` ([of the client](crate::ClientBuilder::limits),
-/// [of a request](crate::RequestBuilder::limits)) replaces all of them. `change_limits`
-/// ([there](crate::ClientBuilder::change_limits), [here](crate::RequestBuilder::change_limits)) changes those that it
-/// names and leaves the others. `None` is no limit. Time spent in one phase never counts against another phase's limit;
-/// `exchange` and `total` span phases and say which.
+/// This is plain data, for a client or for one request. `limits` ([of the client](crate::ClientBuilder::limits), [of
+/// a request](crate::RequestBuilder::limits)) replaces all of them. `change_limits` ([of the
+/// client](crate::ClientBuilder::change_limits), [of a request](crate::RequestBuilder::change_limits)) changes some
+/// and keeps the others. `None` means no limit. Time that is spent in one phase never counts against the limit of
+/// another phase. `exchange` and `total` include several phases, as the table says.
 ///
 /// | limit | from | until | default |
 /// |---|---|---|---|
-/// | `pool_wait` | all places are in use | a connection, or the start of a dial | none |
-/// | `dns` | the look-up of the origin's name begins | its addresses | 10 s |
-/// | `connect` | the first address is tried, or the connector is asked | a transport | 10 s |
+/// | `pool_wait` | the maximum of connections is reached | a connection, or the start of a dial | none |
+/// | `dns` | the look-up of the origin's name begins | the addresses are known | 10 s |
+/// | `connect` | the first address is tried, or the connector is asked | a transport is open | 10 s |
 /// | `tls` | the TLS handshake begins | its end | 10 s |
-/// | `write_idle` | the request's body stands still under the server | it takes more | 300 s |
+/// | `write_idle` | the server takes nothing of the request's body | it takes more | 300 s |
 /// | `first_byte` | the last byte of the request was handed to the connection | the head of the reply | 600 s |
-/// | `idle` | the reply's body stands still under its reader | its next bytes | 300 s |
+/// | `idle` | the reader waits for the reply's body | its next bytes | 300 s |
 /// | `exchange` | a connection is held | the last byte of the reply's body | none |
 /// | `total` | the first poll of the future of `send` | the last byte of the reply's body | none |
 /// | `max_body` | | the most bytes that a whole-body read (`bytes`, `text`, `json`) takes | 64 MiB |
 /// | `max_line` | | the most bytes that one line takes (`lines`, `ndjson`) | 8 MiB |
 /// | `max_event` | | the most bytes that one server-sent event takes | 8 MiB |
 ///
-/// Of an open WebSocket, `idle` bounds the server's silence, `write_idle` a send that it does not take, and `max_body`
-/// one message; the others hold until it is open.
+/// For an open WebSocket, `idle` limits how long the server may be silent, `write_idle` how long it may take nothing
+/// of a message, and `max_body` the size of one message. The other limits hold until the WebSocket is open.
 ///
-/// What has arrived beats a limit that has passed. Who polls late, or was stopped, reads it first: a head, and as much of
-/// a body as sockets can have held (8 MiB).
+/// Data that has arrived counts more than a limit that has passed. A task that polls late, or a process that was
+/// stopped, reads that data first: a head, and as much of a body as sockets can have held (8 MiB).
 ///
-/// `first_byte` is long because a completion that is not streamed says nothing until it is whole. Heads of replies
-/// are bounded as well: 100 header fields and 400 KiB (HTTP/1.1), 16 KiB of fields (HTTP/2).
+/// `first_byte` is long, because a completion that is not streamed sends nothing until it is complete. The heads of
+/// replies are bounded as well: 100 header fields and 400 KiB (HTTP/1.1), 16 KiB of fields (HTTP/2).
 ///
-/// A dial may serve others than the request that it was started for. So each request leaves at its own `dns`,
-/// `connect` and `tls`, counted from when it began to wait for the dial, and the dial goes on for as long as the longer
-/// of the client's and that first request's limits. 10 s let a look-up whose first packet was lost be asked again (most
-/// resolvers do after 5 s), and a first segment be sent four times.
+/// A dial may serve other requests than the one that started it. So each request stops waiting at its own `dns`,
+/// `connect` and `tls`, counted from when it began to wait for the dial. The dial continues for the client's limits
+/// or that first request's, whichever are longer. In 10 s, a look-up whose first packet was lost is repeated (most
+/// resolvers do so after 5 s), and the first TCP segment is sent four times.
 ///
 /// ```
 /// use std::time::Duration;
@@ -49,11 +51,11 @@ use crate::error::Phase;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Waiting for a place in the pool.
+    /// Waiting for a connection permit in the pool.
     pub pool_wait: Option<Duration>,
     /// The look-up of a name.
     pub dns: Option<Duration>,
-    /// TCP, with all addresses of a name; or a connector's work.
+    /// TCP, over all addresses of a name; or the connector's work.
     pub connect: Option<Duration>,
     /// The TLS handshake.
     pub tls: Option<Duration>,
@@ -94,8 +96,8 @@ impl Limits {
         }
     }
 
-    /// The defaults, with one time for every phase: `pool_wait`, `dns`, `connect`, `tls`, `write_idle`, `first_byte` and
-    /// `idle`. It is no bound on the whole; `total` is.
+    /// The defaults, but with one duration for every phase: `pool_wait`, `dns`, `connect`, `tls`, `write_idle`,
+    /// `first_byte` and `idle`. This does not limit the whole request; `total` does.
     pub const fn each(limit: Duration) -> Self {
         let limit = Some(limit);
         Self {
@@ -110,73 +112,73 @@ impl Limits {
         }
     }
 
-    /// Bounds the wait for a place in the pool.
+    /// Limits the wait for a connection permit in the pool.
     pub fn pool_wait(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.pool_wait = limit.into();
         self
     }
 
-    /// Bounds the look-up of a name.
+    /// Limits the look-up of a name.
     pub fn dns(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.dns = limit.into();
         self
     }
 
-    /// Bounds TCP, with all addresses of a name; or a connector's work.
+    /// Limits TCP, over all addresses of a name; or the connector's work.
     pub fn connect(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.connect = limit.into();
         self
     }
 
-    /// Bounds the TLS handshake.
+    /// Limits the TLS handshake.
     pub fn tls(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.tls = limit.into();
         self
     }
 
-    /// Bounds the wait between two pieces of the request's body that the server takes.
+    /// Limits the time between two pieces of the request's body that the server takes.
     pub fn write_idle(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.write_idle = limit.into();
         self
     }
 
-    /// Bounds the wait from the request's last byte to the reply's head.
+    /// Limits the time from the request's last byte to the reply's head.
     pub fn first_byte(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.first_byte = limit.into();
         self
     }
 
-    /// Bounds the wait between two pieces of the reply's body.
+    /// Limits the time between two pieces of the reply's body.
     pub fn idle(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.idle = limit.into();
         self
     }
 
-    /// Bounds everything from holding a connection to the reply's last byte.
+    /// Limits the time from holding a connection to the reply's last byte.
     pub fn exchange(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.exchange = limit.into();
         self
     }
 
-    /// Bounds everything from the first poll of `send` to the reply's last byte.
+    /// Limits the time from the first poll of `send` to the reply's last byte.
     pub fn total(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.total = limit.into();
         self
     }
 
-    /// Bounds whole-body reads, in bytes.
+    /// Limits reads of a whole body, in bytes.
     pub const fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
         self
     }
 
-    /// Bounds one line, in bytes.
+    /// Limits one line, in bytes.
     pub const fn max_line(mut self, bytes: usize) -> Self {
         self.max_line = bytes;
         self
     }
 
-    /// Bounds one server-sent event, in bytes.
+    /// Limits one server-sent event, in bytes.
     pub const fn max_event(mut self, bytes: usize) -> Self {
         self.max_event = bytes;
         self
@@ -196,7 +198,7 @@ impl Limits {
         }
     }
 
-    /// Those that bound a dial.
+    /// The limits of a dial.
     pub(crate) fn dial(&self) -> DialLimits {
         DialLimits { dns: self.dns, connect: self.connect, tls: self.tls }
     }
@@ -211,7 +213,7 @@ pub(crate) struct DialLimits {
 }
 
 impl DialLimits {
-    /// None for what is no stage of a dial.
+    /// `None` if this limit is not a stage of a dial.
     pub(crate) fn get(&self, limit: Limit) -> Option<Duration> {
         match limit {
             Limit::Dns => self.dns,
@@ -221,7 +223,7 @@ impl DialLimits {
         }
     }
 
-    /// For each stage the longer of two limits.
+    /// The longer of two limits, for each stage.
     pub(crate) fn longer(self, other: Self) -> Self {
         let longer = |a: Option<Duration>, b: Option<Duration>| Some(a?.max(b?));
         Self {
@@ -242,7 +244,7 @@ impl Default for Limits {
     }
 }
 
-/// Which of the [`Limits`] in time has passed.
+/// Which of the time [`Limits`] has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Limit {
@@ -267,7 +269,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    /// What is done while this limit, one for the wait for a connection, runs.
+    /// The phase of a wait for a connection to which this limit belongs.
     pub(crate) fn phase(self) -> Phase {
         match self {
             Self::PoolWait => Phase::PoolWait,

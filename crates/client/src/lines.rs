@@ -1,3 +1,5 @@
+//! The lines of a body, as text or as JSON values.
+
 use std::{
     fmt,
     marker::PhantomData,
@@ -15,16 +17,17 @@ use crate::{error::Error, reply_body::ReplyBody};
 
 /// The lines of a reply, from [`Reply::lines`](crate::Reply::lines): a [`Stream`], and [`next`](Self::next).
 ///
-/// A line ends with LF or CRLF, which is not part of it; the last one need not. A line that came in one piece of the body
-/// is not copied. One that is not UTF-8 is an error of [`Kind::Decode`](crate::Kind::Decode) that names its number, and
-/// the lines after it can still be read; after any other error there is nothing more.
+/// A line ends with LF or CRLF, which are not part of it. The last line may have no end. A line that came in one
+/// piece of the body is not copied. A line that is not UTF-8 is an error of [`Kind::Decode`](crate::Kind::Decode)
+/// that names the line's number, and the lines after it can still be read. After any other error there is nothing
+/// more.
 #[must_use = "dropping lines closes their connection"]
 pub struct Lines {
     body: ReplyBody,
     chunk: Bytes,
     // The beginning of a line whose end has not come yet.
     line: BytesMut,
-    // Of the line that was given last.
+    // The number of the line that was given last.
     number: u64,
     ended: bool,
 }
@@ -37,10 +40,7 @@ impl Lines {
     /// The next line; `None` at the end of the body.
     ///
     /// Cancel safe: dropping the future loses no line.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "the asynchronous one, under the name that streams give it"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "asynchronous, with the name that streams use")]
     pub fn next(&mut self) -> NextLine<'_> {
         NextLine(self)
     }
@@ -123,11 +123,11 @@ impl Future for NextLine<'_> {
     }
 }
 
-/// The values of a reply that has one JSON text a line, from [`Reply::ndjson`](crate::Reply::ndjson): a [`Stream`], and
-/// [`next`](Self::next).
+/// The values of a reply with one JSON text in each line, from [`Reply::ndjson`](crate::Reply::ndjson): a [`Stream`],
+/// and [`next`](Self::next).
 ///
-/// Blank lines are passed over. A line that is not the expected JSON is an error of [`Kind::Decode`](crate::Kind::Decode)
-/// that names line and column, and the lines after it can still be read; after any other error there is nothing more.
+/// Blank lines are skipped. A line that is not the expected JSON is an error of [`Kind::Decode`](crate::Kind::Decode)
+/// that names line and column, and the lines after it can still be read. After any other error there is nothing more.
 #[must_use = "dropping values closes their connection"]
 pub struct Ndjson<T> {
     lines: Lines,
@@ -142,10 +142,7 @@ impl<T: DeserializeOwned> Ndjson<T> {
     /// The next value; `None` at the end of the body.
     ///
     /// Cancel safe: dropping the future loses no value.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "the asynchronous one, under the name that streams give it"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "asynchronous, with the name that streams use")]
     pub fn next(&mut self) -> NextValue<'_, T> {
         NextValue(self)
     }

@@ -1,9 +1,10 @@
-//! A last look at what has arrived, before a request gives up for the time that has passed.
+//! The last look: before a request fails because of a limit, it checks once more what has arrived.
 //!
-//! Bytes reach a request through its connection's task. Where the process was stopped or a thread was held up, a timer
-//! can wake the request before that task had its turn, and an answer that came in time would be lost. So a request whose
-//! limit has passed asks the connection's task to look at the socket first. It yields to the scheduler, which looks for
-//! what the sockets have before it wakes who yielded, reads, and tells the request.
+//! The bytes for a request are read by the task of its connection. If the process was stopped or a thread was
+//! blocked, a timer may wake the request before that task has run. Then an answer that came in time would be lost. So
+//! a request whose limit has passed first asks the connection's task to look at the socket. That task yields to the
+//! scheduler. The scheduler polls the sockets before it wakes tasks that yielded. Then the task reads, and tells the
+//! request.
 
 use std::{
     fmt,
@@ -19,37 +20,37 @@ use std::{
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use crate::alarm::Flag;
+use crate::reused_timer::WakeFlag;
 
-/// What the requests on a connection and its task tell each other.
+/// The state that the requests on a connection share with its task.
 #[derive(Debug, Default)]
 pub(crate) struct Looks {
-    // Whether somebody waits for one. Read at each turn of the task, so beside the lock.
+    // Whether a request waits for a look. The task reads it in each turn, so it is outside the lock.
     asked: AtomicBool,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Of the connection's task, from its first turn on.
+    /// The waker of the connection's task, from its first turn on.
     task: Option<Waker>,
-    /// How many looks have begun, and how many of them are over.
+    /// How many looks have begun, and how many of them are finished.
     begun: u64,
     over: u64,
     waiting: Vec<Waker>,
-    /// Whether there is no task any more.
+    /// Whether the connection's task has ended.
     ended: bool,
 }
 
-/// A look that was asked for.
+/// A look that a request has asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Look(u64);
 
 impl Looks {
-    /// Asks for a look that begins from now on.
+    /// Asks for a look that begins after this call.
     pub(crate) fn ask(&self) -> Look {
         let state = self.state.lock();
-        // One under way may be past what has just arrived.
+        // A look that is under way may have passed the point where it would see new data.
         let look = Look(state.begun + 1);
         self.asked.store(true, Ordering::Release);
         let task = state.task.clone();
@@ -60,7 +61,7 @@ impl Looks {
         look
     }
 
-    /// Ready once the look is over, or the connection.
+    /// Ready once the look is finished, or the connection has ended.
     pub(crate) fn poll(&self, look: Look, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
         if state.ended || state.over >= look.0 {
@@ -82,11 +83,11 @@ impl Looks {
     }
 }
 
-/// What a request does for its last look.
+/// What a request waits for in its last look.
 pub(crate) enum LastLook {
     /// It asked the connection's task.
     Asked(Look),
-    /// It has no connection yet, and lets the tasks that may bring one have their turns.
+    /// It has no connection yet, so it lets the tasks run that may bring one.
     Turns(Turns),
 }
 
@@ -107,7 +108,7 @@ impl LastLook {
 /// The task's side.
 pub(crate) struct Looking<'a> {
     looks: &'a Looks,
-    // Of the one under way.
+    // For the look that is under way.
     turns: Option<Turns>,
 }
 
@@ -116,12 +117,12 @@ impl<'a> Looking<'a> {
         Self { looks, turns: None }
     }
 
-    /// To be called once, in the first turn.
+    /// Must be called once, in the first turn of the task.
     pub(crate) fn begin(&self, cx: &Context<'_>) {
         self.looks.state.lock().task = Some(cx.waker().clone());
     }
 
-    /// To be called in each turn, after the connection was read.
+    /// Must be called in each turn of the task, after the connection was read.
     #[inline]
     pub(crate) fn turn(&mut self, cx: &Context<'_>) {
         if self.turns.is_some() || self.looks.asked.load(Ordering::Relaxed) {
@@ -132,7 +133,7 @@ impl<'a> Looking<'a> {
     #[cold]
     fn look(&mut self, cx: &Context<'_>) {
         loop {
-            // The connection was read in this turn, after the scheduler had looked.
+            // In this turn the connection was read after the scheduler had polled the sockets.
             if let Some(turns) = &mut self.turns {
                 if turns.poll(cx).is_pending() {
                     return;
@@ -149,17 +150,17 @@ impl<'a> Looking<'a> {
     }
 }
 
-/// A few turns of the scheduler.
+/// Waits for a few turns of the scheduler.
 pub(crate) struct Turns {
     turn: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
-    // The scheduler's wake-up, told from others: a task that is woken by somebody else has not seen a turn.
-    woken: Option<(Arc<Flag>, Waker)>,
+    // Recognizes the scheduler's wake-up. If another event wakes the task, no turn has passed yet.
+    woken: Option<(Arc<WakeFlag>, Waker)>,
     left: u8,
 }
 
 impl Turns {
-    // One would do where a task reads itself. HTTP/2 hands a head on to a task of the stream's, and another thread may
-    // be about to say what the sockets have.
+    // One turn is enough if a task reads the socket itself. But HTTP/2 passes a head on to the stream's task, and
+    // another thread may have polled the sockets and not yet woken the tasks.
     const MANY: u8 = 3;
 
     fn new() -> Self {
@@ -169,7 +170,7 @@ impl Turns {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
         while self.left > 0 {
             if self.woken.as_ref().is_none_or(|(_, task)| !task.will_wake(cx.waker())) {
-                self.woken = Some((Flag::raised(cx.waker()), cx.waker().clone()));
+                self.woken = Some((WakeFlag::raised(cx.waker()), cx.waker().clone()));
                 self.turn = Box::pin(turn());
             }
             let Some((flag, _)) = &self.woken else { return Poll::Pending };
@@ -186,11 +187,12 @@ impl Turns {
     }
 }
 
-/// Ready once the runtime has looked for what the sockets have, and told their tasks.
+/// Ready once the runtime has polled the sockets and woken their tasks.
 async fn turn() {
     tokio::task::yield_now().await;
-    // Where it is another thread that looks, this one can be back before that is done. A timer is not: the thread that
-    // looks tells of the sockets first. (With one thread, time that is paused does not move for this.)
+    // With several threads, another one may poll the sockets, and this task may run again before that is finished. A
+    // timer does not fire before that: the polling thread reports sockets first. (With one thread, this branch is not
+    // used, so paused time does not advance because of it.)
     let flavor = Handle::try_current().map(|runtime| runtime.runtime_flavor());
     if flavor.is_ok_and(|flavor| flavor != RuntimeFlavor::CurrentThread) {
         tokio::time::sleep(Duration::from_millis(1)).await;

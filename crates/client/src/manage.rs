@@ -1,3 +1,5 @@
+//! The client's connections as a whole: opening them early, closing them, and counting them.
+
 use std::{
     fmt,
     pin::Pin,
@@ -11,45 +13,46 @@ use crate::{
 
 /// The client's connections as a whole.
 impl Client {
-    /// Opens connections to the origin of `url` (absolute, or a path under the base URL) until there are `connections`
-    /// of them, or as many as the client may have; of HTTP/2, one.
+    /// Opens connections to the origin of `url` (absolute, or a path under the base URL) until there are
+    /// `connections` of them, or as many as the client may have. For HTTP/2 it opens one.
     ///
     /// # Errors
     ///
-    /// The first dial that failed; those that succeeded stay.
+    /// The error of the first dial that failed. Connections that were opened stay open.
     pub fn warm_up(&self, url: &str, connections: usize) -> WarmUp {
         WarmUp::new(self.target(url).map(|(pool, _)| pool), connections, self.limits().dial())
     }
 
-    /// Lets all connections go that there are now: those that are idle at once, the others when their request is done.
-    /// New requests get new ones, and names are looked up again, so that they follow a name to other addresses. (A dial
-    /// that is under way may still serve one request.)
+    /// Closes all connections that exist now: idle ones at once, the others when their request is done. New requests
+    /// get new connections, and names are looked up again, so that the client follows a name to other addresses. (A
+    /// dial that is under way may still serve one request.)
     ///
-    /// This happens at the call. The future is ready when the last of those connections is closed.
+    /// This happens when the method is called. The future is ready when the last of those connections is closed.
     pub fn drain(&self) -> Drained {
         self.origins().drain(false);
         Drained::new(self.clone())
     }
 
-    /// Drains the client for good: requests that wait for a connection, and those to come, fail with
-    /// [`Kind::ClientClosed`](crate::Kind::ClientClosed), not sent. Those that have a connection go on.
+    /// Closes the client. Requests that wait for a connection, and all later ones, fail with
+    /// [`Kind::ClientClosed`](crate::Kind::ClientClosed) and are not sent. Requests that have a connection continue.
     ///
-    /// This happens at the call, for all clones of the client. The future is ready when the last connection is closed.
+    /// This happens when the method is called, for all clones of the client. The future is ready when the last
+    /// connection is closed.
     pub fn close(&self) -> Drained {
         self.origins().drain(true);
         Drained::new(self.clone())
     }
 
-    /// What there is of connections now, and who waits for one: an entry for each origin that the client has met, in
-    /// order. (Those without a connection are forgotten now and then, once there are hundreds.)
+    /// The connections that exist now, and the requests that wait for one: an entry for each origin that the client
+    /// has met, in order. (If there are hundreds, origins without a connection are removed from time to time.)
     pub fn snapshot(&self) -> Vec<PoolSnapshot> {
         self.origins().snapshot()
     }
 }
 
-/// Ready when the connections that [`Client::drain`] or [`Client::close`] let go are closed.
+/// Ready when the connections that [`Client::drain`] or [`Client::close`] gave up are closed.
 ///
-/// Dropping it changes nothing about them.
+/// Dropping it does not change what happens to them.
 pub struct Drained(Pin<Box<dyn Future<Output = ()> + Send + Sync>>);
 
 impl Drained {

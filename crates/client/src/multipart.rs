@@ -1,3 +1,5 @@
+//! Bodies of the type `multipart/form-data`.
+
 use std::{collections::VecDeque, fmt, fmt::Write, io, path::Path};
 
 use bytes::Bytes;
@@ -13,7 +15,7 @@ use crate::{
 
 /// A `multipart/form-data` body (RFC 7578): fields and files, each after a boundary.
 ///
-/// It has a length if each of its streams was given one; else it is sent in chunks.
+/// Its length is known if the length of each of its streams is known. If not, it is sent in chunks.
 ///
 /// ```
 /// use outbound_client::{Multipart, Part};
@@ -28,7 +30,7 @@ pub struct Multipart {
     length: Option<u64>,
 }
 
-/// The content of one part, and what is said of it.
+/// The content of one part, and its headers.
 pub struct Part {
     content: Segment,
     length: Option<u64>,
@@ -37,8 +39,8 @@ pub struct Part {
 }
 
 impl Multipart {
-    /// A body without a part, and with a boundary drawn from a cryptographic generator, so that no content can be
-    /// written to contain it.
+    /// A body without parts. Its boundary is drawn from a cryptographic random generator, so that nobody can write a
+    /// content that contains it.
     pub fn new() -> Self {
         let mut boundary = String::with_capacity(32);
         let _ = write!(boundary, "{:032x}", rand::rng().random::<u128>());
@@ -69,8 +71,8 @@ impl Multipart {
         self
     }
 
-    /// All of it in one piece, and its content type, which names the boundary: to be sent more than once. `None` if a part
-    /// is a stream or a file.
+    /// All of it in one piece, with its content type, which names the boundary. Such a body can be sent more than
+    /// once. `None` if a part is a stream or a file.
     pub fn into_bytes(self) -> Option<(HeaderValue, Bytes)> {
         let (content_type, segments, _) = self.finish();
         let pieces = segments.iter().map(|segment| match segment {
@@ -91,7 +93,7 @@ impl Multipart {
         let length = self.length.map(|length| length + end.len() as u64);
         self.segments.push_back(Segment::Bytes(end.into()));
         let content_type = HeaderValue::try_from(format!("multipart/form-data; boundary={}", self.boundary));
-        // Hexadecimal digits are valid in a header.
+        // The boundary has hexadecimal digits only, which are valid in a header.
         let content_type = content_type.unwrap_or_else(|_| HeaderValue::from_static("multipart/form-data"));
         (content_type, self.segments, length)
     }
@@ -110,7 +112,7 @@ impl Part {
         Self { length: Some(content.len() as u64), ..Self::new(Segment::Bytes(content)) }
     }
 
-    /// Content that is read while it is sent, of a known length or not.
+    /// Content that is read while it is sent, with or without a known length.
     pub fn stream<S, E>(content: S, length: Option<u64>) -> Self
     where
         S: Stream<Item = Result<Bytes, E>> + Send + 'static,
@@ -119,13 +121,13 @@ impl Part {
         Self { length, ..Self::new(Segment::stream(content)) }
     }
 
-    /// The content of a file, which is opened here and read while it is sent: with its length, the last part of its path
-    /// as its name, and `application/octet-stream` as its type (RFC 7578, section 4.4). See
+    /// The content of a file. The file is opened here and read while it is sent. Its length, the last part of its
+    /// path as the file name, and the type `application/octet-stream` (RFC 7578, section 4.4) are set. See
     /// [`Body::file`](crate::Body::file).
     ///
     /// # Errors
     ///
-    /// If it cannot be opened, or is a folder.
+    /// If the file cannot be opened, or is a folder.
     pub async fn file(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
         let content = FileContent::open(path).await?;
@@ -143,7 +145,7 @@ impl Part {
         self
     }
 
-    /// The content's media type. None by default, which readers take for `text/plain`.
+    /// The content's media type. None by default; receivers then assume `text/plain`.
     pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
         self.content_type = Some(content_type.into());
         self
@@ -154,7 +156,7 @@ impl Part {
     }
 }
 
-/// A name between quotes (WHATWG HTML, multipart/form-data encoding algorithm), and no control character besides.
+/// A quoted name (WHATWG HTML, multipart/form-data encoding algorithm). All other control characters are encoded too.
 struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {

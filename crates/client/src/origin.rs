@@ -1,3 +1,5 @@
+//! An origin: scheme, host and port.
+
 use std::{
     fmt,
     net::{Ipv6Addr, SocketAddr},
@@ -13,14 +15,14 @@ use crate::error::{Error, Kind};
 
 /// Scheme, host and port: what a connection belongs to and what a [`Secret`](crate::Secret) is bound to (RFC 6454).
 ///
-/// Cheap to clone. Its `Display` is `https://host`, with the port where it is not the scheme's own.
+/// Cheap to clone. Its `Display` is `https://host`, with the port if it is not the scheme's default.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin(Arc<Parts>);
 
 #[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Parts {
     https: bool,
-    // Lower case; an IPv6 address keeps its brackets.
+    // In lower case. An IPv6 address keeps its brackets.
     host: Box<str>,
     port: u16,
 }
@@ -41,17 +43,17 @@ impl Origin {
         self.0.host.trim_start_matches('[').trim_end_matches(']')
     }
 
-    /// The port, the scheme's own (80, 443) where the URL names none.
+    /// The port. If the URL names none, the scheme's default (80 or 443).
     pub fn port(&self) -> u16 {
         self.0.port
     }
 
-    /// The address, of an origin whose host is one.
+    /// The address, if the host is one.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         Some(SocketAddr::new(self.host().parse().ok()?, self.0.port))
     }
 
-    /// `host:port`, the port always, an IPv6 address in brackets.
+    /// `host:port`, always with the port. An IPv6 address has brackets.
     pub(crate) fn host_and_port(&self) -> String {
         format!("{}:{}", self.0.host, self.0.port)
     }
@@ -77,9 +79,10 @@ impl Origin {
             None => !host.contains(['[', ']']),
         };
         if !is_host {
-            return Err(invalid("the URL's host has brackets around what is no IPv6 address"));
+            return Err(invalid("the URL's host has brackets, but no IPv6 address in them"));
         }
-        // All of it: what is behind a bracket, or a sign before digits, is overlooked by some and not by others.
+        // The rest must be parsed as a whole: text behind a bracket, or a sign before digits, is ignored by some
+        // parsers and not by others.
         let behind = authority.as_str().strip_prefix(host).unwrap_or_default();
         let digits =
             behind.strip_prefix(':').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
@@ -88,14 +91,14 @@ impl Origin {
             Some(Ok(0)) => return Err(invalid("the URL's port is 0")),
             Some(Ok(port)) => port,
             None if !behind.starts_with(':') => {
-                return Err(invalid("the URL's host has something behind its brackets"));
+                return Err(invalid("the URL's host has text after its brackets"));
             }
             _ => return Err(invalid("the URL's port is not a number below 65536")),
         };
         Ok(Self(Arc::new(Parts { https, host: host.to_ascii_lowercase().into(), port })))
     }
 
-    /// Host and port as `Host` and `:authority` carry them.
+    /// Host and port in the form of `Host` and `:authority`.
     pub(crate) fn authority(&self) -> Result<(Scheme, Authority, HeaderValue), Error> {
         let text = self.to_string();
         let text = &text[self.scheme().len() + 3..];

@@ -1,4 +1,4 @@
-//! Pairs of a query or a form, from whatever serializes as pairs.
+//! Pairs of a query or a form, from any value that serializes as pairs.
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use crate::target::push_component;
 
-/// Appends them as `application/x-www-form-urlencoded` (WHATWG URL, section 5.2), a space as `space` has it, a separator
-/// before the first if `follows`.
+/// Appends pairs as `application/x-www-form-urlencoded` (WHATWG URL, section 5.2). A space is written as `space`. If
+/// `follows`, a separator comes before the first pair.
 ///
-/// They go through JSON, which knows every shape of pairs and keeps their order.
+/// The pairs are converted through JSON, which accepts every shape of pairs and keeps their order.
 pub(crate) fn push<T: Serialize + ?Sized>(
     out: &mut String,
     value: &T,
@@ -37,7 +37,7 @@ pub(crate) fn push<T: Serialize + ?Sized>(
 ///
 /// # Errors
 ///
-/// If they are no pairs.
+/// If the value does not consist of pairs.
 pub fn encode_form<T: Serialize + ?Sized>(pairs: &T) -> serde_json::Result<String> {
     let mut form = String::new();
     push(&mut form, pairs, "+", None)?;
@@ -47,7 +47,7 @@ pub fn encode_form<T: Serialize + ?Sized>(pairs: &T) -> serde_json::Result<Strin
 struct Pairs(Vec<(String, String)>);
 
 impl Pairs {
-    /// Nothing is left out, and a list is its key several times.
+    /// `None` adds nothing, and a list repeats its key for each element.
     fn add<E: serde::de::Error>(&mut self, key: &str, value: Value) -> Result<(), E> {
         match value {
             Value::Null => {}

@@ -1,17 +1,18 @@
-//! The connections to one origin: who holds one, which are idle, who waits.
+//! The pool of connections to one origin: which requests hold a connection, which connections are idle, who waits.
 //!
-//! One lock an origin, held for a push or a pop and never across an await. What must not happen under it (waking a
-//! task, spawning one, either of which can run foreign code) is put on a list and done after it is released.
+//! Each pool has one lock. It is held for short operations and never across an await. Waking a task, spawning a task
+//! and dropping a foreign error can run foreign code. So these actions are collected, and done after the lock is
+//! released.
 
+mod after_unlock;
 mod dial;
+mod dial_progress;
 mod early;
 mod idle;
-mod later;
 mod multiplexed;
 mod origins;
-mod places;
-mod progress;
-mod rules;
+mod permits;
+mod settings;
 mod snapshot;
 mod state;
 mod waiter;
@@ -28,54 +29,55 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
-    clock::earliest,
     connect::{DialError, Dialer, Proxy},
-    connection::{Address, Connection, Forward, Keeper, Opened},
+    connection::{Address, Connection, ConnectionOwner, Forward, Opened},
     error::Error,
+    limit_timer::earliest,
     limits::{DialLimits, Limits},
     origin::Origin,
 };
 
 use self::{
-    later::Later,
-    places::Places,
-    progress::Progress,
+    after_unlock::AfterUnlock,
+    dial_progress::DialProgress,
+    permits::Permits,
     state::{Protocol, State},
     waiter::Waiter,
 };
 pub(crate) use self::{
     origins::{Destination, Origins},
-    places::Place,
-    rules::Rules,
-    waiter::Ticket,
+    permits::Permit,
+    settings::PoolSettings,
+    waiter::PendingCheckout,
 };
 pub use self::{snapshot::PoolSnapshot, warm_up::WarmUp};
 
 pub(crate) struct Pool {
     pub(crate) origin: Origin,
-    /// What its connections go through.
+    /// The proxy that its connections go through.
     pub(crate) proxy: Option<Proxy>,
-    /// Whether they are for requests to switch to another protocol.
+    /// Whether its connections are for requests that switch to another protocol.
     pub(crate) for_upgrade: bool,
     pub(crate) address: Address,
-    /// Of a request to it that has none of its own.
+    /// The headers that the client adds to a request without headers of its own.
     pub(crate) headers: OnceLock<HeaderMap>,
-    rules: Rules,
+    settings: PoolSettings,
     dialer: Arc<Dialer>,
-    places: Arc<Places>,
+    permits: Arc<Permits>,
     state: Mutex<State>,
-    // Gone with the pool, or told that it is closed: what still dials then has nobody to dial for.
+    // It is dropped with the pool, or gets a message when the pool is closed. Dials that are still under way then
+    // end.
     alive: watch::Sender<()>,
     this: Weak<Pool>,
 }
 
-/// A connection, or a place in the queue for one.
+/// A connection, or an entry in the queue for one.
 pub(crate) enum Checkout {
     Ready(Connection),
-    Wait(Ticket),
+    Wait(PendingCheckout),
 }
 
-/// What a dial brought.
+/// The connection that a dial has opened.
 pub(crate) enum Dialed {
     Http1(Connection),
     Http2(Opened),
@@ -85,8 +87,8 @@ impl Pool {
     fn new(
         Destination { origin, proxy, for_upgrade }: Destination,
         dialer: Arc<Dialer>,
-        places: Arc<Places>,
-        rules: Rules,
+        permits: Arc<Permits>,
+        settings: PoolSettings,
         closed: bool,
     ) -> Result<Arc<Self>, Error> {
         let (scheme, authority, host) = origin.authority()?;
@@ -100,42 +102,46 @@ impl Pool {
             for_upgrade,
             address: Address { scheme, authority, host, forward },
             headers: OnceLock::new(),
-            rules,
+            settings,
             dialer,
-            places,
+            permits,
             state: Mutex::new(state),
             alive: watch::Sender::new(()),
             this: this.clone(),
         });
-        pool.places.add(&pool);
+        pool.permits.add(&pool);
         Ok(pool)
     }
 
-    /// A connection at once if there is one, else a place in the queue, and a dial if one more is allowed and useful.
+    /// Returns a connection if there is one. If not, returns an entry in the queue, and starts a dial if another
+    /// connection is allowed and useful.
     ///
-    /// With `fresh` an HTTP/1.1 connection that was used before is none: such ones have just proved to be dead.
+    /// With `fresh`, HTTP/1.1 connections that were used before are not returned, because such connections have just
+    /// turned out to be dead.
     pub(crate) fn checkout(&self, now: Instant, fresh: bool, limits: &Limits) -> Checkout {
-        let mut later = Later::default();
+        let mut after_unlock = AfterUnlock::default();
         let mut state = self.lock();
-        let checkout = match state.find(&self.this, now, fresh, &self.rules, &mut later) {
+        let checkout = match state.find(&self.this, now, fresh, &self.settings, &mut after_unlock) {
             Some(connection) => Checkout::Ready(connection),
             None => {
                 if self.is_full(&state) {
-                    // Room for a new one, of those that cannot be used; it comes when the transport is closed.
-                    state.close_oldest(&mut later);
+                    // Closes connections that cannot be used, to make room for a new one. The room is there when the
+                    // transport is closed.
+                    state.close_oldest(&mut after_unlock);
                 }
                 state.pass_over_overdue(limits.dial(), now);
-                let ticket = self.queue(&mut state, now, fresh, limits.dial());
-                self.dial(&mut state, now, 0, &mut later);
-                Checkout::Wait(ticket)
+                let pending = self.queue(&mut state, now, fresh, limits.dial());
+                self.dial(&mut state, now, 0, &mut after_unlock);
+                Checkout::Wait(pending)
             }
         };
         drop(state);
-        later.run(&self.places);
+        after_unlock.run(&self.permits);
         checkout
     }
 
-    /// Takes a connection back after a whole reply: to the one who waits longest, else to the idle ones.
+    /// Takes a connection back after a complete reply. It goes to the request that waits longest, or else becomes
+    /// idle.
     pub(crate) fn check_in(&self, mut connection: Connection, now: Instant) {
         if connection.is_http2() {
             return connection.finish();
@@ -149,16 +155,16 @@ impl Pool {
         }
         connection.reused = true;
         let idle = connection.idle.take();
-        self.change(now, |state, later| {
+        self.change(now, |state, after_unlock| {
             if let Some((since, taken)) = idle {
                 state.ages.outlasted(|| taken.duration_since(since), now);
             }
             state.early_ends.served(connection.requests);
-            self.offer(state, connection, now, later);
+            self.offer(state, connection, now, after_unlock);
         });
     }
 
-    /// A connection that had been used turned out to have ended when it was to be used again, before it was.
+    /// A connection that had been used before turned out to have ended, before this request was sent on it.
     pub(crate) fn found_ended(&self, connection: &Connection) {
         let now = Instant::now();
         let (since, taken) = connection.idle.unwrap_or((now, now));
@@ -171,17 +177,18 @@ impl Pool {
         }
     }
 
-    /// Idle connections are closed now, those in use when their request is done. With `close`, nobody gets another.
+    /// Closes idle connections now, and the others when their request is done. With `close`, no request gets a
+    /// connection any more.
     pub(crate) fn drain(&self, close: bool) {
-        self.change(Instant::now(), |state, later| {
+        self.change(Instant::now(), |state, after_unlock| {
             state.generation = state.generation.wrapping_add(1);
             state.old = state.open;
-            later.work().close.extend(state.idle.drain(..).map(|idle| idle.connection));
-            later.work().multiplexed.append(&mut state.multiplexed);
+            after_unlock.work().close.extend(state.idle.drain(..).map(|idle| idle.connection));
+            after_unlock.work().multiplexed.append(&mut state.multiplexed);
             if close {
                 state.closed = true;
                 while let Some(waiter) = state.next_waiter() {
-                    later.work().wake.extend(waiter.serve(Err(DialError::ClientClosed)));
+                    after_unlock.work().wake.extend(waiter.serve(Err(DialError::ClientClosed)));
                 }
             }
         });
@@ -195,34 +202,35 @@ impl Pool {
         self.lock().old == 0
     }
 
-    /// A dial has ended, well or badly.
-    fn dialed(&self, result: Result<Dialed, DialError>, generation: u32, progress: &Arc<Progress>) {
+    /// A dial has ended, with a connection or an error.
+    fn dialed(&self, result: Result<Dialed, DialError>, generation: u32, progress: &Arc<DialProgress>) {
         let now = Instant::now();
-        // What it holds is the connector's, and not to be dropped under the lock.
+        // An error may contain a foreign value, which must not be dropped under the lock.
         let mut failure = None;
-        self.change(now, |state, later| {
+        self.change(now, |state, after_unlock| {
             state.end(progress, now);
             let drained = generation != state.generation;
             match result {
                 Ok(Dialed::Http1(mut connection)) => {
                     state.protocol = Some(Protocol::Http1);
                     connection.generation = generation;
-                    connection.ends = self.rules.ends(now);
+                    connection.ends = self.settings.ends(now);
                     match state.next_waiter() {
-                        Some(waiter) => later.work().wake.extend(waiter.serve(Ok(connection))),
-                        None => self.offer(state, connection, now, later),
+                        Some(waiter) => after_unlock.work().wake.extend(waiter.serve(Ok(connection))),
+                        None => self.offer(state, connection, now, after_unlock),
                     }
                 }
                 Ok(Dialed::Http2(opened)) => {
                     let id = opened.id;
                     state.protocol = Some(Protocol::Http2);
-                    state.add_multiplexed(opened, now, &self.rules);
-                    state.serve_streams(&self.this, now, &self.rules, later);
+                    state.add_multiplexed(opened, now, &self.settings);
+                    state.serve_streams(&self.this, now, &self.settings, after_unlock);
                     if drained {
-                        later.close_multiplexed(&mut state.multiplexed, |connection| connection.id == id);
+                        after_unlock
+                            .close_multiplexed(&mut state.multiplexed, |connection| connection.id == id);
                     }
                 }
-                Err(error) => state.fail(failure.insert(error), now, later),
+                Err(error) => state.fail(failure.insert(error), now, after_unlock),
             }
         });
     }
@@ -230,27 +238,27 @@ impl Pool {
     /// A transport is closed.
     fn closed(&self, generation: u32) {
         let now = Instant::now();
-        self.change(now, |state, later| {
+        self.change(now, |state, after_unlock| {
             state.open -= 1;
             if generation != state.generation {
                 state.old -= 1;
             }
-            state.remove_closed(now, later);
+            state.remove_closed(now, after_unlock);
         });
     }
 
-    /// A place over all origins has come free for it. Whether it is taken.
+    /// The pool is offered a connection permit. Returns whether it takes it.
     fn grant(&self) -> bool {
-        let mut later = Later::default();
+        let mut after_unlock = AfterUnlock::default();
         let mut state = self.lock();
         state.claims = state.claims.saturating_sub(1);
-        let left = self.dial(&mut state, Instant::now(), 1, &mut later);
+        let left = self.dial(&mut state, Instant::now(), 1, &mut after_unlock);
         drop(state);
-        later.run(&self.places);
+        after_unlock.run(&self.permits);
         left == 0
     }
 
-    /// Since when the connection has been idle that has been so for longest.
+    /// Since when the connection that was idle for longest has been idle.
     fn idle_since(&self) -> Option<Instant> {
         self.lock().idle_since()
     }
@@ -259,54 +267,54 @@ impl Pool {
         self.change(Instant::now(), State::close_oldest);
     }
 
-    /// Gives a connection to the one who waits longest of those whom it can serve, else puts it with the idle ones; or
-    /// closes it, if it has served its time or others need the place more.
+    /// Gives a connection to the request that waits longest among those that it can serve. If there is none, the
+    /// connection becomes idle. It is closed instead if it is too old or if another origin needs its permit more.
     #[inline]
-    fn offer(&self, state: &mut State, connection: Connection, now: Instant, later: &mut Later) {
+    fn offer(&self, state: &mut State, connection: Connection, now: Instant, after_unlock: &mut AfterUnlock) {
         let spent = state.closed
             || connection.generation != state.generation
             || connection.keep_alive.max == Some(0)
             || (connection.requests > 0 && state.early_ends.are_expected(now))
-            || self.rules.is_spent(connection.ends, connection.requests, now);
+            || self.settings.is_spent(connection.ends, connection.requests, now);
         let next = state.waiters.iter().position(|waiter| !waiter.fresh);
         let yields = match next {
-            Some(next) => self.places.are_wanted_since_before(state.waiters[next].since),
-            // Who needs a new one needs room for it.
-            None => self.places.are_wanted() || (!state.waiters.is_empty() && self.is_full(state)),
+            Some(next) => self.permits.are_wanted_since_before(state.waiters[next].since),
+            // A request that needs a new connection needs room for it.
+            None => self.permits.are_wanted() || (!state.waiters.is_empty() && self.is_full(state)),
         };
         if spent || yields {
-            later.work().close.push(connection);
+            after_unlock.work().close.push(connection);
         } else if let Some(waiter) = next.and_then(|next| state.remove(next)) {
-            later.work().wake.extend(waiter.serve(Ok(connection)));
+            after_unlock.work().wake.extend(waiter.serve(Ok(connection)));
         } else {
-            state.add_idle(connection, now, &self.rules, later);
+            state.add_idle(connection, now, &self.settings, after_unlock);
         }
     }
 
-    /// Does something to the state, and starts the dials that are then missing.
-    fn change(&self, now: Instant, change: impl FnOnce(&mut State, &mut Later)) {
-        let mut later = Later::default();
+    /// Changes the state, and starts the dials that are missing afterwards.
+    fn change(&self, now: Instant, change: impl FnOnce(&mut State, &mut AfterUnlock)) {
+        let mut after_unlock = AfterUnlock::default();
         let mut state = self.lock();
-        change(&mut state, &mut later);
-        self.dial(&mut state, now, 0, &mut later);
+        change(&mut state, &mut after_unlock);
+        self.dial(&mut state, now, 0, &mut after_unlock);
         drop(state);
-        later.run(&self.places);
+        after_unlock.run(&self.permits);
     }
 
-    /// A place at the end of the queue.
-    fn queue(&self, state: &mut State, now: Instant, fresh: bool, limits: DialLimits) -> Ticket {
+    /// Adds an entry at the end of the queue.
+    fn queue(&self, state: &mut State, now: Instant, fresh: bool, limits: DialLimits) -> PendingCheckout {
         let waiter = Waiter::new(limits, fresh, now);
-        let ticket = Ticket::new(self.this.clone(), waiter.clone());
+        let pending = PendingCheckout::new(self.this.clone(), waiter.clone());
         if state.closed {
             drop(waiter.serve(Err(DialError::ClientClosed)));
         } else {
             state.waiters.push_back(waiter);
         }
-        ticket
+        pending
     }
 
     fn is_full(&self, state: &State) -> bool {
-        self.rules.max_connections_per_origin.is_some_and(|max| state.open >= max)
+        self.settings.max_connections_per_origin.is_some_and(|max| state.open >= max)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -314,13 +322,13 @@ impl Pool {
     }
 }
 
-impl Keeper for Pool {
+impl ConnectionOwner for Pool {
     fn sweep(&self, now: Instant) -> Option<Instant> {
         let mut next = None;
-        self.change(now, |state, later| next = state.sweep(now, &self.rules, later));
-        let period = earliest(self.rules.idle_timeout, self.rules.max_lifetime);
+        self.change(now, |state, after_unlock| next = state.sweep(now, &self.settings, after_unlock));
+        let period = earliest(self.settings.idle_timeout, self.settings.max_lifetime);
         let latest = period.and_then(|period| now.checked_add(period));
-        // Not at once again, where connections are kept for no time.
+        // At least this much later, also if connections are kept for no time at all.
         let soonest = now + Duration::from_millis(1);
         earliest(next, latest).map(|next| next.max(soonest))
     }

@@ -1,3 +1,5 @@
+//! The progress of a body, as a callback and as a stream.
+
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
@@ -11,24 +13,26 @@ use tokio_util::sync::ReusableBoxFuture;
 
 use crate::{error::Error, reply_body::ReplyBody};
 
-/// How much of a body has gone or come.
+/// How much of a body was sent or received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Bytes so far: those that a connection has taken of a request, or that were read of a reply, decoded.
+    /// Bytes so far: of a request, those that a connection has taken; of a reply, those that were read, after
+    /// decoding.
     pub bytes: u64,
-    /// All of them, where that is known before the end.
+    /// All bytes, if the length is known before the end.
     pub total: Option<u64>,
 }
 
-/// Who is told of each piece.
-pub(crate) type Report = Box<dyn FnMut(Progress) + Send>;
+/// The callback for each piece.
+pub(crate) type OnProgress = Box<dyn FnMut(Progress) + Send>;
 
 /// A callback for [`Reply::on_progress`](crate::Reply::on_progress) or
-/// [`RequestBuilder::on_progress`](crate::RequestBuilder::on_progress), and a stream of what it is told.
+/// [`RequestBuilder::on_progress`](crate::RequestBuilder::on_progress), and a stream of the progress that it
+/// receives.
 ///
-/// The stream has the newest at each time, not every piece: a slow reader holds nothing up. It ends with the body, after
-/// the last.
+/// The stream always gives the newest progress, not each piece, so a slow reader delays nothing. It ends with the
+/// body, after the last progress.
 ///
 /// ```no_run
 /// # async fn run(client: outbound_client::Client) -> Result<(), outbound_client::Error> {
@@ -53,7 +57,7 @@ pub fn progress() -> (impl FnMut(Progress) + Send + 'static, ProgressStream) {
     (report, ProgressStream { changed: ReusableBoxFuture::new(changed(receiver)) })
 }
 
-/// The newest of what a callback was told, from [`progress`].
+/// The newest progress that a callback received, from [`progress`].
 #[must_use = "streams do nothing unless polled"]
 pub struct ProgressStream {
     changed: ReusableBoxFuture<'static, (bool, watch::Receiver<Progress>)>,
@@ -80,15 +84,15 @@ impl std::fmt::Debug for ProgressStream {
     }
 }
 
-/// The body of a reply, and who is told how much of it was read.
+/// The body of a reply, with a callback that learns how much of it was read.
 pub(crate) struct Reported {
     body: ReplyBody,
     progress: Progress,
-    report: Report,
+    report: OnProgress,
 }
 
 impl Reported {
-    pub(crate) fn new(body: ReplyBody, report: Report) -> Self {
+    pub(crate) fn new(body: ReplyBody, report: OnProgress) -> Self {
         let progress = Progress { bytes: 0, total: body.length() };
         Self { body, progress, report }
     }

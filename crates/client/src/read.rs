@@ -1,3 +1,5 @@
+//! The futures that read a reply's body: a piece, a prefix, or the whole body as bytes, text or JSON.
+
 use std::{
     fmt,
     marker::PhantomData,
@@ -30,7 +32,7 @@ impl Future for NextChunk<'_> {
     }
 }
 
-/// A whole body, from [`Reply::bytes`]. Dropping it gives the reply up, and what was read of it.
+/// A whole body, from [`Reply::bytes`]. Dropping it drops the reply, and what was read of it.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct ReadBytes {
@@ -38,14 +40,14 @@ pub struct ReadBytes {
     read: Read,
 }
 
-/// What has been read. A body that comes in one piece is not copied.
+/// The bytes so far. A body that comes in one piece is not copied.
 enum Read {
     One(Bytes),
     Many(BytesMut),
 }
 
 impl ReadBytes {
-    // What a length is trusted with before the bytes are there.
+    // The most memory that is reserved because of an announced length, before the bytes have come.
     const MAX_RESERVE: usize = 1 << 20;
 
     pub(crate) fn new(body: ReplyBody) -> Self {
@@ -114,7 +116,7 @@ impl fmt::Debug for Read {
     }
 }
 
-/// The beginning of a body, from [`Reply::bytes_up_to`]. Dropping it gives the reply up, and what was read of it.
+/// The beginning of a body, from [`Reply::bytes_up_to`]. Dropping it drops the reply, and what was read of it.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct ReadPrefix {
@@ -137,8 +139,8 @@ impl ReadPrefix {
                 Poll::Ready(piece) => piece,
                 Poll::Pending => {
                     let Some(within) = self.within.take() else { return Poll::Pending };
-                    self.body.end_within(within);
-                    // For the limit to be waited for.
+                    self.body.shorten(within);
+                    // Poll again, so that the new limit is waited for.
                     continue;
                 }
             };
@@ -169,7 +171,7 @@ impl Future for ReadPrefix {
     }
 }
 
-/// A whole body as text, from [`Reply::text`]. Dropping it gives the reply up.
+/// A whole body as text, from [`Reply::text`]. Dropping it drops the reply.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct ReadText {
@@ -192,7 +194,7 @@ impl Future for ReadText {
     }
 }
 
-/// A whole body as JSON, from [`Reply::json`]. Dropping it gives the reply up.
+/// A whole body as JSON, from [`Reply::json`]. Dropping it drops the reply.
 #[must_use = "futures do nothing unless polled"]
 pub struct ReadJson<T> {
     bytes: ReadBytes,
@@ -217,7 +219,7 @@ impl<T: DeserializeOwned> Future for ReadJson<T> {
     }
 }
 
-/// A byte order mark is no part of JSON, and may be ignored (RFC 8259, section 8.1).
+/// A byte order mark is not part of JSON and may be ignored (RFC 8259, section 8.1).
 fn without_bom(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
@@ -228,14 +230,14 @@ impl<T> fmt::Debug for ReadJson<T> {
     }
 }
 
-/// A reply or its status as an error, from [`Reply::error_for_status`]. Dropping it gives the reply up.
+/// The reply, or an error for its status, from [`Reply::error_for_status`]. Dropping it drops the reply.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct ErrorForStatus(State);
 
 enum State {
     /// Not an error.
-    Fine(Reply),
+    Success(Reply),
     /// An error whose body is being read.
     Reading { status: StatusCode, headers: HeaderMap, prefix: ReadPrefix },
     /// Nothing more to come.
@@ -248,7 +250,7 @@ impl ErrorForStatus {
 
     pub(crate) fn new(reply: Reply) -> Self {
         if reply.status().as_u16() < 300 {
-            return Self(State::Fine(reply));
+            return Self(State::Success(reply));
         }
         let (status, headers, body) = reply.into_parts();
         let prefix = ReadPrefix::new(body, Self::MAX_BODY, Self::WITHIN);
@@ -261,11 +263,11 @@ impl Future for ErrorForStatus {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let State::Reading { prefix, .. } = &mut self.0 {
-            // The status is the error. That its body could not be read to the end does not take its place.
+            // The error is the status, also if the body could not be read to its end.
             ready!(prefix.poll_read(cx));
         }
         match std::mem::replace(&mut self.0, State::Done) {
-            State::Fine(reply) => Poll::Ready(Ok(reply)),
+            State::Success(reply) => Poll::Ready(Ok(reply)),
             State::Reading { status, headers, mut prefix } => {
                 let reply =
                     ErrorReply { status, headers, body: prefix.read.take(), complete: prefix.complete };
@@ -279,7 +281,7 @@ impl Future for ErrorForStatus {
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fine(reply) => reply.fmt(f),
+            Self::Success(reply) => reply.fmt(f),
             Self::Reading { status, prefix, .. } => {
                 f.debug_struct("Reading").field("status", status).field("read", &prefix.read).finish()
             }

@@ -1,4 +1,4 @@
-//! Redirects (RFC 9110, section 15.4): what is sent where, and what stays behind.
+//! Redirects (RFC 9110, section 15.4): which are followed, what is sent to the new URL, and what is removed.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::{
     body::Body,
     error::Error,
     origin::Origin,
-    replica::Replica,
+    request_copy::RequestCopy,
     secret::Secrets,
     target::{self, without_query},
 };
@@ -18,20 +18,22 @@ use crate::{
 /// | part | default |
 /// |---|---|
 /// | [`up_to`](Self::up_to) | 10 |
-/// | [`allow_http`](Self::allow_http) | no: from `https` none leads to `http` |
+/// | [`allow_http`](Self::allow_http) | no: a redirect from `https` to `http` is not followed |
 /// | [`allow_bodies`](Self::allow_bodies) | no: a request's body is not sent to another origin |
 ///
-/// What is not followed by this policy is the caller's to read ([`none`](Self::none)), or an error of
-/// [`Kind::Redirect`](crate::Kind::Redirect) (all else). So is a redirect that needs a body which cannot be read twice.
+/// With [`none`](Self::none), a redirect is a normal reply. In all other cases, a redirect that this policy does not
+/// follow is an error of [`Kind::Redirect`](crate::Kind::Redirect). So is one that needs a body which cannot be read
+/// twice.
 ///
-/// 303 makes a GET of anything but HEAD, 301 and 302 one of POST; the body and the headers that describe it are then
-/// left out. All else is sent as it was.
+/// 303 turns every method except HEAD into GET. 301 and 302 turn POST into GET. The body and the headers that
+/// describe it are then left out. All else is sent unchanged.
 ///
-/// Secrets stay with their origin, which is scheme, host and port: the client's key and default headers, `authorization`,
-/// `cookie`, the headers that vendors' keys go in (`x-api-key`, what ends with `-token` or `-secret`, and their like),
-/// values that are marked as sensitive, and what
+/// Secrets are sent only to their own origin, which is scheme, host and port. Secrets are: the client's key and
+/// default headers, `authorization`, `cookie`, the headers of vendors' keys (`x-api-key`, names that end with
+/// `-token` or `-secret`, and the like), values that are marked as sensitive, and what
 /// [`ClientBuilder::secret_header`](crate::ClientBuilder::secret_header) and
-/// [`secret_query`](crate::ClientBuilder::secret_query) name. A chain that comes back to the first origin has lost them.
+/// [`secret_query`](crate::ClientBuilder::secret_query) name. Redirects that lead away and back to the first origin
+/// do not bring the secrets back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Redirects {
     max: u8,
@@ -40,24 +42,24 @@ pub struct Redirects {
 }
 
 impl Redirects {
-    /// None is followed: a 3xx is a reply like any other.
+    /// Follows no redirect: a 3xx is a normal reply.
     pub const fn none() -> Self {
         Self::up_to(0)
     }
 
-    /// At most so many in a row.
+    /// Follows at most this many in a row.
     pub const fn up_to(max: u8) -> Self {
         Self { max, http: false, bodies: false }
     }
 
-    /// Also from `https` to `http`.
+    /// Also follows redirects from `https` to `http`.
     pub const fn allow_http(mut self) -> Self {
         self.http = true;
         self
     }
 
-    /// Also with the request's body to another origin, where the status says so (307, 308). From `http` to `https` of
-    /// the same host that is always allowed.
+    /// Also sends the request's body to another origin, if the status requires the body (307, 308). From `http` to
+    /// `https` on the same host this is always allowed.
     pub const fn allow_bodies(mut self) -> Self {
         self.bodies = true;
         self
@@ -77,7 +79,7 @@ impl Default for Redirects {
 
 /// A redirect that was followed, from [`Reply::redirects`](crate::Reply::redirects).
 ///
-/// Its `Debug` shows no query, for that may carry a key.
+/// Its `Debug` shows no query, because a query may contain a key.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Redirect {
@@ -91,11 +93,11 @@ pub struct Redirect {
 #[derive(Debug, Default)]
 pub(crate) struct Chain {
     pub(crate) followed: Vec<Redirect>,
-    /// Whether it has left its first origin, if only for a while.
-    pub(crate) left: bool,
-    /// Whether it has led from one site to another.
+    /// Whether a redirect has led away from the first origin, even if another one led back.
+    pub(crate) left_origin: bool,
+    /// Whether a redirect has led from one site to another.
     #[cfg(feature = "cookies")]
-    pub(crate) crossed: bool,
+    pub(crate) left_site: bool,
 }
 
 /// A reply that may be a redirect, and the request that it answers.
@@ -103,13 +105,14 @@ pub(crate) struct Step<'a> {
     pub(crate) policy: Redirects,
     pub(crate) secrets: &'a Secrets,
     pub(crate) from: &'a Origin,
-    pub(crate) request: &'a Replica,
+    pub(crate) request: &'a RequestCopy,
     pub(crate) status: StatusCode,
     pub(crate) headers: &'a HeaderMap,
 }
 
 impl Step<'_> {
-    /// Where it leads, and what is sent there, with a URI in origin form; none where nothing is to be followed.
+    /// Where the redirect leads and what is sent there, with a URI in origin form. `None` if the reply is not a
+    /// redirect to follow.
     pub(crate) fn follow(&self, chain: &mut Chain) -> Result<Option<(Origin, Request<Body>)>, Error> {
         if !self.policy.are_followed() || !matches!(self.status.as_u16(), 301..=303 | 307 | 308) {
             return Ok(None);
@@ -121,7 +124,7 @@ impl Step<'_> {
         }
         let (origin, mut target) = target::resolve(self.from, self.request.target(), location.as_bytes())
             .map_err(|error| {
-                fail("a redirect leads to what is no valid http or https URL").source_from(error)
+                fail("a redirect leads to a URL that is not valid http or https").source_from(error)
             })?;
         if self.from.is_https() && !origin.is_https() && !self.policy.http {
             return Err(fail("a redirect leads from https to http"));
@@ -129,10 +132,10 @@ impl Step<'_> {
         let elsewhere = origin != *self.from;
         let mut request = self.request()?;
         if elsewhere {
-            chain.left = true;
+            chain.left_origin = true;
             #[cfg(feature = "cookies")]
             {
-                chain.crossed |= !crate::cookies::is_same_site(&origin, self.from);
+                chain.left_site |= !crate::cookies::is_same_site(&origin, self.from);
             }
             let is_upgrade = origin.is_https() && origin.host() == self.from.host();
             let has_body = !http_body::Body::is_end_stream(request.body());

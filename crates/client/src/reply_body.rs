@@ -1,3 +1,5 @@
+//! The body of a reply, from a connection or from a layer.
+
 mod other;
 mod wire;
 
@@ -15,14 +17,14 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-pub(crate) use self::{other::About, wire::Arrival};
+pub(crate) use self::{other::RequestInfo, wire::IncomingBody};
 use self::{
     other::{Other, Refused},
     wire::Wire,
 };
 use crate::{
-    clock::Clock,
     error::{BoxError, Error},
+    limit_timer::LimitTimer,
     limits::Limits,
     origin::Origin,
     redirect::Redirect,
@@ -32,26 +34,26 @@ use crate::{
 
 /// The body of a reply, with the connection that it comes over: an [`http_body::Body`] of [`Bytes`].
 ///
-/// [`Reply`](crate::Reply) reads it in more convenient ways; layers see it in an `http::Response`. Its limits in time
-/// hold wherever it is read. Dropping it gives the rest up: that closes an HTTP/1.1 connection and resets an HTTP/2
+/// [`Reply`](crate::Reply) has more convenient ways to read it. Layers see this type in an `http::Response`. Its time
+/// limits hold wherever it is read. Dropping it before its end closes an HTTP/1.1 connection and resets an HTTP/2
 /// stream, unless the end has already arrived.
 pub struct ReplyBody(Source);
 
 enum Source {
-    /// A connection.
+    /// The body comes over a connection.
     Wire(Wire),
-    /// Another body, that a layer put in place of the connection's.
+    /// Another body, which a layer put in place of the connection's.
     Other(Box<Other>),
 }
 
 impl ReplyBody {
-    /// The call has [received](Call::receive) the reply.
+    /// The call must have [received](Call::receive) the reply.
     #[inline]
     pub(crate) fn new(incoming: Incoming, call: Box<Call>) -> Self {
         Self(Source::Wire(Wire::new(incoming, call)))
     }
 
-    /// Any body. One of this type is taken as it is.
+    /// Any body. A body of this type is returned unchanged.
     pub(crate) fn of<B>(body: B) -> Self
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -64,68 +66,68 @@ impl ReplyBody {
         Self(Source::Other(Box::new(Other::new(body))))
     }
 
-    /// Holds it to what the request that it answers was given, whatever came in between.
-    pub(crate) fn belong_to(&mut self, about: About) {
+    /// Applies the limits and the data of the request that this body answers, whatever layers did in between.
+    pub(crate) fn belong_to(&mut self, request_info: RequestInfo) {
         match &mut self.0 {
-            Source::Wire(wire) => wire.belong_to(about),
-            Source::Other(other) => other.about = Some(about),
+            Source::Wire(wire) => wire.belong_to(request_info),
+            Source::Other(other) => other.request_info = Some(request_info),
         }
     }
 
-    /// In place of the body an error, for whoever begins to read it.
+    /// Replaces the body by an error, which is given when the body is first read.
     pub(crate) fn refuse(self, version: Version, error: Error) -> Self {
         self.wrap(version, |body| Refused { error: Some(error), body })
     }
 
-    /// Another body in place of this one, and made of it.
+    /// Replaces the body by one that is made from it.
     pub(crate) fn wrap<B>(mut self, version: Version, wrap: impl FnOnce(Self) -> B) -> Self
     where
         B: http_body::Body<Data = Bytes, Error = Error> + Send + 'static,
     {
-        let about = match &mut self.0 {
-            Source::Wire(wire) => Some(wire.about(version)),
-            Source::Other(other) => other.about.take(),
+        let request_info = match &mut self.0 {
+            Source::Wire(wire) => Some(wire.request_info(version)),
+            Source::Other(other) => other.request_info.take(),
         };
         let mut other = Other::new(Some(wrap(self)));
-        other.about = about;
+        other.request_info = request_info;
         Self(Source::Other(Box::new(other)))
     }
 
     pub(crate) fn limits(&self) -> &Limits {
         match &self.0 {
-            Source::Wire(wire) => &wire.clock().limits,
+            Source::Wire(wire) => &wire.limit_timer().limits,
             Source::Other(other) => other.limits(),
         }
     }
 
-    /// Gives it so much more time at most, from now on.
-    pub(crate) fn end_within(&mut self, within: Duration) {
-        let clock: &mut Clock = match &mut self.0 {
-            Source::Wire(wire) => wire.clock_mut(),
-            Source::Other(other) => match &mut other.about {
-                Some(about) => &mut about.clock,
+    /// Limits the rest of the body to this time from now on.
+    pub(crate) fn shorten(&mut self, within: Duration) {
+        let limit_timer: &mut LimitTimer = match &mut self.0 {
+            Source::Wire(wire) => wire.limit_timer_mut(),
+            Source::Other(other) => match &mut other.request_info {
+                Some(request_info) => &mut request_info.limit_timer,
                 None => return,
             },
         };
-        clock.end_within(Instant::now(), within);
+        limit_timer.shorten(Instant::now(), within);
     }
 
-    /// Of the request. None where a layer made the reply up for a request that never was the client's.
+    /// The request's origin. `None` if a layer made the reply up without a request of this client.
     pub(crate) fn origin(&self) -> Option<&Origin> {
         match &self.0 {
             Source::Wire(wire) => Some(wire.origin()),
-            Source::Other(other) => other.about.as_ref().map(|about| &about.origin),
+            Source::Other(other) => other.request_info.as_ref().map(|request_info| &request_info.origin),
         }
     }
 
-    /// Where the request went last; empty where a layer made the reply up.
+    /// The URL that the request was last sent to. Empty if a layer made the reply up.
     pub(crate) fn url(&self) -> String {
         match &self.0 {
             Source::Wire(wire) => wire.url(),
             Source::Other(other) => other
-                .about
+                .request_info
                 .as_ref()
-                .map(|about| format!("{}{}", about.origin, about.target))
+                .map(|request_info| format!("{}{}", request_info.origin, request_info.target))
                 .unwrap_or_default(),
         }
     }
@@ -133,7 +135,9 @@ impl ReplyBody {
     pub(crate) fn redirects(&self) -> &[Redirect] {
         match &self.0 {
             Source::Wire(wire) => wire.redirects(),
-            Source::Other(other) => other.about.as_ref().map_or(&[], |about| &about.chain.followed),
+            Source::Other(other) => {
+                other.request_info.as_ref().map_or(&[], |request_info| &request_info.chain.followed)
+            }
         }
     }
 
@@ -151,7 +155,7 @@ impl ReplyBody {
         }
     }
 
-    /// The length of what is left, where the head told it or all has come.
+    /// The length of the rest, if the head announced it or all of it has come.
     pub(crate) fn length(&self) -> Option<u64> {
         match &self.0 {
             Source::Wire(wire) => wire.length(),
@@ -159,7 +163,7 @@ impl ReplyBody {
         }
     }
 
-    /// What came behind it, once it was read to its end.
+    /// The trailers, once the body was read to its end.
     pub(crate) fn trailers(&self) -> Option<&HeaderMap> {
         match &self.0 {
             Source::Wire(wire) => wire.trailers(),
@@ -167,7 +171,7 @@ impl ReplyBody {
         }
     }
 
-    /// The next piece. Trailers are kept.
+    /// The next piece. Trailers are stored.
     #[inline]
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         match &mut self.0 {
@@ -176,7 +180,7 @@ impl ReplyBody {
         }
     }
 
-    /// Gives the reply up with an error.
+    /// Ends the body with an error.
     pub(crate) fn fail(&mut self, error: Error) -> Error {
         match &mut self.0 {
             Source::Wire(wire) => wire.fail(error),

@@ -1,3 +1,5 @@
+//! The builder of a request.
+
 mod auth;
 #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
 mod coding;
@@ -29,10 +31,10 @@ use crate::{
     target::Target,
 };
 
-/// A request being put together, from [`Client::request`](crate::Client::request).
+/// A request that is being built, from [`Client::request`](crate::Client::request).
 ///
-/// Nothing is sent before the future of [`send`](Self::send) is polled. What is wrong with a part shows there too, as
-/// an error of [`Kind::Request`], so that the chain need not be broken.
+/// Nothing is sent before the future of [`send`](Self::send) is polled. An error in a setting is reported there too,
+/// as an error of [`Kind::Request`], so the chain of calls need not be interrupted.
 ///
 /// | part | default |
 /// |---|---|
@@ -46,21 +48,21 @@ use crate::{
 /// | timings | the client's |
 #[must_use = "a request does nothing before it is sent"]
 pub struct RequestBuilder<B = Buffered> {
-    // Without a place to go it is a request alone, and there is an error.
+    // `Err` is a request without a destination. Then `error` is set.
     call: Result<Box<Call>, Box<Request<Body>>>,
     stack: Option<Arc<dyn Stack>>,
     replayable: bool,
     timings: bool,
-    // The first thing that was wrong.
+    // The first setting that was wrong.
     error: Option<Error>,
     body: PhantomData<fn() -> B>,
 }
 
-/// A request without a body, or with one that is in memory: it can be sent more than once.
+/// Marks a request without a body, or with a body in memory: it can be sent more than once.
 #[derive(Debug)]
 pub enum Buffered {}
 
-/// A request whose body is read while it is sent, and so only once.
+/// Marks a request whose body is read while it is sent, so that it can be sent only once.
 #[derive(Debug)]
 pub enum Streamed {}
 
@@ -80,11 +82,11 @@ impl RequestBuilder {
         this
     }
 
-    /// Whether the request may be sent once more by itself when a connection that had been used before ended under it,
-    /// although the server may have seen it. For requests that do no harm twice.
+    /// Whether the client may send the request again when a used connection ends with the request on it, although the
+    /// server may have seen the request. For requests that can be repeated without harm.
     ///
-    /// Without this, only what the server has certainly not seen is sent again. A body that is read while it is sent
-    /// cannot be sent twice, so a request with one does not have this:
+    /// Without this, the client repeats a request only if the server has certainly not seen it. A body that is read
+    /// while it is sent cannot be sent twice, so a request with such a body does not have this method:
     ///
     /// ```compile_fail
     /// # fn run(client: outbound_client::Client, upload: outbound_client::Multipart) {
@@ -92,23 +94,23 @@ impl RequestBuilder {
     /// # }
     /// ```
     ///
-    /// Said before such a body is given, it is an error of [`Kind::Request`].
+    /// If it is called before such a body is set, it is an error of [`Kind::Request`].
     pub fn replayable(mut self, replayable: bool) -> Self {
         self.replayable = replayable;
         self
     }
 
-    /// The body's bytes, empty where there is none.
+    /// The bytes of the body. Empty if there is none.
     pub fn bytes(&self) -> &[u8] {
         self.request().body().as_bytes().unwrap_or_default()
     }
 }
 
 impl<B> RequestBuilder<B> {
-    /// Sets a header, in place of the client's of the same name.
+    /// Sets a header, in place of the client's header of the same name.
     ///
-    /// Not for the headers that say where a message goes and where it ends (`host`, `content-length`,
-    /// `transfer-encoding`, `connection` and its like): these are the client's to write.
+    /// It cannot set the headers of a message's framing (`host`, `content-length`, `transfer-encoding`, `connection`
+    /// and the like): the client writes these itself.
     pub fn header<N, V>(mut self, name: N, value: V) -> Self
     where
         HeaderName: TryFrom<N>,
@@ -123,9 +125,9 @@ impl<B> RequestBuilder<B> {
         self
     }
 
-    /// Sets headers: all values of a name, in place of the client's defaults of that name.
+    /// Sets headers: all values of a name, in place of the client's default headers of that name.
     ///
-    /// Not for the headers that say where a message goes, as with [`header`](Self::header).
+    /// It cannot set the headers of a message's framing, as with [`header`](Self::header).
     pub fn headers(mut self, headers: &HeaderMap) -> Self {
         if let Some(name) = headers.keys().find(|name| is_framing(name)) {
             self.reject(framing(name));
@@ -145,8 +147,8 @@ impl<B> RequestBuilder<B> {
         self
     }
 
-    /// Appends pairs to the query, encoded: a list of pairs, a map or a struct. A value is text, a number or a boolean,
-    /// nothing (`None`: the pair is left out), or a list of these (its key is repeated).
+    /// Appends pairs to the query and encodes them: a list of pairs, a map or a struct. A value is text, a number, a
+    /// boolean, `None` (the pair is left out), or a list of these (the key is repeated).
     pub fn query<T: Serialize + ?Sized>(mut self, pairs: &T) -> Self {
         let Ok(call) = &mut self.call else { return self };
         let separator = if call.target.has_query() { '&' } else { '?' };
@@ -159,18 +161,18 @@ impl<B> RequestBuilder<B> {
         self
     }
 
-    /// A bound on everything from the first poll of `send` to the reply's last byte, in place of the client's:
+    /// A limit on all the time from the first poll of `send` to the reply's last byte, in place of the client's:
     /// [`Limits::total`].
     pub fn timeout(self, limit: impl Into<Option<Duration>>) -> Self {
         self.change_limits(|limits| limits.total(limit))
     }
 
-    /// Other limits than the client's, all of them.
+    /// Sets all limits, in place of the client's.
     pub fn limits(self, limits: Limits) -> Self {
         self.change_limits(|_| limits)
     }
 
-    /// Other limits than the client's, some of them: the others stay the client's, or what was said before.
+    /// Changes some of the limits. The others stay as the client's, or as they were set before.
     ///
     /// ```no_run
     /// # async fn run(client: outbound_client::Client) -> Result<(), outbound_client::Error> {
@@ -184,12 +186,12 @@ impl<B> RequestBuilder<B> {
     /// ```
     pub fn change_limits(mut self, change: impl FnOnce(Limits) -> Limits) -> Self {
         if let Ok(call) = &mut self.call {
-            call.clock.limits = Arc::new(change(*call.clock.limits));
+            call.limit_timer.limits = Arc::new(change(*call.limit_timer.limits));
         }
         self
     }
 
-    /// Which redirects to follow, in place of the client's.
+    /// Which redirects to follow, in place of the client's setting.
     pub fn redirects(mut self, redirects: Redirects) -> Self {
         if let Ok(call) = &mut self.call {
             call.redirects = redirects;
@@ -197,15 +199,15 @@ impl<B> RequestBuilder<B> {
         self
     }
 
-    /// Whether to record how long each phase took: for [`Reply::timings`](crate::Reply::timings) and
+    /// Whether to record how long each phase took, for [`Reply::timings`](crate::Reply::timings) and
     /// [`Error::timings`](crate::Error::timings).
     pub fn timings(mut self, timings: bool) -> Self {
         self.timings = timings;
         self
     }
 
-    /// Sets `Idempotency-Key`, for servers that do a request with the same key only once. It changes nothing about
-    /// when this client sends again: say [`replayable`](Self::replayable) where the server documents such keys.
+    /// Sets `Idempotency-Key`, for servers that process requests with the same key only once. It does not change when
+    /// this client repeats a request: set [`replayable`](Self::replayable) if the server documents such keys.
     pub fn idempotency_key(self, key: &str) -> Self {
         self.header("idempotency-key", key)
     }
@@ -215,17 +217,17 @@ impl<B> RequestBuilder<B> {
         self.request().method()
     }
 
-    /// Where it goes; `None` where that is not valid.
+    /// The origin that the request goes to. `None` if the URL is not valid.
     pub fn origin(&self) -> Option<&Origin> {
         self.call.as_ref().ok().map(|call| &call.pool.origin)
     }
 
-    /// Path and query as they will be sent. A query may carry what is not for a log.
+    /// Path and query as they will be sent. A query may contain something that must not be logged.
     pub fn target(&self) -> &str {
         self.call.as_ref().map_or("", |call| call.target.as_str())
     }
 
-    /// The headers so far. The client's own and those of the message's framing come when it is sent.
+    /// The headers so far. The client's own headers and those of the framing are added when the request is sent.
     pub fn headers_ref(&self) -> &HeaderMap {
         self.request().headers()
     }
@@ -246,11 +248,11 @@ impl<B> RequestBuilder<B> {
     }
 
     /// The request as a value with an absolute URI, for [`Client::execute`](crate::Client::execute) or a
-    /// `tower_service::Service`. Limits and all else that was said of it go with it as an extension.
+    /// `tower_service::Service`. Its limits and all other settings are stored in an extension.
     ///
     /// # Errors
     ///
-    /// The first thing that was wrong with a part, as [`send`](Self::send) would tell it.
+    /// The first setting that was wrong, as [`send`](Self::send) would report it.
     pub fn build(self) -> Result<Request<Body>, Error> {
         let (replayable, timings) = (self.replayable, self.timings);
         let call = self.finish()?;
@@ -295,9 +297,8 @@ impl<B> RequestBuilder<B> {
         }
     }
 
-    /// Where the first header goes there is room for the client's too, and for what most requests have, so that adding
-    /// them does not make it grow. One for more than six is beyond what an allocator keeps at hand, and costs several
-    /// times as much.
+    /// When the first header is set, there is room for the client's headers and for what most requests have, so that
+    /// the map does not grow later. A map for more than six headers is much more expensive to allocate.
     fn headers_mut(&mut self) -> &mut HeaderMap {
         let own = self.call.as_ref().map_or(0, |call| call.core.own_headers());
         let headers = self.request_mut().headers_mut();
@@ -314,7 +315,7 @@ impl<B> RequestBuilder<B> {
 
 impl<B> fmt::Debug for RequestBuilder<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Neither the query nor the headers' values: both carry keys.
+        // The query and the values of headers are left out: both can contain keys.
         f.debug_struct("RequestBuilder")
             .field("method", self.method())
             .field("origin", &self.origin())
@@ -328,10 +329,11 @@ impl<B> fmt::Debug for RequestBuilder<B> {
 pub(crate) const NO_TUNNEL: &str = "CONNECT asks a proxy for a tunnel, which this client does not do";
 pub(crate) const NOT_REPLAYABLE: &str =
     "a request whose body is a stream cannot be sent twice, so it is not replayable";
-const UNSENT: &str = "a request that is being put together has not been sent";
+const UNSENT: &str = "a request that is being built has not been sent";
 
 fn options(call: &Call, replayable: bool, timings: bool) -> Options {
-    let (limits, redirects, proxies) = (call.clock.limits.clone(), call.redirects, call.proxies.clone());
+    let (limits, redirects, proxies) =
+        (call.limit_timer.limits.clone(), call.redirects, call.proxies.clone());
     Options {
         limits,
         timings,
@@ -339,12 +341,12 @@ fn options(call: &Call, replayable: bool, timings: bool) -> Options {
         redirects,
         proxies,
         upgrade: call.pool.for_upgrade,
-        left: false,
+        left_origin: false,
         #[cfg(feature = "cookies")]
-        crossed: false,
+        left_site: false,
         #[cfg(feature = "digest")]
         credentials: call.credentials.clone(),
-        ends: None,
+        deadline: None,
     }
 }
 

@@ -1,3 +1,5 @@
+//! Writing a reply's body to a file.
+
 use std::{
     ffi::OsString,
     fmt,
@@ -20,9 +22,9 @@ use crate::{
     reply::Reply,
 };
 
-/// A body on its way into a file, from [`Reply::save`]. Ready with its number of bytes.
+/// A body that is being written to a file, from [`Reply::save`]. Ready with the number of its bytes.
 ///
-/// Dropping it gives the reply up and removes what was written.
+/// Dropping it drops the reply and removes the partial file.
 #[must_use = "futures do nothing unless polled"]
 pub struct SaveReply(Pin<Box<dyn Future<Output = Result<u64, Error>> + Send>>);
 
@@ -66,7 +68,7 @@ async fn save(mut reply: Reply, path: PathBuf) -> Result<u64, Error> {
     Ok(bytes)
 }
 
-/// A file beside the one that it is to become. Dropping it removes it.
+/// A partial file next to the file that it will replace. Dropping it removes it.
 struct Partial {
     file: File,
     path: PathBuf,
@@ -86,11 +88,12 @@ impl Partial {
         hidden.push(format!(".{:08x}.part", rand::rng().random::<u32>()));
         let partial = path.with_file_name(hidden);
         let replaced = path.to_owned();
-        // Begun, it is done, even where nobody waits for it any more. What it made is then dropped, and so removed.
+        // A blocking task always runs to its end, even if nobody waits for it any more. Its file is then dropped, and
+        // so removed.
         let made = spawn_blocking(move || {
             let file = std::fs::File::options().write(true).create_new(true).open(&partial)?;
             let this = Self { file: File::from_std(file), path: partial, is_whole: false };
-            // Before there is a byte in it that not everybody may read.
+            // The mode is set before the file has content, so that nobody can read it who must not.
             if let Some(mode) = std::fs::symlink_metadata(replaced).ok().filter(Metadata::is_file) {
                 std::fs::set_permissions(&this.path, mode.permissions())?;
             }
@@ -99,7 +102,7 @@ impl Partial {
         made.await?
     }
 
-    /// Takes the place of the other file, once all of its bytes are on the disk: else a crash could leave it empty.
+    /// Replaces the other file, after all bytes are on the disk. Otherwise a crash could leave an empty file.
     async fn finish(mut self, path: &Path) -> io::Result<()> {
         self.file.flush().await?;
         self.file.sync_data().await?;
@@ -112,7 +115,7 @@ impl Partial {
 impl Drop for Partial {
     fn drop(&mut self) {
         if !self.is_whole {
-            // It takes no longer than what was written did. That it may fail is said where the name is.
+            // Removing takes no longer than writing did. That it may fail is documented at `Reply::save`.
             let _ = std::fs::remove_file(&self.path);
         }
     }

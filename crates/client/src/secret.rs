@@ -1,3 +1,5 @@
+//! A key that is never printed, and that can be removed from a text.
+
 pub(crate) mod base64;
 mod names;
 mod redact;
@@ -13,7 +15,7 @@ use crate::error::{Error, Kind};
 
 /// A key that no `Debug`, `Display` or error of this crate shows.
 ///
-/// Given to a [`ClientBuilder`](crate::ClientBuilder) it is bound to the origin of the base URL and sent nowhere else.
+/// A [`ClientBuilder`](crate::ClientBuilder) binds it to the origin of the base URL, and sends it to no other.
 #[derive(Clone)]
 pub struct Secret(Arc<str>);
 
@@ -23,16 +25,16 @@ impl Secret {
         Self(value.into())
     }
 
-    /// The key itself. Whoever calls this takes over keeping it out of logs.
+    /// The key itself. The caller is then responsible for keeping it out of logs.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// A text with `[redacted]` where the key stands in it: as it is, percent-encoded, escaped as in JSON, or in the
-    /// base64 of an `Authorization` of `Basic` with any user's name. For what others wrote, such as the body of an error.
+    /// Replaces the key in a text by `[redacted]`: in plain form, percent-encoded, escaped as in JSON, and in the
+    /// base64 of an `Authorization: Basic` with any user name. For text from others, such as the body of an error.
     ///
-    /// A key of fewer than 8 characters may be any word, so it goes only where it stands as a word behind a
-    /// credential's name (`authorization`, `bearer`, `api key`, `key`, `token`, `secret`, `password`).
+    /// A key of fewer than 8 characters may be an ordinary word. It is replaced only if it stands as a word after the
+    /// name of a credential (`authorization`, `bearer`, `api key`, `key`, `token`, `secret`, `password`).
     ///
     /// ```
     /// use outbound_client::Secret;
@@ -45,7 +47,7 @@ impl Secret {
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         match redact::redact(&self.0, text.as_bytes()) {
             Cow::Borrowed(_) => Cow::Borrowed(text),
-            // What goes are whole characters.
+            // Only whole characters are removed.
             Cow::Owned(clean) => Cow::Owned(String::from_utf8_lossy(&clean).into_owned()),
         }
     }
@@ -55,10 +57,11 @@ impl Secret {
         redact::redact(&self.0, bytes)
     }
 
-    /// `prefix` and the key as a header value that its own `Debug` and HTTP/2's header table leave out.
+    /// A header value from `prefix` and the key. Its `Debug` does not show it, and HTTP/2's header table leaves it
+    /// out.
     pub(crate) fn header_value(&self, prefix: &str) -> Result<HeaderValue, Error> {
         let invalid = || Error::invalid(Kind::Config, "the key has characters that a header cannot carry");
-        // RFC 9110, section 5.5, lets a value hold other bytes, but no key does: they came in with a copy.
+        // RFC 9110, section 5.5, allows other bytes in a value. But no key has them: they were copied by mistake.
         if !self.0.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
             return Err(invalid());
         }
@@ -67,11 +70,11 @@ impl Secret {
         Ok(value)
     }
 
-    /// The value of an `Authorization` or `Proxy-Authorization` of `Basic` (RFC 7617), left out of `Debug` as well.
+    /// The value of `Authorization: Basic` or `Proxy-Authorization: Basic` (RFC 7617). Its `Debug` does not show it.
     pub(crate) fn basic(user: &str, password: &Self) -> Result<HeaderValue, Error> {
         let has_control = |text: &str| text.chars().any(char::is_control);
         if user.contains(':') || has_control(user) || has_control(&password.0) {
-            let why = "a user has no colon, and neither user nor password control characters";
+            let why = "a user must not contain a colon, and neither user nor password a control character";
             return Err(Error::invalid(Kind::Config, why));
         }
         let pair = format!("{user}:{}", password.0);

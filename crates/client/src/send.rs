@@ -1,9 +1,11 @@
+//! The future of a request that is being sent.
+
 mod call;
 #[cfg(feature = "cookies")]
 mod cookies;
 #[cfg(feature = "digest")]
 mod digest;
-mod going_on;
+mod next_request;
 mod tries;
 mod waiting;
 
@@ -29,11 +31,11 @@ use crate::{
     reply::Reply,
 };
 
-/// The answer to a request, from [`RequestBuilder::send`](crate::RequestBuilder::send): ready with the reply's head.
+/// The future of a request, from [`RequestBuilder::send`](crate::RequestBuilder::send). Ready with the reply's head.
 ///
-/// Dropping it cancels the request. Before a connection is held nothing was sent, and a dial under way goes on for
-/// whoever comes next. After that an HTTP/1.1 connection is closed, an HTTP/2 stream is reset and its connection goes
-/// on; the server may have seen the request.
+/// Dropping it cancels the request. Before a connection is held, nothing was sent, and a dial that is under way
+/// continues for later requests. After that, an HTTP/1.1 connection is closed; an HTTP/2 stream is reset and its
+/// connection continues. The server may have seen the request.
 #[must_use = "futures do nothing unless polled"]
 pub struct ReplyFuture(Sending);
 
@@ -41,7 +43,7 @@ enum Sending {
     Call(Box<Call>),
     /// Through the client's layers.
     Layers(Box<Layered>),
-    /// Nothing is, because of this; none once it was told.
+    /// Nothing is sent because of this error. `None` once the error was returned.
     Invalid(Option<Error>),
 }
 
@@ -58,7 +60,7 @@ impl ReplyFuture {
         Self(Sending::Invalid(Some(error)))
     }
 
-    /// A request with an absolute URI, through the client's layers if it has any.
+    /// A request with an absolute URI, through the client's layers if there are any.
     pub(crate) fn of_request(client: &Client, mut request: Request<Body>) -> Self {
         let Some(stack) = &client.stack else {
             return Call::of_request(&client.core, request).map_or_else(Self::invalid, Self::new);
@@ -72,7 +74,7 @@ impl ReplyFuture {
         Self::layered(Layered::new(client.core.clone(), stack.clone(), request, options, origin))
     }
 
-    /// The same under layers, which get the reply as it came.
+    /// The same, below the layers. They get the reply as it came.
     pub(crate) fn of_exchange(core: &Arc<Core>, request: Request<Body>) -> Self {
         match Call::of_request(core, request) {
             Ok(mut call) => {
@@ -85,7 +87,7 @@ impl ReplyFuture {
     }
 }
 
-/// Its end.
+/// What happens at its end.
 impl ReplyFuture {
     #[cold]
     fn reply(&mut self, response: Response<Incoming>) -> Reply {
@@ -126,7 +128,7 @@ impl Future for ReplyFuture {
         };
         loop {
             match ready!(call.poll(cx)) {
-                Ok(response) if call.may_go_on(&response) => match call.go_on(response) {
+                Ok(response) if call.may_be_followed(&response) => match call.follow(response) {
                     Ok(None) => {}
                     Ok(Some(response)) => return Poll::Ready(Ok(self.reply(response))),
                     Err(error) => return Poll::Ready(Err(self.error(error))),

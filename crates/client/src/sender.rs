@@ -1,12 +1,14 @@
+//! The sending half of hyper's connections, shared so that it can be closed safely.
+
 use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, MutexGuard};
 
-/// hyper's sending half of a connection. It is closed by dropping all of these.
+/// hyper's sending half of a connection. The connection closes when all of these are dropped.
 ///
-/// A request that is handed over while the other half is being dropped can come to stand in the queue between them,
-/// where it stays, and whoever waits for its answer waits, until no sender is left. So they are one, and the driver
-/// takes it away ([`End`]) when the other half is gone.
+/// If a request is handed over while hyper's other half is being dropped, it may stay in the queue between both
+/// halves. Then the task that waits for the reply waits until no sender is left. So all handles share one sender, and
+/// the driver removes it ([`End`]) when the other half is gone.
 pub(crate) struct Sender<S>(Arc<Mutex<Option<S>>>);
 
 impl<S> Sender<S> {
@@ -16,7 +18,7 @@ impl<S> Sender<S> {
         (Self(shared), end)
     }
 
-    /// The sender, or none if the connection has ended.
+    /// The sender. `None` if the connection has ended.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Option<S>> {
         self.0.lock()
     }
@@ -28,7 +30,7 @@ impl<S> Clone for Sender<S> {
     }
 }
 
-/// Gives the requests back that stand in the queue of a connection, when it is dropped.
+/// When it is dropped, requests that are still in the connection's queue are given back.
 pub(crate) struct End<S>(Weak<Mutex<Option<S>>>);
 
 impl<S> Drop for End<S> {

@@ -1,4 +1,4 @@
-//! Server-sent events from bytes, by the rules of WHATWG HTML, section 9.2.6 ("Interpreting an event stream").
+//! A parser of server-sent events, by the rules of WHATWG HTML, section 9.2.6 ("Interpreting an event stream").
 
 use std::{ops::Range, time::Duration};
 
@@ -8,21 +8,21 @@ use memchr::{memchr, memchr2};
 
 use crate::events::Event;
 
-/// Takes chunks as they come, gives events. Any split of the same bytes into chunks gives the same events.
+/// Takes chunks as they come and gives events. The events do not depend on how the bytes are split into chunks.
 #[derive(Debug, Default)]
 pub(crate) struct Parser {
     chunk: Bytes,
-    // How much of the chunk has been read.
+    // How much of the chunk was read.
     read: usize,
     // The beginning of a line whose end has not come yet.
     line: BytesMut,
-    // A carriage return ended the last line; a line feed right after it belongs to it.
+    // The last line ended with a carriage return. A line feed right after it belongs to it.
     after_return: bool,
-    // The first line may begin with a byte order mark.
+    // Whether the first line has begun. Only that line may begin with a byte order mark.
     begun: bool,
     event: ByteString,
     data: Data,
-    // Where data of several lines is joined. Given away in parts, and used again once those are dropped.
+    // Joins data of several lines. Events share its memory, which is used again once they are dropped.
     joined: BytesMut,
     id: ByteString,
     pub(crate) retry: Option<Duration>,
@@ -34,9 +34,9 @@ enum Data {
     /// No `data` field yet.
     #[default]
     None,
-    /// One, which is a part of the chunk it came in.
+    /// One field, which is a part of the chunk that it came in.
     One(ByteString),
-    /// Several, in `joined`, with a line feed between two.
+    /// Several fields, in `joined`, with line feeds between them.
     Many,
 }
 
@@ -45,14 +45,14 @@ enum Data {
 pub(crate) struct TooLarge;
 
 impl Parser {
-    /// Takes the next chunk, once [`next`](Self::next) has nothing more.
+    /// Takes the next chunk, after [`next`](Self::next) has returned `None`.
     pub(crate) fn feed(&mut self, chunk: Bytes) {
         debug_assert_eq!(self.read, self.chunk.len());
         self.chunk = chunk;
         self.read = 0;
     }
 
-    /// Whether there is something of the chunk that [`next`](Self::next) has not read.
+    /// Whether there are bytes in the chunk that [`next`](Self::next) has not read.
     pub(crate) fn has_more(&self) -> bool {
         self.read < self.chunk.len()
     }
@@ -66,8 +66,8 @@ impl Parser {
         }
     }
 
-    /// The event that begins here if it has the shape of most: a line of data and nothing else, whole in the chunk. The
-    /// rules below give the same, in twice the time.
+    /// The event that begins here, if it has the most common form: one line of data, complete in the chunk. The
+    /// general rules below give the same event in twice the time.
     #[inline]
     fn one_line(&mut self, max: usize) -> Option<Event> {
         let clean = self.begun
@@ -90,7 +90,7 @@ impl Parser {
         Some(Event { event: ByteString::from_static("message"), data, id: self.id() })
     }
 
-    /// Most servers give none, and to clone nothing costs as much as to clone something.
+    /// Most servers give no id. To clone an empty one costs as much as to clone a long one, so this avoids it.
     #[inline]
     fn id(&self) -> ByteString {
         if self.id.is_empty() { ByteString::new() } else { self.id.clone() }
@@ -103,7 +103,7 @@ impl Parser {
                 self.read += 1;
                 continue;
             }
-            // The line between two events is not worth a search.
+            // The empty line between two events needs no search.
             let length = match first {
                 b'\n' | b'\r' => 0,
                 _ => match memchr2(b'\n', b'\r', &self.chunk[self.read..]) {
@@ -115,7 +115,7 @@ impl Parser {
             self.read = line.end + 1;
             self.after_return = self.chunk[line.end] == b'\r';
             self.begun |= length == 0 && self.line.is_empty();
-            // With the whole line, so that it makes no difference in how many parts it came.
+            // The whole line is counted, so that the result does not depend on how it was split.
             if self.size() + length > max {
                 return Err(TooLarge);
             }
@@ -129,25 +129,25 @@ impl Parser {
             }
         }
         if self.has_more() {
-            // A line that goes on in the next chunk.
+            // The line continues in the next chunk.
             self.line.extend_from_slice(&self.chunk[self.read..]);
         }
         self.release();
         if self.size() > max { Err(TooLarge) } else { Ok(None) }
     }
 
-    /// Lets go of a chunk that has been read: the connection can use its memory again.
+    /// Drops a chunk that was read, so that the connection can use its memory again.
     fn release(&mut self) {
         self.chunk = Bytes::new();
         self.read = 0;
     }
 
-    /// Whether an event was begun and not ended. Such an event is not dispatched.
+    /// Whether an event has begun and not ended. Such an event is not given.
     pub(crate) fn is_inside_event(&self) -> bool {
         !self.line.is_empty() || !matches!(self.data, Data::None)
     }
 
-    /// Takes a line that is not empty; what of it came with an earlier chunk goes before it.
+    /// Takes a line that is not empty. Its beginning may have come with an earlier chunk.
     fn take_line(&mut self, mut range: Range<usize>) {
         let mut bytes = std::mem::take(&mut self.chunk);
         if self.line.is_empty() {
@@ -167,7 +167,7 @@ impl Parser {
             range.start += 3;
         }
         let line = &bytes[range.clone()];
-        // The field that there is most of, then the others.
+        // The most common field is checked first.
         let colon = if line.starts_with(b"data:") { Some(4) } else { memchr(b':', line) };
         let (name, value) = match colon {
             Some(0) => {
@@ -222,7 +222,7 @@ impl Parser {
         Some(Event { event, data, id: self.id() })
     }
 
-    /// The bytes kept for the event that is coming, and for the line.
+    /// The number of bytes that are kept for the current event and the current line.
     fn size(&self) -> usize {
         let data = match &self.data {
             Data::None => 0,
@@ -233,8 +233,8 @@ impl Parser {
     }
 }
 
-/// Part of `bytes` as UTF-8, what is not with replacement characters. A line end is never inside a character, so lines
-/// decode alone.
+/// A part of `bytes` as UTF-8, with replacement characters for what is not valid. A line end is never inside a
+/// character, so each line can be decoded alone.
 fn text(bytes: &Bytes, range: Range<usize>) -> ByteString {
     match ByteString::try_from(bytes.slice(range.clone())) {
         Ok(text) => text,

@@ -1,5 +1,5 @@
-//! From what a caller writes to an origin and a request target (RFC 9112, section 3.2), with nothing that could make
-//! the one pass for the other.
+//! Turns a URL of the caller into an origin and a request target (RFC 9112, section 3.2). Text that different parsers
+//! read differently is refused.
 
 mod shared;
 #[cfg(test)]
@@ -14,7 +14,7 @@ use crate::{
     origin::Origin,
 };
 
-/// An absolute URL in its two parts; `None` if `url` is a path.
+/// Splits an absolute URL into origin and target. `None` if `url` is a path.
 pub(crate) fn absolute(url: &str) -> Result<Option<(Origin, String)>, Error> {
     if url.starts_with('/') {
         return Ok(None);
@@ -37,7 +37,7 @@ pub(crate) fn absolute(url: &str) -> Result<Option<(Origin, String)>, Error> {
     Ok(Some((origin, target)))
 }
 
-/// Where a reference leads (RFC 3986, section 5.2), seen from an origin and a target on it.
+/// Resolves a reference (RFC 3986, section 5.2) against an origin and a target on it.
 pub(crate) fn resolve(origin: &Origin, base: &str, reference: &[u8]) -> Result<(Origin, String), Error> {
     let reference = str::from_utf8(reference).map_err(|_| invalid("the URL is not UTF-8"))?.trim();
     // A fragment is never sent.
@@ -69,7 +69,7 @@ pub(crate) fn resolve(origin: &Origin, base: &str, reference: &[u8]) -> Result<(
     Ok((origin.clone(), without_dots(&target)))
 }
 
-/// Takes `.` and `..` segments out of a path that begins with a slash (RFC 3986, section 5.2.4).
+/// Removes `.` and `..` segments from a path that begins with a slash (RFC 3986, section 5.2.4).
 fn without_dots(target: &str) -> String {
     if !segments(target).any(is_dots) {
         return target.to_owned();
@@ -93,7 +93,7 @@ fn without_dots(target: &str) -> String {
     format!("/{}{query}", kept.join("/"))
 }
 
-/// A target without the pairs of its query that have one of these keys.
+/// A target without those pairs of its query that have one of these keys.
 pub(crate) fn without_pairs(target: &str, keys: &[String]) -> String {
     let Some((path, query)) = target.split_once('?') else { return target.to_owned() };
     let is_kept = |pair: &&str| {
@@ -104,7 +104,7 @@ pub(crate) fn without_pairs(target: &str, keys: &[String]) -> String {
     if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }
 }
 
-/// What a part of a query stands for, however it is encoded.
+/// The decoded text of a part of a query.
 fn decoded(text: &str) -> Vec<u8> {
     let mut bytes = text.as_bytes().iter();
     let mut decoded = Vec::with_capacity(text.len());
@@ -122,22 +122,22 @@ fn decoded(text: &str) -> Vec<u8> {
     decoded
 }
 
-/// What may stand in a log.
+/// The part of a URL that may be logged.
 pub(crate) fn without_query(url: &str) -> &str {
     url.split('?').next().unwrap_or_default()
 }
 
-/// A path under a base path. What it cannot do is climb out of it.
+/// A path below a base path. It cannot lead out of the base path.
 pub(crate) fn join(base: &str, path: &str) -> Result<Target, Error> {
     if path.starts_with("//") {
         return Err(invalid("a path that begins with two slashes would name another host"));
     }
     let ordinary = path.bytes().all(|byte| ORDINARY[usize::from(byte)]);
     if !ordinary && path.contains('#') {
-        return Err(invalid("a path has no fragment; write # as %23"));
+        return Err(invalid("a path must not have a fragment; write # as %23"));
     }
     if !ordinary && segments(path).any(is_dots) {
-        return Err(invalid("a path has no `.` and no `..` segments"));
+        return Err(invalid("a path must not have `.` or `..` segments"));
     }
     let goes_on = path.starts_with('/') || (!base.is_empty() && (path.is_empty() || path.starts_with('?')));
     let mut target = Target::with_capacity(base.len() + usize::from(!goes_on) + path.len());
@@ -155,7 +155,7 @@ pub(crate) fn join(base: &str, path: &str) -> Result<Target, Error> {
     Ok(target)
 }
 
-/// What most paths and queries are made of: bytes that stand there as they are, and mean nothing but themselves.
+/// The bytes that most paths and queries consist of: they need no encoding and have no special meaning.
 const ORDINARY: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0_u8;
@@ -167,11 +167,11 @@ const ORDINARY: [bool; 256] = {
     table
 };
 
-/// A base path, as [`join`] makes one, without its last slash; and the query of a base URL.
+/// A base path in the form that [`join`] expects, without its last slash; and the query of a base URL.
 pub(crate) fn base(target: &str) -> Result<(String, String), Error> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     if segments(path).any(is_dots) {
-        return Err(invalid("a base URL has no `.` and no `..` segments"));
+        return Err(invalid("a base URL must not have `.` or `..` segments"));
     }
     Ok((path.trim_end_matches('/').to_owned(), query.to_owned()))
 }
@@ -191,7 +191,7 @@ pub(crate) fn push_component(out: &mut String, text: &str, space: &str) {
     }
 }
 
-/// Appends a path and query as it is, what may not stand there in percent encoding.
+/// Appends a path and query. Characters that a URL cannot have are percent-encoded.
 fn push_encoded(out: &mut String, text: &str) -> Result<(), Error> {
     let plain = |byte: &u8| {
         byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{'..=b'}')
@@ -203,9 +203,7 @@ fn push_encoded(out: &mut String, text: &str) -> Result<(), Error> {
     for byte in text.bytes() {
         match byte {
             b'\\' => {
-                return Err(invalid(
-                    "a backslash in a URL is a slash to some and not to others; write it as %5C",
-                ));
+                return Err(invalid("some servers read a backslash in a URL as a slash; write it as %5C"));
             }
             byte if byte.is_ascii_control() => return Err(invalid("the URL has control characters")),
             byte if plain(&byte) => out.push(byte.into()),
@@ -224,7 +222,7 @@ fn segments(path: &str) -> impl Iterator<Item = &str> {
     path.split('?').next().unwrap_or_default().split('/')
 }
 
-/// Whether a segment is `.` or `..`, also with its dots encoded, which servers undo before they resolve a path.
+/// Whether a segment is `.` or `..`, also with encoded dots: servers decode those before they resolve a path.
 fn is_dots(segment: &str) -> bool {
     [".", "..", "%2e", ".%2e", "%2e.", "%2e%2e"].iter().any(|dots| segment.eq_ignore_ascii_case(dots))
 }

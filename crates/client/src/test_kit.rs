@@ -1,15 +1,15 @@
-//! A client's tests without a network, under tokio's paused clock: a server in memory, faults on the way, and replies from
-//! a file. With the feature `test-kit`.
+//! Tools to test code that uses the client, without a network and under tokio's paused clock. With the feature
+//! `test-kit`.
 //!
 //! | to | use |
 //! |---|---|
 //! | answer requests in the test itself, over real HTTP through a pipe | [`Mock`] |
-//! | have what it says come late, in drops, cut or not at all | [`Faults`] |
-//! | record the replies of a real server once, and have the same ones from then on | [`Tape`] |
+//! | make the bytes of a server come late, slowly, cut or not at all | [`Faults`] |
+//! | record the replies of a real server once, and replay them afterwards | [`Tape`] |
 //!
-//! They stand on what the client has anyway: a [`Connect`](crate::Connect) is where the bytes come from, and a
-//! [layer](crate::ClientBuilder::layer) goes around requests. So everything above is the client that a program uses, with
-//! its pool, its limits and its errors.
+//! They use what the client has anyway: a [`Connect`](crate::Connect) that supplies the bytes, and a
+//! [layer](crate::ClientBuilder::layer) around requests. So the test runs the same client as the program, with its
+//! pool, its limits and its errors.
 //!
 //! ```
 //! use std::time::Duration;

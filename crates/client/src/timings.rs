@@ -1,3 +1,5 @@
+//! How long each phase of a request took, and which connection it used.
+
 use std::{
     net::SocketAddr,
     ops::{Index, IndexMut},
@@ -12,16 +14,17 @@ use crate::{
     limits::Limit,
 };
 
-/// How long a request was in each of its phases, up to the head of its reply or to its error.
+/// How long a request was in each phase, up to the head of its reply or to its error.
 ///
-/// Recorded where [`RequestBuilder::timings`](crate::RequestBuilder::timings) or
+/// It is recorded if [`RequestBuilder::timings`](crate::RequestBuilder::timings) or
 /// [`ClientBuilder::timings`](crate::ClientBuilder::timings) asks for it. It is this request's own time: a dial that
-/// began for another counts from when this request waited for it, and on an open connection `dns`, `connect` and `tls`
-/// are zero. Where a request was sent more than once, the waits add up and `upload` and `first_byte` are the last's.
+/// began for another request counts from when this request began to wait for it. On an open connection `dns`,
+/// `connect` and `tls` are zero. If a request was sent more than once, the waits are added, and `upload` and
+/// `first_byte` are those of the last time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timings {
-    /// Waiting for a place in the pool.
+    /// Waiting for a connection permit in the pool.
     pub pool_wait: Duration,
     /// The look-up of the name.
     pub dns: Duration,
@@ -41,22 +44,22 @@ pub struct Timings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionInfo {
-    /// Whether another request went over it before.
+    /// Whether another request used it before.
     pub reused: bool,
-    /// How many requests had gone over it, with this one.
+    /// How many requests used it so far, including this one.
     pub requests: u64,
     /// How long ago it was opened.
     pub age: Duration,
     /// The version of HTTP that it speaks.
     pub version: Version,
-    /// The address of the other side, which is the proxy where there is one; none where a connector does not state it,
-    /// nor with a unix socket.
+    /// The address of the other end, which is the proxy if there is one. `None` with a connector that does not state
+    /// it, and with a unix socket.
     pub remote_addr: Option<SocketAddr>,
     /// Whether it goes through a [`Proxy`](crate::Proxy).
     pub proxied: bool,
 }
 
-/// What a wait for a connection was spent on.
+/// How a wait for a connection was spent.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Waited {
     pool: Duration,
@@ -89,7 +92,7 @@ impl IndexMut<Limit> for Waited {
     }
 }
 
-/// Timings in the making.
+/// Timings that are being recorded.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     timings: Timings,
@@ -118,13 +121,13 @@ impl Recorder {
         self.held = Some(now);
     }
 
-    /// The head has come, or an error instead of it.
+    /// The head has come, or an error in place of it.
     pub(crate) fn finish(&mut self, upload: Option<&Upload>) {
         let now = Instant::now();
         let since = |from: Option<Instant>| from.map_or(Duration::ZERO, |from| now - from);
         self.timings.total = since(self.started);
         let after_upload = match upload.map(Upload::stage) {
-            // Small enough to be gone at once.
+            // A body this small is sent at once.
             None => since(self.held),
             Some(Stage::Done(at)) => since(Some(at)),
             Some(Stage::Sending(_) | Stage::Producing) => Duration::ZERO,

@@ -1,3 +1,5 @@
+//! A connection after it was switched from HTTP to another protocol.
+
 use std::{
     fmt, io,
     pin::Pin,
@@ -13,10 +15,10 @@ use crate::{
     origin::Origin,
 };
 
-/// A connection that speaks another protocol than HTTP from now on: from [`Reply::upgrade`](crate::Reply::upgrade).
+/// A connection that has switched from HTTP to another protocol, from [`Reply::upgrade`](crate::Reply::upgrade).
 ///
-/// It begins with the first byte behind the reply's head. No limit of the client's holds for it any more. Dropping it
-/// closes the connection, which counts against the client's maximum until then.
+/// It begins with the first byte after the reply's head. None of the client's limits apply to it. It counts against
+/// the client's maximum of connections until it is dropped, which closes it.
 pub struct Upgraded(TokioIo<upgrade::Upgraded>);
 
 impl AsyncRead for Upgraded {
@@ -61,10 +63,11 @@ impl fmt::Debug for Upgraded {
     }
 }
 
-/// The connection behind a reply, from [`Reply::upgrade`](crate::Reply::upgrade). Dropping it closes the connection.
+/// The future of a switched connection, from [`Reply::upgrade`](crate::Reply::upgrade). Dropping it closes the
+/// connection.
 #[must_use = "futures do nothing unless polled"]
 pub struct Upgrade {
-    // None where the reply switched nothing.
+    // `None` if the reply did not switch the protocol.
     upgrade: Option<OnUpgrade>,
     origin: Option<Origin>,
 }

@@ -1,4 +1,4 @@
-//! WebSocket (RFC 6455) over a connection of the client's. The frames are the `tungstenite` crate's work.
+//! WebSocket (RFC 6455) over a connection of the client. The `tungstenite` crate encodes and decodes the frames.
 
 mod failure;
 mod futures;
@@ -42,40 +42,40 @@ pub use self::{
     message::{CloseFrame, Message},
 };
 use crate::{
-    alarm::Alarm,
     error::{Delivery, Error, Kind, Phase},
     limits::{Limit, Limits},
     origin::Origin,
+    reused_timer::ReusedTimer,
     upgraded::Upgraded,
 };
 
 /// An open WebSocket, from [`Client::websocket`](crate::Client::websocket).
 ///
-/// [`send`](Self::send) and [`next`](Self::next) are its own. It is a [`Stream`] and a [`Sink`] of [`Message`]s too, for
-/// `futures::StreamExt::split`: a task that only sends does not read, and a server that is not read from may stop
-/// reading itself.
+/// Use [`send`](Self::send) and [`next`](Self::next). It is also a [`Stream`] and a [`Sink`] of [`Message`]s, for
+/// `futures::StreamExt::split`: a task that only sends does not read, and some servers stop reading when nobody reads
+/// from them.
 ///
-/// While it is read, pings are answered, and a ping is sent when nothing has come for 30 s (or half of
-/// [`Limits::idle`], if that is shorter). When nothing has come for all of `idle`, reading fails. A send that the server
-/// does not take fails after [`Limits::write_idle`]. A message of more than [`Limits::max_body`] bytes, in one frame or
-/// in many, is an error before it is held in memory. These limits are those of the request.
+/// While it is read, it answers pings. If nothing has come for 30 s (or half of [`Limits::idle`], if that is
+/// shorter), it sends a ping. If nothing has come for the whole of `idle`, reading fails. A send fails if the server
+/// takes nothing of it for [`Limits::write_idle`]. A message of more than [`Limits::max_body`] bytes, in one frame or
+/// several, is an error before it is held in memory. These limits are those of the request.
 ///
-/// No extension is offered, so nothing is compressed. Text that is not UTF-8, a masked frame, and whatever else RFC 6455
-/// forbids are errors of [`Kind::Protocol`], of which the server is told in a close frame. All errors are of
-/// [`Phase::Upgraded`]. After an error of reading nothing more comes, and the connection is closed.
+/// No extension is offered, so nothing is compressed. Text that is not UTF-8, a masked frame, and all else that RFC
+/// 6455 forbids are errors of [`Kind::Protocol`], and the server is told in a close frame. All errors have
+/// [`Phase::Upgraded`]. After a read error nothing more comes, and the connection is closed.
 ///
-/// Dropping it closes the connection at once, and what was sent last may be lost; [`close`](Self::close) says farewell.
-/// A connection counts against the client's maximum for as long as its WebSocket is open.
-/// (The codec, the `tungstenite` crate, writes messages to the `log` facade at level `trace`.)
+/// Dropping it closes the connection at once, and messages that were sent last may be lost. [`close`](Self::close)
+/// ends it in order. Its connection counts against the client's maximum as long as it is open. (The `tungstenite`
+/// crate writes messages to the `log` facade at level `trace`.)
 #[must_use = "dropping a WebSocket closes its connection"]
 pub struct WebSocket {
     codec: WebSocketContext,
     wire: Wire,
     state: State,
     silence: Silence,
-    /// Since when the server has taken nothing of what is to be sent, and what wakes the sender.
+    /// Since when the server has taken nothing of what is to be sent, and the timer that wakes the sender.
     stall: Option<Instant>,
-    stall_alarm: Option<Alarm>,
+    stall_timer: Option<ReusedTimer>,
     idle: Option<Duration>,
     write_idle: Option<Duration>,
     origin: Option<Origin>,
@@ -88,19 +88,19 @@ enum State {
     Open,
     /// A close frame was sent at this time, and the server's has not come.
     Closing(Instant),
-    /// Nothing more comes or goes.
+    /// Nothing more comes or is sent.
     Ended,
 }
 
 impl WebSocket {
-    /// The server's time to answer a close frame.
+    /// How long the server may take to answer a close frame.
     const CLOSE_WAIT: Duration = Duration::from_secs(10);
-    /// With so many bytes to be written a sink is not ready for more.
+    /// With this many bytes to be written, the sink is not ready for more.
     const HIGH: usize = 16 << 10;
     const READ_BUFFER: usize = 16 << 10;
 
     fn new(io: Upgraded, limits: &Limits, origin: Option<Origin>, protocol: Option<Box<str>>) -> Self {
-        // What is to be written never stays with the codec: see `Wire`.
+        // The codec must not buffer what is to be written: see `Wire`.
         let config = WebSocketConfig::default()
             .read_buffer_size(Self::READ_BUFFER)
             .write_buffer_size(0)
@@ -112,7 +112,7 @@ impl WebSocket {
             state: State::Open,
             silence: Silence::default(),
             stall: None,
-            stall_alarm: None,
+            stall_timer: None,
             idle: limits.idle,
             write_idle: limits.write_idle,
             origin,
@@ -121,62 +121,59 @@ impl WebSocket {
         }
     }
 
-    /// The protocol that the server chose of those that were [offered](crate::RequestBuilder::protocols).
+    /// The protocol that the server chose from those that were [offered](crate::RequestBuilder::protocols).
     pub fn protocol(&self) -> Option<&str> {
         self.protocol.as_deref()
     }
 
-    /// Why the server closed it, once it has, where it gave a code.
+    /// The close frame of the server, once it has come with a code.
     pub fn close_frame(&self) -> Option<&CloseFrame> {
         self.close_frame.as_ref()
     }
 
-    /// The next message; `None` after the end, and after an error.
+    /// The next message. `None` after the end, and after an error.
     ///
-    /// The end is a close frame with code 1000, 1001 or none, or the answer to one's own. One with another code is an
-    /// error of [`Kind::Closed`] that names it, and so is a connection that ends without one. In each case
-    /// [`close_frame`](Self::close_frame) has what came.
+    /// The end is a close frame with code 1000, 1001 or no code, or the answer to this side's close frame. A close
+    /// frame with another code is an error of [`Kind::Closed`] that names the code. So is a connection that ends
+    /// without a close frame. [`close_frame`](Self::close_frame) returns the frame, if one came.
     ///
     /// Cancel safe: dropping the future loses no message.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "the asynchronous one, under the name that streams give it"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "asynchronous, with the name that streams use")]
     pub fn next(&mut self) -> NextMessage<'_> {
         NextMessage(self)
     }
 
-    /// Sends a message: ready once the transport has taken all of it.
+    /// Sends a message. Ready once the transport has taken all of it.
     ///
-    /// Of an error here [`delivery`](Error::delivery) is the message's: [`Delivery::NotSent`] where none of it was
-    /// written. That the server has handled a message only its answer can say.
+    /// The [`delivery`](Error::delivery) of an error is about this message: [`Delivery::NotSent`] if none of it was
+    /// written. Only an answer of the server can show that it has processed a message.
     ///
-    /// Dropping the future before it is ready leaves the message unsent or queued, always whole: what is queued goes out
-    /// with the next message, or while the next one is waited for.
+    /// If the future is dropped before it is ready, the message is either not sent or queued as a whole. A queued
+    /// message is sent with the next message, or while the next one is received.
     pub fn send(&mut self, message: impl Into<Message>) -> SendMessage<'_> {
         SendMessage::new(self, message.into())
     }
 
-    /// Closes it with code 1000, and waits up to 10 s for the server to do so too. Messages that come until then are
-    /// dropped.
+    /// Closes the WebSocket with code 1000, and waits up to 10 s until the server closes it too. Messages that come
+    /// until then are dropped.
     ///
-    /// An error says that what was sent may not have been handled: the server did not answer the close frame, or could
-    /// not be told. One that is closed already is no error. Dropping the future, and keeping the WebSocket, leaves it
-    /// closing: [`next`](Self::next) reads on to the end.
+    /// An error means that earlier messages may not have been processed: the server did not answer the close frame,
+    /// or could not be reached. It is no error if the WebSocket is closed already. If the future is dropped and the
+    /// WebSocket is kept, it continues to close: [`next`](Self::next) reads until the end.
     pub fn close(&mut self) -> CloseWebSocket<'_> {
         CloseWebSocket::new(self, Ok(CloseFrame::new(1000, "")))
     }
 
-    /// The same with another code, and a reason for people.
+    /// The same with another code, and a reason for people to read.
     ///
     /// # Errors
     ///
-    /// [`Kind::Request`], with nothing sent, where a client has no such code to send (it has 1000 to 1003, 1007 to 1014
-    /// and 3000 to 4999) or the reason has more than 123 bytes.
+    /// [`Kind::Request`], with nothing sent, if a client must not send this code (it may send 1000 to 1003, 1007 to
+    /// 1014 and 3000 to 4999), or if the reason has more than 123 bytes.
     pub fn close_with(&mut self, code: u16, reason: &str) -> CloseWebSocket<'_> {
         let frame = CloseFrame::new(code, reason);
         let frame = if !frame.may_be_sent() {
-            Err("a client has no such code to close a WebSocket with")
+            Err("a client must not close a WebSocket with this code")
         } else if reason.len() > CloseFrame::MAX_REASON {
             Err("the reason to close a WebSocket has more than 123 bytes")
         } else {
@@ -212,11 +209,11 @@ impl WebSocket {
         Poll::Ready(None)
     }
 
-    /// Nothing has come: what is to be written goes out, and the time is looked at.
+    /// Nothing has come: writes what is to be written, and checks the time limits.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
-        // Where writing fails, reading will; what came before that is still to be read.
+        // If writing fails, reading will fail too. What came before that can still be read.
         let _ = self.wire.poll_out();
-        if self.wire.take_heard() {
+        if self.wire.take_received() {
             self.silence.end();
         }
         let now = Instant::now();
@@ -258,18 +255,18 @@ impl WebSocket {
             Message::Text(text) => (Data::Text, text.into_bytes()),
             Message::Binary(bytes) => (Data::Binary, bytes),
         };
-        // A frame as it is: that text is UTF-8 is known.
+        // A raw frame, because the text is already known to be valid UTF-8.
         let frame = CodecMessage::Frame(Frame::message(content, OpCode::Data(kind), true));
         self.codec
             .write(&mut self.wire.codec_side(false), frame)
             .map_err(|error| failure(error).0.at(self.origin.as_ref()).delivered(Delivery::NotSent))
     }
 
-    /// Ready when all that was queued is out.
+    /// Ready when everything that was queued was written.
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.wire.wakers().register_writer(cx);
         let written = self.wire.poll_out();
-        if self.wire.take_moved() || written.is_ready() {
+        if self.wire.take_written() || written.is_ready() {
             self.stall = None;
         }
         if let Poll::Ready(written) = written {
@@ -282,12 +279,12 @@ impl WebSocket {
         let now = Instant::now();
         let since = *self.stall.get_or_insert(now);
         let Some(ends) = since.checked_add(limit) else { return Poll::Pending };
-        ready!(self.stall_alarm.get_or_insert_with(|| Alarm::new(now)).poll(cx, ends, now));
+        ready!(self.stall_timer.get_or_insert_with(|| ReusedTimer::new(now)).poll(cx, ends, now));
         self.end();
         Poll::Ready(Err(self.timeout(Limit::WriteIdle, Some(limit), Delivery::MaybeSent)))
     }
 
-    /// Sends a close frame, if none has been.
+    /// Sends a close frame, if none was sent.
     fn start_close(&mut self, frame: &CloseFrame) {
         if self.state == State::Open {
             self.state = State::Closing(Instant::now());
@@ -296,7 +293,7 @@ impl WebSocket {
         }
     }
 
-    /// The server's close frame has come. It is answered, if it is no answer itself.
+    /// The server's close frame has come. It is answered, unless it is itself an answer.
     fn closed(&mut self, frame: Option<CodecCloseFrame>) -> Option<Error> {
         let is_answer = matches!(self.state, State::Closing(_));
         let frame = frame.map(|frame| CloseFrame::new(frame.code.into(), frame.reason.as_str()));
@@ -310,7 +307,7 @@ impl WebSocket {
         Some(replied(Kind::Closed).message(why).at(self.origin.as_ref()))
     }
 
-    /// Reading has failed. The server is told, where that is its fault.
+    /// Reading has failed. If this is the server's fault, the server is told.
     fn fail(&mut self, error: CodecError) -> Error {
         let (error, frame) = failure(error);
         if let Some(frame) = frame {
@@ -348,7 +345,7 @@ impl Stream for WebSocket {
     }
 }
 
-/// Closing sends the close frame. The stream's end is the server's answer.
+/// Closing sends the close frame. The server's answer ends the stream.
 impl Sink<Message> for WebSocket {
     type Error = Error;
 

@@ -1,4 +1,4 @@
-//! Waiting for a commit without a thread.
+//! The future that waits for a commit without blocking a thread.
 
 use std::{
     fmt,
@@ -9,18 +9,18 @@ use std::{
 
 use crate::{Error, writer::Shared};
 
-/// Waits until all that was appended before it was made is durable; made by [`Journal::committed`].
+/// Waits until all records that were appended before it was made are durable. Made by [`Journal::committed`].
 ///
-/// It needs no runtime: the writer's thread wakes whoever polled it. It asks for the sync when it is polled first.
-/// Dropping it takes its waker away; a sync that is under way goes on.
+/// It needs no runtime: the writer's thread wakes the task that polled it. It asks for the sync at its first poll.
+/// Dropping it removes its waker; a sync that is under way continues.
 ///
 /// [`Journal::committed`]: crate::Journal::committed
 #[must_use = "futures do nothing unless polled"]
 pub struct Committed<'a> {
     shared: &'a Shared,
-    /// So many records have to be durable.
+    /// How many records must be durable.
     upto: u64,
-    /// Under which number its waker is kept, once it has waited.
+    /// The number under which its waker is stored, once it has waited.
     waiter: Option<u64>,
 }
 
@@ -34,7 +34,7 @@ impl Future for Committed<'_> {
     type Output = Result<(), Error>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        // A waker is cloned and dropped without the lock: it is somebody else's code, which may come back here.
+        // A waker is cloned and dropped without the lock, because it is foreign code that may call this journal.
         let waker = context.waker().clone();
         let mut state = self.shared.state();
         if let Some(result) = state.committed(self.upto) {
@@ -56,7 +56,7 @@ impl Drop for Committed<'_> {
     fn drop(&mut self) {
         if let Some(waiter) = self.waiter {
             let waker = self.shared.state().wakers.remove(&(self.upto, waiter));
-            // The lock is free again.
+            // The lock is released here.
             drop(waker);
         }
     }

@@ -1,4 +1,4 @@
-//! What a journal needs of the place where its segments are.
+//! What a journal needs from the storage of its segments.
 
 use std::{
     fmt,
@@ -6,30 +6,30 @@ use std::{
     path::PathBuf,
 };
 
-/// The number under which a rewrite makes its segment. No segment of a journal has it.
+/// The number under which a rewrite writes its segment. No segment of a journal has this number.
 pub(crate) const DRAFT: u64 = 0;
 
-/// Numbered segments of bytes. Two implementations: a folder, and memory.
+/// Numbered segments of bytes. There are two implementations: a folder, and memory.
 pub(crate) trait Disk: fmt::Debug + Send + Sync {
-    /// Keeps other writers away until [`unlock`](Disk::unlock). `false` if there is one already.
+    /// Keeps other writers out until [`unlock`](Disk::unlock). `false` if there is another writer already.
     fn lock(&self) -> io::Result<bool>;
     fn unlock(&self);
-    /// Numbers of all segments, in order.
+    /// The numbers of all segments, in order.
     fn segments(&self) -> io::Result<Vec<u64>>;
-    /// Reads a segment from a byte on.
+    /// Reads a segment from a byte offset on.
     fn read(&self, segment: u64, from: u64) -> io::Result<Box<dyn Read + Send>>;
-    /// Adds at the end of a segment, which is made if it is not there.
+    /// Adds bytes at the end of a segment, which is created if it does not exist.
     fn append(&self, segment: u64, bytes: &[u8]) -> io::Result<()>;
     fn cut(&self, segment: u64, length: u64) -> io::Result<()>;
-    /// Gives a segment another number, which no segment has.
+    /// Gives a segment a number that no other segment has.
     fn rename(&self, segment: u64, to: u64) -> io::Result<()>;
     fn remove(&self, segment: u64) -> io::Result<()>;
     /// Returns when the bytes of a segment are durable.
     fn sync(&self, segment: u64) -> io::Result<()>;
     /// Returns when the names of the segments are durable.
     fn sync_names(&self) -> io::Result<()>;
-    /// Name of a segment, for messages.
+    /// The name of a segment, for messages.
     fn name(&self, segment: u64) -> PathBuf;
-    /// Name of the whole, for messages.
-    fn place(&self) -> PathBuf;
+    /// The name of the whole storage, for messages.
+    fn location(&self) -> PathBuf;
 }

@@ -1,4 +1,4 @@
-//! What can go wrong.
+//! The error of a journal.
 
 use std::{error, fmt, io, path::PathBuf};
 
@@ -18,7 +18,7 @@ pub enum Error {
         /// The journal's folder.
         folder: PathBuf,
     },
-    /// A record or a header is wrong, and it is not the torn end of the journal.
+    /// A record or a header is wrong, and it is not at the torn end of the journal.
     Damaged {
         /// The segment.
         file: PathBuf,

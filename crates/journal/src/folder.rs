@@ -1,4 +1,4 @@
-//! Segments as files of a folder.
+//! Segments as files in a folder.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -14,7 +14,7 @@ const EXTENSION: &str = "journal";
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
-    /// The file that is locked.
+    /// The file that holds the lock.
     lock: Mutex<Option<File>>,
     /// The segment that was written last.
     current: Mutex<Option<(u64, File)>>,
@@ -36,7 +36,7 @@ impl Folder {
         }
     }
 
-    /// Closes the current file, whose name is about to change.
+    /// Closes the current file, because its name will change.
     fn forget(&self) {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -59,8 +59,8 @@ impl Disk for Folder {
 
     fn unlock(&self) {
         if let Some(file) = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            // Closing the file is not enough: a process that is just being started shares it for a moment, and with
-            // it the lock. If this fails, closing it is all that is left.
+            // Closing the file is not enough: a process that is just being started shares the file for a moment, and
+            // the lock with it. If unlocking fails, closing is all that can be done.
             let _ = file.unlock();
         }
     }
@@ -73,7 +73,7 @@ impl Disk for Folder {
                 continue;
             }
             let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-            // Only names that this crate gives: another spelling of a number is another's file.
+            // Only names in the exact form that this crate uses. A number in another spelling is not a segment.
             numbers.extend(stem.parse().ok().filter(|number| self.name(*number) == path));
         }
         numbers.sort_unstable();
@@ -91,7 +91,7 @@ impl Disk for Folder {
     }
 
     fn cut(&self, segment: u64, length: u64) -> io::Result<()> {
-        // A file of its own: on Windows one that was opened to append cannot be cut.
+        // It is opened again, because on Windows a file that was opened for appending cannot be cut.
         OpenOptions::new().write(true).open(self.name(segment))?.set_len(length)
     }
 
@@ -117,12 +117,13 @@ impl Disk for Folder {
         self.path.join(format!("{segment:020}.{EXTENSION}"))
     }
 
-    fn place(&self) -> PathBuf {
+    fn location(&self) -> PathBuf {
         self.path.clone()
     }
 }
 
-/// Makes a folder and those above it. Their names are durable, too: a folder without a name is lost with all in it.
+/// Creates a folder and those above it, and makes their names durable: a folder whose name is lost is lost with its
+/// content.
 fn make(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -139,6 +140,6 @@ fn make(path: &Path) -> io::Result<()> {
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {
-    // Elsewhere a folder cannot be opened as a file, and its names need no sync.
+    // On other systems a folder cannot be opened as a file, and its names need no sync.
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }

@@ -1,27 +1,27 @@
-//! Bytes of a segment: its header, its records, its marks.
+//! The bytes of a segment: its header, its records, its marks.
 
 /// Bytes before the first record.
 pub(crate) const HEADER: usize = 28;
-/// Bytes of the header before its sum.
+/// Bytes of the header before its checksum.
 const SUMMED: usize = HEADER - 4;
-/// Bytes before a record's payload. A mark has these and no payload.
+/// Bytes before a record's payload. A mark has these bytes and no payload.
 pub(crate) const PREFIX: usize = 8;
-/// In the place of a length: this is a mark.
+/// In place of a length: this is a mark.
 pub(crate) const MARK: u32 = u32::MAX;
 
 const MAGIC: &[u8; 8] = b"outbound";
 const VERSION: u16 = 1;
-/// The journal begins with this segment, whatever there is before it.
+/// The journal begins with this segment, whatever segments exist before it.
 const BEGINS: u16 = 1;
 
-/// What a header says.
+/// The content of a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
     /// The largest record, in bytes.
     pub(crate) max_record: u32,
     /// Whether the journal begins here.
     pub(crate) begins: bool,
-    /// Length of the segment before: without it, one that lost its last records would look whole.
+    /// Length of the segment before this one. Without it, a segment that lost its last records would look complete.
     pub(crate) before: u64,
 }
 
@@ -42,7 +42,7 @@ impl Header {
 
 /// Adds a record that begins at `offset` of its segment.
 pub(crate) fn put_record(into: &mut Vec<u8>, segment: u64, offset: u64, payload: &[u8]) {
-    // The caller has compared the length with a limit that is less than a mark's.
+    // The caller has checked that the length is below the limit, which is below the number of a mark.
     let length = u32::try_from(payload.len()).unwrap_or(MARK);
     put(into, segment, offset, length, payload);
 }
@@ -58,8 +58,8 @@ fn put(into: &mut Vec<u8>, segment: u64, offset: u64, length: u32, payload: &[u8
     into.extend_from_slice(payload);
 }
 
-/// The place is in the sum, so that a record inside of another record's payload is never taken for one. It is never
-/// zero, so that zeros are no record.
+/// The checksum includes the position, so that a record inside the payload of another record is never taken for a
+/// record. It is never zero, so that zeros are not a record.
 pub(crate) fn checksum(segment: u64, offset: u64, length: u32, payload: &[u8]) -> u32 {
     let mut sum = crc32fast::Hasher::new();
     sum.update(&segment.to_le_bytes());
@@ -69,30 +69,30 @@ pub(crate) fn checksum(segment: u64, offset: u64, length: u32, payload: &[u8]) -
     sum.finalize().max(1)
 }
 
-/// What a look at a header said.
+/// The result of reading a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Look {
+pub(crate) enum HeaderCheck {
     Good(Header),
     Unknown { version: u32 },
     Wrong,
 }
 
-pub(crate) fn read_header(bytes: &[u8]) -> Look {
+pub(crate) fn read_header(bytes: &[u8]) -> HeaderCheck {
     if bytes.len() < HEADER
         || &bytes[..8] != MAGIC
         || number(bytes, SUMMED) != Some(crc32fast::hash(&bytes[..SUMMED]))
     {
-        return Look::Wrong;
+        return HeaderCheck::Wrong;
     }
     let version = u16::from_le_bytes([bytes[8], bytes[9]]);
     let flags = u16::from_le_bytes([bytes[10], bytes[11]]);
     match (number(bytes, 12), number(bytes, 16), number(bytes, 20)) {
-        // A flag that is not known may change the meaning of all that follows.
+        // An unknown flag may change the meaning of everything after it.
         (Some(max_record), Some(low), Some(high)) if version == VERSION && flags <= BEGINS => {
             let before = u64::from(high) << 32 | u64::from(low);
-            Look::Good(Header { max_record, begins: flags == BEGINS, before })
+            HeaderCheck::Good(Header { max_record, begins: flags == BEGINS, before })
         }
-        _ => Look::Unknown { version: version.into() },
+        _ => HeaderCheck::Unknown { version: version.into() },
     }
 }
 

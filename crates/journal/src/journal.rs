@@ -20,22 +20,23 @@ use crate::{
 /// When the bytes of a commit are synced to the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Fsync {
-    /// At once. Those who commit while a sync is under way share the next one.
+    /// At once. Commits that wait while a sync is under way share the next one.
     #[default]
     Always,
-    /// So long after the first who waits: more share one sync, and each commit takes so much longer.
+    /// This long after the first commit that waits: more commits share one sync, and each commit takes that much
+    /// longer.
     Batch(Duration),
-    /// Never, except for a [rewrite](Journal::rewrite). A commit returns when the system has the bytes: they survive a
-    /// crash of the process, not of the machine.
+    /// Never, except in a [rewrite](Journal::rewrite). A commit returns when the operating system has the bytes: they
+    /// survive a crash of the process, but not of the machine.
     Off,
 }
 
-/// A place in a journal. Positions are ordered as their records are.
+/// The position of a record in a journal. Positions have the order of their records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// Number of the segment.
     pub segment: u64,
-    /// Where in the segment, in bytes.
+    /// The offset in the segment, in bytes.
     pub offset: u64,
 }
 
@@ -45,7 +46,7 @@ impl fmt::Display for Position {
     }
 }
 
-/// Settings of a [`Journal`].
+/// The settings of a [`Journal`].
 #[derive(Debug, Clone)]
 pub struct JournalBuilder {
     fsync: Fsync,
@@ -63,7 +64,7 @@ impl JournalBuilder {
 
     /// A segment takes no further record that would make it larger than this, in bytes. Default: 64 MiB.
     ///
-    /// A record that is larger by itself has a segment of its own.
+    /// A record that is larger than this has a segment for itself.
     #[must_use]
     pub fn segment_bytes(mut self, bytes: u64) -> Self {
         self.segment_bytes = bytes;
@@ -73,24 +74,24 @@ impl JournalBuilder {
     /// The largest record, in bytes. Default: 1 MiB. At most 4 GiB less two bytes.
     #[must_use]
     pub fn max_record(mut self, bytes: u32) -> Self {
-        // The last number is that of a mark.
+        // The last number is the one of a mark.
         self.max_record = bytes.min(MARK - 1);
         self
     }
 
-    /// Opens the journal in a folder, which is made if it is not there. A torn end is cut, and what a
-    /// [rewrite](Journal::rewrite) has left is removed.
+    /// Opens the journal in a folder, which is created if it does not exist. A torn end is cut, and files that a
+    /// [rewrite](Journal::rewrite) has left are removed.
     ///
     /// # Errors
     ///
-    /// [`Error::Locked`], [`Error::Damaged`], [`Error::Missing`], [`Error::Version`]: the segments are left as they
-    /// are. [`Error::Io`].
+    /// [`Error::Locked`], [`Error::Damaged`], [`Error::Missing`], [`Error::Version`]: the segments are left
+    /// unchanged. [`Error::Io`].
     pub fn open(&self, folder: impl AsRef<Path>) -> Result<Journal, Error> {
         let disk: Arc<dyn Disk> = Arc::new(Folder::new(folder.as_ref()));
         self.open_on(&disk)
     }
 
-    /// Opens the journal in a memory, just as in a folder.
+    /// Opens the journal in memory, in the same way as in a folder.
     ///
     /// # Errors
     ///
@@ -101,8 +102,8 @@ impl JournalBuilder {
     }
 
     fn open_on(&self, disk: &Arc<dyn Disk>) -> Result<Journal, Error> {
-        if !disk.lock().map_err(Error::io(disk.place()))? {
-            return Err(Error::Locked { folder: disk.place() });
+        if !disk.lock().map_err(Error::io(disk.location()))? {
+            return Err(Error::Locked { folder: disk.location() });
         }
         self.open_locked(disk).inspect_err(|_| disk.unlock())
     }
@@ -124,13 +125,14 @@ impl JournalBuilder {
             if end.torn > 0 {
                 disk.cut(next.segment, next.offset).map_err(Error::io(&file))?;
             }
-            // What was found may be in the system's memory only. It is durable before anybody builds on it.
+            // The records that were found may only be in the system's memory. They must be durable before the caller
+            // relies on them.
             if self.fsync != Fsync::Off {
                 disk.sync(next.segment).map_err(Error::io(&file))?;
-                disk.sync_names().map_err(Error::io(disk.place()))?;
+                disk.sync_names().map_err(Error::io(disk.location()))?;
             }
             if next.offset > 0 && end.max_record != self.max_record {
-                // The limit is in the header: another limit begins another segment.
+                // The limit is stored in the header, so a changed limit needs a new segment.
                 before = next.offset;
                 next = Position { segment: next.segment + 1, offset: 0 };
             }
@@ -145,7 +147,7 @@ impl JournalBuilder {
         let shared = Arc::new(Shared::new(next, before, end.is_none_or(|end| end.marked), files));
         let writer = shared.clone();
         let thread = thread::Builder::new().name(String::from("journal")).spawn(move || run(&writer));
-        let thread = Some(thread.map_err(Error::io(disk.place()))?);
+        let thread = Some(thread.map_err(Error::io(disk.location()))?);
         let cut = end.map_or(0, |end| end.torn);
         Ok(Journal { settings: self.clone(), disk: disk.clone(), shared, thread, found, cut })
     }
@@ -160,7 +162,7 @@ impl JournalBuilder {
 /// An append-only log of records, open for writing.
 ///
 /// Share it by reference or in an `Arc`. Dropping it writes and syncs what was appended, ends the writer's thread and
-/// gives the lock back; only [`close`](Self::close) tells whether that worked.
+/// releases the lock. Only [`close`](Self::close) returns an error of this.
 pub struct Journal {
     pub(crate) settings: JournalBuilder,
     pub(crate) disk: Arc<dyn Disk>,
@@ -176,7 +178,7 @@ impl Journal {
         JournalBuilder { fsync: Fsync::Always, segment_bytes: 64 << 20, max_record: 1 << 20 }
     }
 
-    /// How many records were there when it was opened.
+    /// How many records there were when it was opened.
     pub fn found_records(&self) -> u64 {
         self.found
     }
@@ -186,14 +188,15 @@ impl Journal {
         self.cut
     }
 
-    /// Adds a record, and says where. It is durable after the next [`commit`](Self::commit).
+    /// Adds a record, and returns its position. It is durable after the next [`commit`](Self::commit).
     ///
-    /// It only copies the bytes, but it blocks its thread while 8 MiB wait to be written. In async code, keep what
-    /// was appended and not yet [`committed`](Self::committed) below that, or call this where blocking is allowed.
+    /// It only copies the bytes. But it blocks its thread while 8 MiB wait to be written. In async code, keep the
+    /// bytes that were appended and not yet [`committed`](Self::committed) below that, or call this where blocking is
+    /// allowed.
     ///
     /// # Errors
     ///
-    /// [`Error::TooLarge`]; [`Error::Failed`] after a write or a sync that failed.
+    /// [`Error::TooLarge`]; [`Error::Failed`] after a write or a sync has failed.
     pub fn append(&self, record: &[u8]) -> Result<Position, Error> {
         self.settings.fits(record)?;
         let full =
@@ -225,14 +228,14 @@ impl Journal {
         Ok(position)
     }
 
-    /// Blocks until all that was appended before is durable, in the sense of the journal's [`Fsync`].
+    /// Blocks until all records that were appended before are durable, as the journal's [`Fsync`] defines it.
     ///
-    /// All who wait share one sync.
+    /// All that wait share one sync.
     ///
     /// # Errors
     ///
-    /// [`Error::Failed`] if a write or a sync failed. Whether the records since the last good commit are there is
-    /// not known until the journal is opened again.
+    /// [`Error::Failed`] if a write or a sync failed. It is not known then which of the records since the last good
+    /// commit are there, until the journal is opened again.
     pub fn commit(&self) -> Result<(), Error> {
         let mut state = self.shared.state();
         let upto = state.appended;
@@ -244,19 +247,19 @@ impl Journal {
         state.committed(upto).unwrap_or(Ok(()))
     }
 
-    /// Waits until all that was appended before this call is durable, as [`commit`](Self::commit) does, without a
-    /// thread.
+    /// Waits until all records that were appended before this call are durable, as [`commit`](Self::commit) does,
+    /// without blocking a thread.
     ///
-    /// Those who wait here and those who block in `commit` share one sync.
+    /// Callers that wait here and callers that block in `commit` share one sync.
     ///
     /// # Errors
     ///
-    /// The future's, as [`commit`](Self::commit).
+    /// The future has those of [`commit`](Self::commit).
     pub fn committed(&self) -> Committed<'_> {
         Committed::new(&self.shared)
     }
 
-    /// Commits, and ends the writer's thread. It does not wait for others to share the sync.
+    /// Commits, and ends the writer's thread. It does not wait for other commits to share the sync.
     ///
     /// # Errors
     ///
@@ -266,12 +269,13 @@ impl Journal {
         self.commit()
     }
 
-    /// Reads the record at a position that [`append`](Self::append) gave, once a commit has covered it. It blocks.
+    /// Reads the record at a position that [`append`](Self::append) returned, once a commit has covered it. It
+    /// blocks.
     ///
     /// # Errors
     ///
-    /// [`Error::Damaged`] if there is no right record at that place: a [rewrite](Self::rewrite) makes all positions of
-    /// before invalid. [`Error::Io`].
+    /// [`Error::Damaged`] if there is no correct record at this position. A [rewrite](Self::rewrite) makes all
+    /// earlier positions invalid. [`Error::Io`].
     pub fn read(&self, position: Position) -> Result<Vec<u8>, Error> {
         let Position { segment, offset } = position;
         let file = self.disk.name(segment);
@@ -280,7 +284,8 @@ impl Journal {
         record.map_err(Error::io(&file))?.ok_or(Error::Damaged { file, offset })
     }
 
-    /// Reads all records that were handed to the system, committed ones at least. Works after a failure, too.
+    /// Reads all records that were handed to the operating system, at least all committed ones. It works after a
+    /// failure too.
     ///
     /// # Errors
     ///
@@ -296,7 +301,7 @@ impl Drop for Journal {
         state.closing = true;
         self.shared.wake_writer(state);
         if let Some(thread) = self.thread.take() {
-            // A panic there was printed there, and there is nobody left to tell.
+            // If that thread panicked, it has printed the panic already, and nobody is left to receive it.
             let _ = thread.join();
         }
         self.disk.unlock();
@@ -305,9 +310,9 @@ impl Drop for Journal {
 
 impl fmt::Debug for Journal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = self.disk.place();
+        let location = self.disk.location();
         f.debug_struct("Journal")
-            .field("place", &place)
+            .field("place", &location)
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }

@@ -1,4 +1,4 @@
-//! Segments in memory, with the faults of a disk on request.
+//! Segments in memory, with simulated faults of a disk.
 
 use std::{
     collections::BTreeMap,
@@ -10,15 +10,15 @@ use std::{
 
 use crate::disk::Disk;
 
-/// A disk in memory, for tests. Clones are the same disk, and it outlives the journals opened on it.
+/// A disk in memory, for tests. Clones are the same disk. It outlives the journals that are opened on it.
 #[derive(Clone, Default)]
 pub struct Memory(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// What is under which number, as programs see it.
+    /// The segments by number, as programs see them.
     segments: BTreeMap<u64, File>,
-    /// The same, as it was when the names were synced last.
+    /// The segments by number, as they were when the names were last synced.
     durable: BTreeMap<u64, File>,
     locked: bool,
     room: Option<usize>,
@@ -27,7 +27,7 @@ struct State {
     syncs: u64,
 }
 
-/// Bytes that may have several names, or none.
+/// The bytes of a segment. They may have several names, or none.
 type File = Arc<Mutex<Bytes>>;
 
 #[derive(Clone, Default)]
@@ -42,7 +42,8 @@ impl Memory {
         Self::default()
     }
 
-    /// Another disk with what a loss of power leaves of this one at worst: the names and the bytes that were synced.
+    /// Another disk, with what a power failure leaves of this one at worst: only the names and bytes that were
+    /// synced.
     #[must_use]
     pub fn after_power_loss(&self) -> Self {
         let copy = Self::new();
@@ -58,7 +59,7 @@ impl Memory {
         self.state().segments.iter().map(|(number, file)| (*number, bytes(file).bytes.clone())).collect()
     }
 
-    /// Puts a segment in place, to try damage.
+    /// Replaces or adds a segment, to test damage.
     pub fn set_segment(&self, number: u64, bytes: Vec<u8>) {
         let file = File::new(Mutex::new(Bytes { synced: bytes.len(), bytes }));
         let mut state = self.state();
@@ -66,30 +67,30 @@ impl Memory {
         state.durable.insert(number, file);
     }
 
-    /// Takes a segment away.
+    /// Removes a segment.
     pub fn remove_segment(&self, number: u64) {
         let mut state = self.state();
         state.segments.remove(&number);
         state.durable.remove(&number);
     }
 
-    /// The disk takes so many more bytes and is full then. `None`, the default: no limit.
+    /// The disk takes this many more bytes, and is full then. `None`, the default: no limit.
     pub fn set_room(&self, bytes: Option<usize>) {
         self.state().room = bytes;
     }
 
-    /// The disk makes so many more changes (writes, cuts, renames, removals, syncs), and each one after them fails.
+    /// The disk makes this many more changes (writes, cuts, renames, removals, syncs). Every later change fails.
     /// `None`, the default: no limit.
     pub fn set_changes(&self, changes: Option<u64>) {
         self.state().changes = changes;
     }
 
-    /// The next sync fails, as once after a fault of the device.
+    /// The next sync fails, and no other: like a fault of the device that happens once.
     pub fn fail_next_sync(&self) {
         self.state().fail_next_sync = true;
     }
 
-    /// How many syncs of segments were asked for, failed ones included.
+    /// How many syncs of segments were requested, including failed ones.
     pub fn syncs(&self) -> u64 {
         self.state().syncs
     }
@@ -122,7 +123,7 @@ impl State {
     }
 }
 
-/// A file that is open. It can be read under another name, and without one.
+/// An open file. It stays readable if its name changes or is removed.
 struct Reading {
     file: File,
     at: usize,
@@ -157,7 +158,7 @@ impl Disk for Memory {
 
     fn append(&self, segment: u64, new: &[u8]) -> io::Result<()> {
         let mut state = self.change()?;
-        // Like a file, a full disk takes a part of what it is given.
+        // As with a file, a full disk takes a part of the bytes.
         let taken = state.room.unwrap_or(new.len()).min(new.len());
         state.room = state.room.map(|room| room - taken);
         bytes(state.segments.entry(segment).or_default()).bytes.extend_from_slice(&new[..taken]);
@@ -204,7 +205,7 @@ impl Disk for Memory {
         PathBuf::from(format!("memory/{segment:020}.journal"))
     }
 
-    fn place(&self) -> PathBuf {
+    fn location(&self) -> PathBuf {
         PathBuf::from("memory")
     }
 }

@@ -1,4 +1,4 @@
-//! Reading: all records in order, up to the torn end.
+//! Reading all records of a journal in order, up to its torn end.
 
 use std::{fmt, io, ops::Range, path::Path, sync::Arc, vec};
 
@@ -6,11 +6,11 @@ use crate::{
     Error, Memory, Position,
     disk::{DRAFT, Disk},
     folder::Folder,
-    format::{HEADER, Look},
+    format::{HEADER, HeaderCheck},
     segment::Segment,
 };
 
-/// A record and its place. `Debug` prints no payload, which may hold secrets.
+/// A record and its position. `Debug` does not print the payload, which may contain secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     /// Where it begins.
@@ -21,11 +21,11 @@ pub struct Record {
 
 /// An iterator over the records of a journal, oldest first.
 ///
-/// It takes no lock and writes nothing, so it works while a writer is at work and while the disk is full. It gives
-/// what the writer has handed to the system, committed or not, and holds one record and 256 KiB in memory. At an
-/// incomplete or wrong record with no right one and no mark behind it, it ends as at the end of the journal. If the
-/// journal is [rewritten](crate::Journal::rewrite) meanwhile, it may end with [`Error::Io`]. After an error it gives
-/// nothing more.
+/// It takes no lock and writes nothing, so it works beside a writer and on a full disk. It returns what the writer
+/// has handed to the operating system, committed or not. It holds one record and 256 KiB in memory. An incomplete or
+/// wrong record ends the iteration, as the end of the journal does, if no correct record and no mark follows. If the
+/// journal is [rewritten](crate::Journal::rewrite) in the meantime, it may end with [`Error::Io`]. After an error it
+/// returns nothing more.
 pub struct Records {
     disk: Arc<dyn Disk>,
     rest: vec::IntoIter<u64>,
@@ -34,13 +34,13 @@ pub struct Records {
     leftovers: Vec<u64>,
 }
 
-/// Where a walk over the last segment ended.
+/// Where reading the last segment ended.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct End {
     pub(crate) position: Position,
     pub(crate) max_record: u32,
     pub(crate) torn: u64,
-    /// Whether a mark comes behind the last record.
+    /// Whether a mark follows the last record.
     pub(crate) marked: bool,
     /// Length of the segment before, 0 if there is none.
     pub(crate) before: u64,
@@ -51,14 +51,14 @@ impl Records {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the folder cannot be listed, [`Error::Missing`] if there is a gap between two segments or
-    /// before the first, [`Error::Damaged`] if a segment has an absurd number.
+    /// [`Error::Io`] if the folder cannot be listed. [`Error::Missing`] if there is a gap between two segments or
+    /// before the first one. [`Error::Damaged`] if a segment has an impossible number.
     pub fn read(folder: impl AsRef<Path>) -> Result<Self, Error> {
         let disk: Arc<dyn Disk> = Arc::new(Folder::new(folder.as_ref()));
         Self::of(&disk)
     }
 
-    /// Reads the journal in a memory.
+    /// Reads the journal in memory.
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ impl Records {
         let mut tries = 0;
         loop {
             match Self::begin(disk.clone()) {
-                // The journal was rewritten between listing the segments and looking at them.
+                // The journal was rewritten after its segments were listed and before they were opened.
                 Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound && tries < 8 => {
                     tries += 1;
                 }
@@ -82,8 +82,8 @@ impl Records {
     }
 
     fn begin(disk: Arc<dyn Disk>) -> Result<Self, Error> {
-        let mut numbers = disk.segments().map_err(Error::io(disk.place()))?;
-        // No journal has ever as many: the name is damaged, and counting on would overflow.
+        let mut numbers = disk.segments().map_err(Error::io(disk.location()))?;
+        // A journal never has this many segments. The name is damaged, and adding to the number would overflow.
         if let Some(number) = numbers.last().filter(|number| **number > u64::MAX / 2) {
             return Err(Error::Damaged { file: disk.name(*number), offset: 0 });
         }
@@ -91,16 +91,16 @@ impl Records {
         for (index, number) in numbers.iter().enumerate().rev().filter(|(_, number)| **number != DRAFT) {
             let file = disk.name(*number);
             let source = disk.read(*number, 0).map_err(Error::io(&file))?;
-            let look = Segment::open(*number, source).map_err(Error::io(&file))?.1;
-            match look {
-                Look::Good(header) if header.begins => {
+            let header = Segment::open(*number, source).map_err(Error::io(&file))?.1;
+            match header {
+                HeaderCheck::Good(header) if header.begins => {
                     first = Some(index);
                     break;
                 }
-                // Whether it begins here is not known.
-                Look::Unknown { version } => return Err(Error::Version { file, version }),
-                // What is wrong is reported when it is read.
-                Look::Good(_) | Look::Wrong => {}
+                // It is not known whether the journal begins here.
+                HeaderCheck::Unknown { version } => return Err(Error::Version { file, version }),
+                // If it is wrong, this is reported when the segment is read.
+                HeaderCheck::Good(_) | HeaderCheck::Wrong => {}
             }
         }
         let drafts = numbers.iter().take_while(|number| **number == DRAFT).count();
@@ -116,17 +116,17 @@ impl Records {
         Ok(Self { disk, rest: rest.into_iter(), current: None, end: None, leftovers: numbers })
     }
 
-    /// Segments that a rewrite has left: they are no part of the journal.
+    /// Segments that a rewrite has left. They are not part of the journal.
     pub(crate) fn leftovers(&self) -> &[u64] {
         &self.leftovers
     }
 
-    /// Where the last segment ends, after a walk without an error; `None` if there is no segment.
+    /// Where the last segment ends, after all records were read without an error. `None` if there is no segment.
     pub(crate) fn end(&self) -> Option<End> {
         self.end
     }
 
-    /// The next record's place, and its payload for `bytes` of the current segment.
+    /// The position of the next record, and the range of its payload for `bytes` of the current segment.
     pub(crate) fn advance(&mut self) -> Result<Option<(Position, Range<usize>)>, Error> {
         loop {
             if let Some(segment) = &mut self.current {
@@ -159,24 +159,24 @@ impl Records {
     fn open(&self, number: u64) -> Result<Segment, Error> {
         let file = self.disk.name(number);
         let source = self.disk.read(number, 0).map_err(Error::io(&file))?;
-        let (mut segment, look) = Segment::open(number, source).map_err(Error::io(&file))?;
-        match look {
-            Look::Good(header) => match self.end.map(|end| end.position) {
-                // It lost records at its end.
+        let (mut segment, header) = Segment::open(number, source).map_err(Error::io(&file))?;
+        match header {
+            HeaderCheck::Good(header) => match self.end.map(|end| end.position) {
+                // The segment before lost records at its end.
                 Some(end) if end.offset != header.before => {
                     Err(Error::Damaged { file: self.disk.name(end.segment), offset: end.offset })
                 }
                 _ => Ok(segment),
             },
-            Look::Unknown { version } => Err(Error::Version { file, version }),
-            // The crash came while the segment was made: it is torn from its first byte on.
-            Look::Wrong
+            HeaderCheck::Unknown { version } => Err(Error::Version { file, version }),
+            // The crash happened while the segment was created: it is torn from its first byte on.
+            HeaderCheck::Wrong
                 if self.rest.as_slice().is_empty()
                     && !segment.has_more_than(HEADER).map_err(Error::io(&file))? =>
             {
                 Ok(segment)
             }
-            Look::Wrong => Err(Error::Damaged { file, offset: 0 }),
+            HeaderCheck::Wrong => Err(Error::Damaged { file, offset: 0 }),
         }
     }
 }
@@ -208,6 +208,6 @@ impl fmt::Debug for Record {
 
 impl fmt::Debug for Records {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Records").field("place", &self.disk.place()).finish_non_exhaustive()
+        f.debug_struct("Records").field("place", &self.disk.location()).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! Replacing the whole content at once.
+//! Replacing the whole content of a journal at once.
 
 use std::{io, sync::PoisonError};
 
@@ -9,56 +9,56 @@ use crate::{
     writer::{Files, Shared, State},
 };
 
-/// Bytes that are written at once.
+/// Bytes that are written in one call.
 const CHUNK: usize = 1 << 20;
 
 impl Journal {
-    /// Makes these records the journal's content, in place of all that was appended before.
+    /// Makes these records the content of the journal, in place of all earlier records.
     ///
-    /// A crash at any moment leaves all of the old content, or exactly the new one. Keep others from appending between
-    /// the moment at which the records are gathered and this call: what they append then goes with the old content.
-    /// [`Position`]s of the old content mean nothing afterwards. Until the iterator ends, the old content can be
+    /// A crash at any moment leaves all of the old content, or exactly the new one. Nobody should append between the
+    /// moment when the records are collected and this call: such records are removed with the old content.
+    /// [`Position`]s of the old content become invalid. Until the iterator ends, the old content can be
     /// [read](Self::read).
     ///
-    /// It blocks until the new content is durable, under [`Fsync::Off`](crate::Fsync::Off), too. Appends and commits
-    /// of others wait meanwhile. The new content is one segment, whatever its size.
+    /// It blocks until the new content is durable, also with [`Fsync::Off`](crate::Fsync::Off). Other appends and
+    /// commits wait in the meantime. The new content is one segment, whatever its size.
     ///
     /// # Errors
     ///
-    /// [`Error::TooLarge`], and [`Error::Io`] while the new content is written (the disk may be full): the journal
-    /// goes on with the old content. [`Error::Failed`] where it is not known which of both is there.
+    /// [`Error::TooLarge`], and [`Error::Io`] while the new content is written (for example on a full disk): the
+    /// journal keeps the old content. [`Error::Failed`] if it is not known which of the two contents is there.
     pub fn rewrite(&self, records: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Result<(), Error> {
         self.try_rewrite(records.into_iter().map(Ok)).map(drop)
     }
 
-    /// As [`rewrite`](Self::rewrite), with records that may fail to be made: then the old content stays. Gives their new
-    /// positions.
+    /// As [`rewrite`](Self::rewrite), with records that may fail to be made; the old content then stays. Returns the
+    /// new positions.
     ///
     /// # Errors
     ///
-    /// As [`rewrite`](Self::rewrite), and the first of the records'.
+    /// Those of [`rewrite`](Self::rewrite), and the first error of the records.
     pub fn try_rewrite(
         &self,
         records: impl IntoIterator<Item = Result<impl AsRef<[u8]>, Error>>,
     ) -> Result<Vec<Position>, Error> {
-        let (mut turn, next) = Turn::wait(&self.shared)?;
-        // At offset 0 the segment is not there yet.
+        let (mut access, next) = WriteAccess::wait(&self.shared)?;
+        // At offset 0 the segment does not exist yet.
         let segment = if next.offset == 0 { next.segment } else { next.segment + 1 };
         let written = self.write_draft(segment, records);
         let (positions, end) = written.inspect_err(|_| {
-            // If this fails, opening removes it.
+            // If this fails, the draft is removed at the next opening.
             let _ = self.disk.remove(DRAFT);
         })?;
-        turn.outcome = match publish(&*self.disk, segment) {
+        access.outcome = match publish(&*self.disk, segment) {
             Ok(()) => Outcome::New(end),
             Err(error) => Outcome::Unknown(error),
         };
-        drop(turn);
+        drop(access);
         self.shared.state().failure()?;
         Ok(positions)
     }
 
-    /// Writes and syncs the segment under the number of a draft. Gives the places of the records, and its end.
+    /// Writes and syncs the segment under the number of a draft. Returns the positions of the records, and its end.
     fn write_draft(
         &self,
         segment: u64,
@@ -92,11 +92,11 @@ impl Journal {
     }
 }
 
-/// Makes the draft the segment that the journal begins with, and removes those before it.
+/// Makes the draft the segment that the journal begins with, and removes the segments before it.
 fn publish(disk: &dyn Disk, segment: u64) -> io::Result<()> {
     disk.rename(DRAFT, segment)?;
     disk.sync_names()?;
-    // The journal is right with them, too. What cannot be removed is removed at the next opening.
+    // The journal is correct with them too. What cannot be removed now is removed at the next opening.
     for old in disk.segments().unwrap_or_default() {
         if old < segment && disk.remove(old).is_err() {
             break;
@@ -105,8 +105,8 @@ fn publish(disk: &dyn Disk, segment: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// The right to write. The files go back when it is dropped: if the caller's iterator panics, too.
-struct Turn<'a> {
+/// Exclusive access to the files. They are given back when this is dropped, also if the caller's iterator panics.
+struct WriteAccess<'a> {
     shared: &'a Shared,
     files: Option<Files>,
     outcome: Outcome,
@@ -118,8 +118,8 @@ enum Outcome {
     Unknown(io::Error),
 }
 
-impl<'a> Turn<'a> {
-    /// Waits until nobody writes. Gives the place of the next record, too.
+impl<'a> WriteAccess<'a> {
+    /// Waits until nobody else writes. Also returns the position of the next record.
     fn wait(shared: &'a Shared) -> Result<(Self, Position), Error> {
         let busy = |state: &mut State| state.files.is_none() && state.failed.is_none();
         let state = shared.done.wait_while(shared.state(), busy);
@@ -130,7 +130,7 @@ impl<'a> Turn<'a> {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for WriteAccess<'_> {
     fn drop(&mut self) {
         let mut state = self.shared.state();
         state.rewriting = false;

@@ -5,24 +5,25 @@ use std::{
     ops::Range,
 };
 
-use crate::format::{HEADER, Look, MARK, PREFIX, checksum, read_header, read_prefix};
+use crate::format::{HEADER, HeaderCheck, MARK, PREFIX, checksum, read_header, read_prefix};
 
-/// Bytes that are read at once.
+/// Bytes that are read in one call.
 const CHUNK: usize = 256 << 10;
 
-/// A segment that is being read. It holds a record and a chunk at most.
+/// A segment that is being read. It holds one record and one chunk at most.
 pub(crate) struct Segment {
     pub(crate) number: u64,
     pub(crate) max_record: u32,
     source: Box<dyn Read + Send>,
     buffer: Vec<u8>,
-    /// Where in the segment the buffer begins.
+    /// The offset in the segment at which the buffer begins.
     base: u64,
-    /// Where in the buffer the next item begins.
+    /// The offset in the buffer at which the next item begins.
     at: usize,
-    /// The end was seen. What a writer adds later is not looked at: half of a record may have been read before.
+    /// The end was reached. Bytes that a writer adds later are ignored, because a part of a record may already have
+    /// been read.
     ended: bool,
-    /// Whether a mark comes behind the last record.
+    /// Whether a mark follows the last record.
     pub(crate) marked: bool,
 }
 
@@ -32,18 +33,18 @@ enum Item {
 }
 
 impl Segment {
-    /// Reads the header. Gives the segment at its first record, or at its first byte if the header is not good.
-    pub(crate) fn open(number: u64, source: Box<dyn Read + Send>) -> io::Result<(Self, Look)> {
+    /// Reads the header. Returns the segment at its first record, or at its first byte if the header is not correct.
+    pub(crate) fn open(number: u64, source: Box<dyn Read + Send>) -> io::Result<(Self, HeaderCheck)> {
         let buffer = Vec::new();
         let mut segment =
             Self { number, max_record: 0, source, buffer, base: 0, at: 0, ended: false, marked: true };
         segment.fill(HEADER)?;
-        let look = read_header(&segment.buffer);
-        if let Look::Good(header) = look {
+        let header = read_header(&segment.buffer);
+        if let HeaderCheck::Good(header) = header {
             segment.max_record = header.max_record;
             segment.at = HEADER;
         }
-        Ok((segment, look))
+        Ok((segment, header))
     }
 
     /// Where the next item begins, in bytes from the start of the segment.
@@ -51,8 +52,8 @@ impl Segment {
         self.base + self.at as u64
     }
 
-    /// The next record: its offset, and its payload for [`bytes`](Self::bytes). `None` at the end, or at an item that
-    /// is incomplete or wrong.
+    /// The next record: its offset, and the range of its payload for [`bytes`](Self::bytes). `None` at the end, or at
+    /// an item that is incomplete or wrong.
     pub(crate) fn next(&mut self) -> io::Result<Option<(u64, Range<usize>)>> {
         while self.offset() >= HEADER as u64 {
             let offset = self.offset();
@@ -73,24 +74,24 @@ impl Segment {
         Ok(None)
     }
 
-    /// A payload, until the next call of [`next`](Self::next).
+    /// A payload. It is valid until [`next`](Self::next) is called again.
     pub(crate) fn bytes(&self, payload: Range<usize>) -> &[u8] {
         self.buffer.get(payload).unwrap_or_default()
     }
 
-    /// Whether there is anything where the next item should begin.
+    /// Whether there are bytes where the next item should begin.
     pub(crate) fn has_more(&mut self) -> io::Result<bool> {
         self.fill(1)
     }
 
-    /// Whether there are more bytes than so many from here on.
+    /// Whether more than this many bytes follow.
     pub(crate) fn has_more_than(&mut self, bytes: usize) -> io::Result<bool> {
         self.fill(bytes + 1)
     }
 
-    /// Goes to the end. Whether there is no right item on the way.
+    /// Goes to the end. Returns whether there is no correct item on the way.
     ///
-    /// The length of a wrong record cannot be trusted, so every byte is tried.
+    /// The length of a wrong record cannot be trusted, so an item is tried at every byte.
     pub(crate) fn is_torn(&mut self) -> io::Result<bool> {
         while self.fill(1)? {
             self.at += 1;
@@ -101,7 +102,7 @@ impl Segment {
         Ok(true)
     }
 
-    /// What begins here; `None` if it is incomplete or wrong.
+    /// The item that begins here. `None` if it is incomplete or wrong.
     fn item(&mut self) -> io::Result<Option<Item>> {
         self.fill(PREFIX)?;
         let Some((length, sum)) = read_prefix(&self.buffer[self.at..]) else { return Ok(None) };
@@ -117,7 +118,7 @@ impl Segment {
         Ok((checksum(self.number, offset, length, payload) == sum).then_some(Item::Record(bytes)))
     }
 
-    /// Whether the buffer has so many bytes from here on, after reading on where needed.
+    /// Whether the buffer has this many bytes from here on. It reads more if needed.
     fn fill(&mut self, bytes: usize) -> io::Result<bool> {
         let missing = (self.at + bytes).saturating_sub(self.buffer.len());
         if missing > 0 && !self.ended {
@@ -132,7 +133,7 @@ impl Segment {
     }
 }
 
-/// The record at a place of a segment, read from there on. `None` if it is incomplete or wrong.
+/// The record at an offset of a segment that is read from that offset on. `None` if it is incomplete or wrong.
 pub(crate) fn read_one(source: &mut dyn Read, segment: u64, offset: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     source.take(PREFIX as u64).read_to_end(&mut bytes)?;

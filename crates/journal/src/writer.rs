@@ -1,4 +1,4 @@
-//! The writer's thread: it writes what was appended, and syncs once for all who wait.
+//! The writer's thread: it writes what was appended, and syncs once for all that wait.
 
 use std::{
     collections::BTreeMap,
@@ -14,43 +14,44 @@ use crate::{
     format::{PREFIX, put_mark},
 };
 
-/// Bytes that may wait to be written. An append waits while there are as many.
+/// Bytes that may wait to be written. With this many, an append waits.
 pub(crate) const BUFFER: usize = 8 << 20;
 
-/// What the callers and the writer share.
+/// What the callers and the writer's thread share.
 pub(crate) struct Shared {
     state: Mutex<State>,
-    /// There is something to do: see [`State::idle`].
+    /// Signalled when there is something to do: see [`State::idle`].
     work: Condvar,
-    /// Something was done, or failed.
+    /// Signalled when something was done, or failed.
     pub(crate) done: Condvar,
 }
 
 pub(crate) struct State {
-    /// Where the next record begins; at offset 0 the header comes first.
+    /// Where the next record begins. At offset 0, the header comes first.
     pub(crate) next: Position,
-    /// Length of the segment before that, 0 if there is none.
+    /// Length of the segment before that one, 0 if there is none.
     pub(crate) before: u64,
-    /// Segments and bytes that wait to be written.
+    /// Bytes that wait to be written, with their segments.
     pub(crate) pending: Vec<(u64, Vec<u8>)>,
     pub(crate) pending_bytes: usize,
-    /// An empty buffer that was used before: its memory is there already.
+    /// An empty buffer that was used before, so that its memory can be used again.
     spare: Vec<u8>,
-    /// The writer sleeps. Waking it is a call of the system, also where nobody sleeps.
+    /// Whether the writer sleeps. Waking is a system call, even if nobody sleeps, so it is done only then.
     idle: bool,
-    /// Whether a mark comes behind the last record.
+    /// Whether a mark follows the last record.
     pub(crate) marked: bool,
-    /// Records appended; of these, how many somebody waits for, and how many are durable.
+    /// How many records were appended. Of these, how many somebody waits for, and how many are durable.
     pub(crate) appended: u64,
     pub(crate) wanted: u64,
     pub(crate) durable: u64,
     pub(crate) failed: Option<(io::ErrorKind, String)>,
     pub(crate) closing: bool,
-    /// Who writes takes this, and puts it back.
+    /// Taken by the thread that writes, and put back afterwards.
     pub(crate) files: Option<Files>,
-    /// A rewrite has them: an append waits.
+    /// A rewrite has the files, so an append waits.
     pub(crate) rewriting: bool,
-    /// Who waits without a thread: by how many records have to be durable, and by a number of its own.
+    /// The wakers of the futures that wait. The key is the number of records that must be durable, and a number of
+    /// the waker.
     pub(crate) wakers: BTreeMap<(u64, u64), Waker>,
     pub(crate) last_waiter: u64,
 }
@@ -63,7 +64,7 @@ impl State {
         }
     }
 
-    /// How waiting for so many records to be durable ended; `None` while it has not.
+    /// The result of waiting for this many durable records. `None` while the wait is not over.
     pub(crate) fn committed(&self, upto: u64) -> Option<Result<(), Error>> {
         if self.durable >= upto {
             return Some(Ok(()));
@@ -71,7 +72,7 @@ impl State {
         self.failure().err().map(Err)
     }
 
-    /// Takes the wakers of all whose waiting has ended.
+    /// Removes the wakers of all waits that are over.
     fn ended(&mut self) -> BTreeMap<(u64, u64), Waker> {
         let rest = match self.failed {
             Some(_) => BTreeMap::new(),
@@ -86,7 +87,7 @@ impl State {
         self.next = Position { segment: self.next.segment + 1, offset: 0 };
     }
 
-    /// The buffer for what comes next to the end of a segment.
+    /// The buffer for the bytes that come next at the end of a segment.
     pub(crate) fn buffer(&mut self, segment: u64) -> &mut Vec<u8> {
         if self.pending.last().is_none_or(|(last, _)| *last != segment) {
             let spare = std::mem::take(&mut self.spare);
@@ -96,7 +97,7 @@ impl State {
         &mut self.pending[last].1
     }
 
-    /// Adds a mark where records come behind the last one. It is written with them, and costs no sync of its own.
+    /// Adds a mark if records follow the last one. It is written with them, and costs no sync of its own.
     fn mark(&mut self) {
         let Position { segment, offset } = self.next;
         if self.marked || offset == 0 {
@@ -135,7 +136,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes the writer, if it sleeps: there is something to do.
+    /// Wakes the writer if it sleeps, because there is something to do.
     pub(crate) fn wake_writer(&self, mut state: MutexGuard<'_, State>) {
         let was_idle = std::mem::take(&mut state.idle);
         drop(state);
@@ -144,18 +145,18 @@ impl Shared {
         }
     }
 
-    /// Wakes all who wait for what has changed in the state.
+    /// Wakes all that wait for a change of the state.
     pub(crate) fn changed(&self, mut state: MutexGuard<'_, State>) {
         let ended = state.ended();
         self.wake_writer(state);
         self.done.notify_all();
-        // Without the lock: a waker is somebody else's code.
+        // Without the lock, because a waker is foreign code.
         ended.into_values().for_each(Waker::wake);
     }
 }
 
-/// Runs until the journal closes or something fails. A failed write or sync is never tried again: the system may
-/// have dropped the bytes, and a second sync would then say that all is well.
+/// Runs until the journal closes or something fails. A failed write or sync is never repeated: the system may have
+/// dropped the bytes, and a second sync would then report success.
 pub(crate) fn run(shared: &Shared) {
     while let Some(mut work) = wait(shared) {
         let result = work.files.write(&work.chunks, work.sync);
@@ -203,7 +204,7 @@ fn wait(shared: &Shared) -> Option<Work> {
         if state.failed.is_some() {
             return None;
         }
-        // While it gathered, a rewrite may have taken them.
+        // A rewrite may have taken the files while this thread waited for more commits.
         let Some(files) = state.files.take() else { continue };
         let sync = state.wanted > state.durable || state.closing;
         if sync {
@@ -224,13 +225,13 @@ fn gather<'a>(shared: &Shared, state: MutexGuard<'a, State>, wait: Duration) -> 
     waited.unwrap_or_else(PoisonError::into_inner).0
 }
 
-/// The segments that are written, and what of them no sync has covered.
+/// The segments that are written, and which of them have bytes that are not synced.
 pub(crate) struct Files {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) fsync: Fsync,
-    /// The segment that was written last, if it has bytes that no sync has covered.
+    /// The segment that was written last, if it has bytes that are not synced.
     pub(crate) dirty: Option<u64>,
-    /// The newest segment on the disk.
+    /// The newest segment in the storage.
     pub(crate) newest: Option<u64>,
     pub(crate) new_names: bool,
 }
@@ -240,7 +241,7 @@ impl Files {
         for (segment, bytes) in chunks {
             let segment = *segment;
             if self.newest != Some(segment) {
-                // A segment is durable before the next one exists: only the last can have a torn end.
+                // A segment is durable before the next one exists, so only the last one can have a torn end.
                 self.sync()?;
                 self.new_names = true;
                 self.newest = Some(segment);

@@ -1,20 +1,20 @@
-//! How much at once, learned from overload.
+//! A bound on concurrency that is learned from overloads.
 
 use tokio::time::Instant;
 
-/// A bound on concurrency that gives way to overload and comes back: additive increase, multiplicative decrease.
+/// A bound on concurrency with additive increase and multiplicative decrease.
 ///
-/// It halves when something was overloaded, and grows by one with each full round of successes, as TCP avoids congestion
-/// (RFC 5681, section 3.1). Pure: it is told what happened, and its [`limit`](Self::limit) goes to
+/// It halves after an overload, and grows by one with each full round of successes, as in the congestion avoidance of TCP
+/// (RFC 5681, section 3.1). It is pure data: tell it what happened, and pass its [`limit`](Self::limit) to
 /// [`ConcurrencyLimiter::resize`](crate::ConcurrencyLimiter::resize) or
 /// [`QuotaLimiter::set_max_concurrent`](crate::QuotaLimiter::set_max_concurrent).
 ///
-/// - **It knows nothing of time to wait.** A hint such as Retry-After gates sending and does not reach it, so no hint can
-///   freeze it: every round of successes raises it.
-/// - **It knows nothing of latency.** A server on which every call takes as long as the timeout looks steady to those who
-///   measure latency; here a timeout is an overload, or nothing, and never a reason to grow.
-/// - **One overload is one cut.** A call that was sent before the last cut says nothing new.
-/// - **What is not used does not grow**: a success counts only while at least half of the limit was in use.
+/// - **It does not use hints.** A hint such as `Retry-After` says when to send again, and has no effect here. So no hint
+///   can freeze the limit: every round of successes raises it.
+/// - **It does not use latency.** If every call takes as long as the timeout, latency looks steady. Here a timeout is an
+///   overload or nothing, and never a reason to grow.
+/// - **One overload halves it once.** A call that was sent before the last decrease says nothing new.
+/// - **An unused limit does not grow.** A success counts only while at least half of the limit was in use.
 ///
 /// ```
 /// use outbound_limiter::{Aimd, ConcurrencyLimiter};
@@ -32,7 +32,7 @@ use tokio::time::Instant;
 pub struct Aimd {
     max: usize,
     limit: usize,
-    /// Successes of this round, fewer than the limit.
+    /// The successes of this round. Fewer than the limit.
     round: usize,
     cut_at: Option<Instant>,
 }
@@ -44,12 +44,12 @@ impl Aimd {
         Self { max, limit: max, round: 0, cut_at: None }
     }
 
-    /// How many may be in flight: between 1 and the maximum.
+    /// How many calls may be in flight: between 1 and the maximum.
     pub const fn limit(&self) -> usize {
         self.limit
     }
 
-    /// One has succeeded, while so many were in flight, itself included.
+    /// A call has succeeded. `in_flight` is how many were in flight, including itself.
     pub fn succeeded(&mut self, in_flight: usize) {
         if in_flight.saturating_mul(2) < self.limit || self.limit == self.max {
             return;
@@ -61,7 +61,7 @@ impl Aimd {
         }
     }
 
-    /// One that was sent at `sent_at` has met an overload, or has timed out.
+    /// A call that was sent at `sent_at` has met an overload, or has timed out.
     pub fn overloaded(&mut self, sent_at: Instant, now: Instant) {
         if self.cut_at.is_some_and(|cut_at| sent_at < cut_at) {
             return;

@@ -1,4 +1,4 @@
-//! How much at once, learned from the work that gets done.
+//! A bound on concurrency that is learned from the work that is done.
 
 use tokio::time::Instant;
 
@@ -15,63 +15,61 @@ use self::{
     window::Point,
 };
 
-/// A share of overloads above this is a cut. One overload is 1/32 of the share, so three in a row are one.
+/// The limit is lowered if the share of overloads is above this. One overload adds 1/32, so three in a row are enough.
 const OVERLOADS: f64 = 0.08;
-/// So many failures in a row halve the limit.
+/// This many failures in a row halve the limit.
 const FAILURES: usize = 8;
-/// The limit is used if so much of it is in flight.
+/// The limit counts as used if this share of it is in flight.
 const USED: f64 = 0.75;
 
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum End {
-    /// It was answered. Work is in any unit that says how long a call takes: best the tokens of the answer; 1 for each
-    /// call if nothing is known, which takes more calls to tell one rate from another.
+    /// It was answered. The work is in any unit that says how long a call takes, best in tokens of the answer. If nothing is
+    /// known it is 1 for each call; then more calls are needed to tell one rate from another.
     Done {
         /// How much work it was. 0 counts as 1.
         work: u64,
     },
-    /// It was refused because the server has too much to do: 503, 529, a full queue.
+    /// It was refused because the server is overloaded: 503, 529, a full queue.
     Overloaded,
-    /// It took time and brought nothing: an error, a timeout.
+    /// It took time and had no result: an error, a timeout.
     Failed,
-    /// It was given up here, which says nothing of the server.
+    /// It was cancelled by the client, which says nothing about the server.
     Abandoned,
 }
 
-/// A bound on concurrency that finds its place where a server tells no limit.
+/// A bound on concurrency that is found by measuring, for a server that names no limit.
 ///
-/// Made for servers that batch (`vLLM`, `SGLang`, TGI): there each call is slower with more in flight, and still more gets
-/// done, up to a knee. So it does not look at latency, which grows from the first call on, but at the rate of finished
-/// work. Pure: it is told what happened, and its [`limit`](Self::limit) goes to
+/// It is made for servers that batch (`vLLM`, `SGLang`, TGI). There each call is slower with more in flight, and still more
+/// work is done in total, up to a point. So it does not measure latency, which grows from the first call on. It measures
+/// the rate of finished work. It is pure data: tell it what happened, and pass its [`limit`](Self::limit) to
 /// [`ConcurrencyLimiter::resize`](crate::ConcurrencyLimiter::resize).
 ///
 /// - **The rate** is the number in flight times the work per second of one call (Little's law), over the calls that ended
 ///   since the limit was changed. Its standard error is computed, and says how many calls are enough.
-/// - **The gain** compares two limits: by how many per cent the rate grows for each per cent more in flight. 1 is a server
-///   with room, 0 one that is full. Below 0.05 more in flight buys nothing.
-/// - **At first** the limit doubles, as TCP's slow start does (RFC 5681, section 3.1): after a round of calls, or after 2 s
-///   where the work of calls tells the rate so soon. What each step has brought is known only when calls that were sent in it
-///   end, while the next steps are taken. Once a step has brought nothing, the limit goes back to the best one.
-/// - **After that** it tries a limit above, and now and then one further below, as PCC does (Dong et al., NSDI 2015): after 2,
-///   4, 8 and then every 16 rounds of calls; at once where the rate has changed by itself.
-/// - **Overloads** count by their share of the last calls: three in a row are too many. Then the limit goes down to what the
-///   server holds, which is what is in flight beside the calls that it refuses, but not below half. For some trials it stays
-///   there. Where nothing succeeds in between, or 8 calls fail in a row, it halves, and doubles back later.
-/// - **A server that stalls** ends no calls, and without ends nothing grows. The calls that a stall has held up are not
+/// - **The gain** compares two limits: by how many per cent the rate grows for each per cent more in flight. It is 1 for a
+///   server with room, and 0 for one that is full. Below 0.05 more in flight brings nothing.
+/// - **At first** the limit doubles, as in TCP's slow start (RFC 5681, section 3.1): after a round of calls, or after 2 s
+///   where the rate is known by then. What a step has brought is known only when the calls that were sent in it end, and
+///   meanwhile the next steps are taken. Once a step has brought nothing, the limit goes back to the best one.
+/// - **After that** it tries a higher limit, and now and then a lower one, as PCC does (Dong et al., NSDI 2015): after 2, 4, 8
+///   and then every 16 rounds of calls, or at once where the rate has changed by itself.
+/// - **Overloads** count by their share of the last calls: three in a row are too many. Then the limit goes down to what is
+///   in flight beside the refused calls, but not below half. It stays there for some trials. Where nothing succeeds in
+///   between, or 8 calls fail in a row, it halves, and doubles again later.
+/// - **A stall** of the server ends no calls, and without ended calls nothing grows. Calls that a stall has delayed are not
 ///   measured. Neither is time in which the limit was not used.
 ///
-/// Measured beside the best fixed limit, against seven simulated servers that it was not made for (`cargo bench -p
-/// outbound-benches --bench limiter -- batching held-out`; the median of seven seeds). The goals were 0.9 of the work from 30
-/// to 60 s, and 0.95 of it over 5 minutes. Six servers reach both: 0.99 or more, and 0.97 or more. The seventh does not: 0.68
-/// and 0.89. It is at its best with 24 in flight, and does half as much with 128. So:
+/// `cargo bench -p outbound-benches --bench limiter -- batching held-out` compares it with the best fixed limit, on seven
+/// simulated servers that it was not tuned for. The goals are 0.9 of the work from 30 to 60 s, and 0.95 of the work over 5
+/// minutes. Six servers reach both. The seventh does not: with too many in flight it does much less work than with fewer.
+/// This has two consequences:
 ///
-/// - **Let the bound be no more than the server surely bears.** Where too many in flight get less done than fewer, the ramp
-///   goes past the best number first, and the calls that it has sent take their time. One of the ten servers that it was made
-///   for is like that too, and stays at 0.86: its cache overflows past 32 in flight.
-/// - **A full server is given more than it needs**, where that costs nothing but latency: after some minutes still one to
-///   three times as many as get 0.95 of the work done, and 32 where 4 would do.
+/// - **Choose a maximum that the server surely bears.** Where too many in flight do less work than fewer, the doubling goes
+///   beyond the best number first, and the calls that it has sent take their time.
+/// - **A full server gets more calls than it needs**, where that costs only latency.
 ///
 /// ```
 /// use std::time::Duration;
@@ -100,46 +98,48 @@ pub struct AutoConcurrency {
     phase: Phase,
     /// Rounds to wait until the next trial.
     patience: usize,
-    /// Trials upward for each one downward, and those that are left of them.
+    /// How many upward trials there are for each downward one, and how many of them are left.
     ups: usize,
     ups_left: usize,
     /// The share of overloads among the last calls.
     overloads: f64,
-    /// Failures since something succeeded.
+    /// Failures since the last success.
     failures: usize,
     cut_at: Option<Instant>,
-    /// The last cut goes no lower.
+    /// The last cut does not lower the limit below this. A cut is a decrease after overloads or failures.
     floor: usize,
-    /// Whether something succeeded that was sent since the last cut.
+    /// Whether a call has succeeded that was sent after the last cut.
     is_clean: bool,
-    /// A limit that was overloaded, for so many more trials, and for how many the next one counts.
+    /// A limit that was overloaded. It is not exceeded for some trials.
     ceiling: Option<Ceiling>,
-    /// Calls that were sent before are not measured.
+    /// Calls that were sent before this are not measured.
     measured_since: Option<Instant>,
     last_end: Option<Instant>,
-    /// Seconds that a call took in the last stage.
+    /// The seconds that a call took in the last stage, on average.
     usual_time: f64,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Ceiling {
     limit: usize,
+    /// For how many more trials it holds.
     trials: u32,
+    /// For how many trials the next ceiling will hold.
     next: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Phase {
-    /// The first limit, or that after everything failed.
+    /// The limit doubles: at the start, and after everything has failed.
     Start,
-    /// At a limit that is good as far as is known, for so many rounds. The point is that of the rounds before.
+    /// The limit stays for this many rounds. `base` is the point of the rounds before.
     Hold { rounds: usize, base: Option<Point> },
-    /// At a limit that may be better than `home`, which did as much as `from`.
+    /// A trial of a limit that may be better than `home`. `from` is the point of `home`.
     Try { from: Point, home: usize, is_up: bool },
 }
 
 impl AutoConcurrency {
-    /// Between `min`, at least 1, and `max`, both included. Starts at 32, or the nearest there is.
+    /// A bound between `min` (at least 1) and `max`, both included. It starts at 32, or at the nearest allowed number.
     pub fn new(min: usize, max: usize) -> Self {
         let min = min.max(1);
         let max = max.max(min);
@@ -166,12 +166,13 @@ impl AutoConcurrency {
         }
     }
 
-    /// How many may be in flight.
+    /// How many calls may be in flight.
     pub const fn limit(&self) -> usize {
         self.limit
     }
 
-    /// One is sent, and with it so many are in flight. Each is followed by one [`ended`](Self::ended).
+    /// A call is sent. `in_flight` is how many are in flight with it. Each call must be followed by one
+    /// [`ended`](Self::ended).
     pub fn started(&mut self, now: Instant, in_flight: usize) {
         self.flight.pass(now);
         if self.flight.now == 0 {
@@ -184,7 +185,7 @@ impl AutoConcurrency {
         self.ramp.sent(now);
     }
 
-    /// One that was sent at `sent_at` has ended. Returns the limit if it has changed.
+    /// A call that was sent at `sent_at` has ended. Returns the limit if it has changed.
     pub fn ended(&mut self, now: Instant, sent_at: Instant, end: End) -> Option<usize> {
         let before = self.limit;
         self.flight.pass(now);
@@ -228,7 +229,7 @@ impl AutoConcurrency {
         self.decide(now);
     }
 
-    /// The server was silent. What it held up says nothing of the limit.
+    /// The server has stalled. The calls that it delayed say nothing about the limit.
     fn stalled(&mut self, now: Instant, time: f64) {
         self.usual_time = time;
         self.measured_since = Some(now);
@@ -239,7 +240,7 @@ impl AutoConcurrency {
         self.begin(now, self.limit);
     }
 
-    /// Gives way to overloads, and from the start again if that did not help.
+    /// Lowers the limit after overloads. If nothing has succeeded since the last cut, it also starts again from the ramp.
     fn cut(&mut self, now: Instant) {
         self.overloads = 0.0;
         self.cut_at = Some(now);
@@ -258,7 +259,7 @@ impl AutoConcurrency {
         self.begin(now, self.limit);
     }
 
-    /// Where one call after the other brings nothing, fewer may bring something. What was sent before counts no more.
+    /// Counts a failure, and halves the limit after many in a row. Calls that were sent before the last cut do not count.
     fn fail(&mut self, now: Instant, sent_at: Instant) {
         if self.cut_at.is_some_and(|cut_at| sent_at <= cut_at) {
             return;
@@ -274,13 +275,14 @@ impl AutoConcurrency {
         }
     }
 
-    /// Whether an overload says no more than the last cut did: its call was sent before, or nothing has succeeded since.
+    /// Whether an overload belongs to the last cut: its call was sent before the cut, or nothing has succeeded since.
     fn is_of_cut(&self, sent_at: Instant) -> bool {
         let is_older = self.cut_at.is_some_and(|cut_at| sent_at <= cut_at);
         is_older || !self.is_clean && self.limit > self.floor
     }
 
-    /// A server that refuses holds no more than what is in flight beside what it refuses. Of one limit half remains.
+    /// Lowers the limit to what is in flight beside the refused call, because a server that refuses holds no more. It does
+    /// not go below the floor.
     fn give_way(&mut self) {
         let held = self.flight.now.saturating_sub(1);
         self.limit = self.limit.min(held.max(self.floor));
@@ -309,7 +311,7 @@ impl AutoConcurrency {
         let Some(point) = self.stage.settled.point() else { return };
         let change = base.filter(|base| calls >= 8 && base.contradicts(&point));
         if let Some(base) = change {
-            // The server is another one now.
+            // The server has changed.
             self.patience = 1;
             self.ups_left = usize::from(point.rate > base.rate);
             self.phase = Phase::Hold { rounds: 1, base: None };
@@ -332,7 +334,7 @@ impl AutoConcurrency {
         }
     }
 
-    /// Goes to a limit. Its calls are those that are sent after as many as are now in flight, or may be, have ended.
+    /// Changes the limit. Calls count for it only after as many calls have ended as are now in flight or may be.
     fn go(&mut self, now: Instant, limit: usize, phase: Phase) {
         self.keep(now);
         self.limit = limit;
@@ -340,7 +342,7 @@ impl AutoConcurrency {
         self.begin(now, limit.max(self.flight.now));
     }
 
-    /// Begins to measure anew at the same limit, after something was learned.
+    /// Begins a new measurement at the same limit.
     fn keep(&mut self, now: Instant) {
         self.usual_time = self.stage.all.mean_time();
         self.begin(now, 0);

@@ -8,25 +8,26 @@ const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
 /// A bucket that fills at `amount` units per `period` up to `capacity`, and may be in debt.
 ///
-/// What it holds is counted in whole units and parts of the next one, `1 / period` each with the period in nanoseconds,
-/// of which exactly `amount` come in per nanosecond. So nothing is ever rounded while it fills, whatever the rate: it is
-/// neither fast nor slow. And since no cost has parts, taking and giving back are plain sums of units.
+/// It counts whole units, and parts of the next unit. A unit has as many parts as the period has nanoseconds, so exactly
+/// `amount` parts come in per nanosecond. So nothing is rounded while it fills, whatever the rate. Costs are whole units,
+/// so taking and giving back are plain sums of units.
 #[derive(Debug, Clone)]
 pub(crate) struct Bucket {
     amount: u64,
     /// In nanoseconds.
     period: NonZeroU64,
-    /// The nanoseconds in which a unit comes in, rounded up; and how many come in in less than a second at that pace.
+    /// The nanoseconds for one unit, rounded up, and how many units come in within less than a second at this pace.
     per_unit: u64,
     in_a_second: u64,
     capacity: u64,
     /// At most `capacity`.
     units: u64,
-    /// The parts beyond the whole units: fewer than `period`, and none while it is full.
+    /// The parts beyond the whole units: fewer than `period`, and 0 while it is full.
     parts: u64,
-    /// Units that were taken and have not come in yet. 0 while there are any `units`.
+    /// Units that were taken and have not come in yet. 0 while `units` is not 0.
     debt: u128,
-    /// When all that was true. Later than now while the bucket is drained, or if the clock goes back: it then waits.
+    /// The instant of this state. It is later than now while the bucket is held, and if the clock goes back. Until then
+    /// nothing comes in.
     at: Instant,
 }
 
@@ -51,12 +52,12 @@ impl Bucket {
         }
     }
 
-    /// Whether it is full by an instant, as is plain to see: so it is for most most of the time. Instants are added and
-    /// compared in line, and subtracted by a call, which costs more than all of this.
+    /// A fast check whether it is full at an instant. Most buckets are full most of the time. The check adds and compares
+    /// instants, which is inlined. Subtracting them is a call, and costs more than the whole check.
     #[inline]
     fn fills_by(&self, now: Instant) -> bool {
         let missing = self.capacity - self.units;
-        // It is below the bound anyway, which spares what would have to be done if it were not.
+        // The value is below the bound anyway. The `min` spares the code for the case that it is not.
         let longest =
             || Duration::new(0, ((missing * self.per_unit) as u32).min(NANOS_PER_SECOND as u32 - 1));
         missing <= self.in_a_second
@@ -64,15 +65,15 @@ impl Bucket {
             && self.at.checked_add(longest()).is_some_and(|full_at| full_at <= now)
     }
 
-    /// [`refill`](Self::refill) for one of several that were all refilled at `since`: so many nanoseconds before `now`,
-    /// which are worked out once for all.
+    /// [`refill`](Self::refill) for one of several buckets that were all refilled at `since`. `elapsed` is the time since
+    /// then in nanoseconds, computed once for all.
     #[inline]
     pub(crate) fn refill_with_others(&mut self, since: Instant, elapsed: u64, now: Instant) {
         if self.at == since { self.fill(elapsed, now) } else { self.refill_alone(now) }
     }
 
-    /// [`refill`](Self::refill) for one that is not full by then, that was held, or whose clock has gone back: then nothing
-    /// comes in.
+    /// [`refill`](Self::refill) for a bucket that is not full, that was held, or whose clock has gone back. In the last two
+    /// cases nothing comes in.
     #[inline(never)]
     pub(crate) fn refill_alone(&mut self, now: Instant) {
         if let Some(elapsed) = now.checked_duration_since(self.at) {
@@ -80,26 +81,26 @@ impl Bucket {
         }
     }
 
-    /// [`refill`](Self::refill) for one that was refilled so many nanoseconds before `now`.
+    /// [`refill`](Self::refill) for a bucket that was refilled `elapsed` nanoseconds before `now`.
     #[inline]
     pub(crate) fn fill(&mut self, elapsed: u64, now: Instant) {
         let parts = u128::from(elapsed) * u128::from(self.amount) + u128::from(self.parts);
         let room = u128::from(self.capacity - self.units) * u128::from(self.period.get());
         self.at = now;
         if self.debt == 0 && parts >= room {
-            // So it is for most most of the time, and it saves a division.
+            // Most buckets are full most of the time, and this saves a division.
             (self.units, self.parts) = (self.capacity, 0);
         } else {
             self.pour(parts);
         }
     }
 
-    /// Whether the last refill was at an instant: not if it was held, or if the clock has gone back.
+    /// Whether its state is that of this instant. It is not if the bucket was held, or if the clock has gone back.
     pub(crate) fn is_as_of(&self, at: Instant) -> bool {
         self.at == at
     }
 
-    /// Adds whole units, and keeps the parts beyond them.
+    /// Adds parts: whole units, and the parts beyond them.
     #[inline(never)]
     fn pour(&mut self, parts: u128) {
         let come_in = match u64::try_from(parts) {
@@ -122,7 +123,7 @@ impl Bucket {
         }
     }
 
-    /// Adds to what is not in debt. What does not fit is lost.
+    /// Adds units to a bucket without debt. What does not fit is lost.
     #[inline]
     fn add(&mut self, units: u64) {
         if units >= self.capacity - self.units {
@@ -132,7 +133,7 @@ impl Bucket {
         }
     }
 
-    /// Takes `cost` if it holds as much, as of the last refill. Then it is no larger than the bucket.
+    /// Takes `cost` if the bucket holds as much, as of the last refill. So the cost is never larger than the bucket.
     #[inline]
     pub(crate) fn take_if_there(&mut self, cost: u64) -> bool {
         let there = cost <= self.units;
@@ -142,40 +143,40 @@ impl Bucket {
         there
     }
 
-    /// Whether `cost` may be taken, as of the last refill, when `ahead` is taken first: it holds as much, or `cost` is
+    /// Whether `cost` may be taken after `ahead`, as of the last refill. It may if the bucket holds as much, or if `cost` is
     /// larger than the bucket and the bucket is full.
     pub(crate) fn covers(&self, cost: u64, ahead: u128) -> bool {
         self.debt == 0 && u128::from(self.units) >= self.needed(cost, ahead)
     }
 
-    /// Takes units, as of the last refill: at a full bucket that is not up to date, what should have been lost would pay
-    /// for it.
+    /// Takes units, as of the last refill. The bucket has to be up to date: otherwise units that would have been lost at a
+    /// full bucket would pay for them.
     pub(crate) fn take(&mut self, cost: u64) {
         let owed = cost.saturating_sub(self.units);
         self.units = self.units.saturating_sub(cost);
         self.debt = self.debt.saturating_add(u128::from(owed));
     }
 
-    /// Forgives what is owed beyond so much.
+    /// Limits the debt to `most`.
     pub(crate) fn bound_debt(&mut self, most: u64) {
         self.debt = self.debt.min(u128::from(most));
     }
 
     /// Puts units back. What does not fit is lost.
     ///
-    /// It need not be up to date: what comes in and what is put back may be added in either order, and be cut off at the
-    /// capacity after each, with the same result.
+    /// The bucket does not have to be up to date. What comes in and what is put back can be added in either order, and
+    /// limited to the capacity after each, with the same result.
     #[inline]
     pub(crate) fn put(&mut self, units: u64) {
         let sum = self.units.checked_add(units);
         match sum.filter(|&sum| sum < self.capacity) {
-            // While it holds anything there is no debt.
+            // A bucket that holds units has no debt.
             Some(sum) if self.units > 0 => self.units = sum,
             _ => self.put_slowly(units),
         }
     }
 
-    /// [`put`](Self::put) into one that is in debt, empty, or full after it.
+    /// [`put`](Self::put) for a bucket that is in debt, empty, or full afterwards.
     #[inline(never)]
     fn put_slowly(&mut self, units: u64) {
         let left = u128::from(units).saturating_sub(self.debt);
@@ -185,7 +186,7 @@ impl Bucket {
         }
     }
 
-    /// When [`covers`](Self::covers) will be true if nothing else happens. `None`: never, or beyond all clocks.
+    /// When [`covers`](Self::covers) will be true, if nothing else happens. `None` if never, or beyond the range of the clock.
     pub(crate) fn covers_at(&self, cost: u64, ahead: u128) -> Option<Instant> {
         let needed = self.needed(cost, ahead).saturating_add(self.debt);
         let missing = needed.saturating_sub(u128::from(self.units));
@@ -202,27 +203,27 @@ impl Bucket {
         self.at.checked_add(Duration::new(seconds, nanos))
     }
 
-    /// The whole units it holds, as of the last refill; negative in debt.
+    /// The whole units it holds, as of the last refill. Negative in debt.
     pub(crate) fn units(&self) -> i128 {
         i128::from(self.units).saturating_sub_unsigned(self.debt)
     }
 
-    /// Whether it holds all it can, as of the last refill.
+    /// Whether it is full, as of the last refill.
     pub(crate) fn is_full(&self) -> bool {
         self.debt == 0 && self.units >= self.capacity
     }
 
-    /// Changes the rate and the size, keeping what is in it, as of the last refill.
+    /// Changes the rate and the capacity, as of the last refill. What is in it stays.
     pub(crate) fn reshape(&mut self, amount: u64, period: Duration, capacity: u64) {
         let (old, period) = (u128::from(self.period.get()), period_of(period));
-        // Rounded down: never faster.
+        // Rounded down, so that it is never too fast.
         self.parts = (u128::from(self.parts) * u128::from(period.get()) / old) as u64;
         (self.amount, self.period, self.capacity) = (amount, period, capacity);
         (self.per_unit, self.in_a_second) = pace(amount, period);
         self.cut_off();
     }
 
-    /// Empties it, and lets nothing come in before `until`. Debt stays.
+    /// Empties it and holds it: nothing comes in before `until`. Debt stays.
     pub(crate) fn drain_until(&mut self, until: Instant) {
         if self.debt == 0 {
             (self.units, self.parts) = (0, 0);
@@ -230,12 +231,12 @@ impl Bucket {
         self.at = self.at.max(until);
     }
 
-    /// Lets nothing come in before `until`. What is in it stays.
+    /// Holds it: nothing comes in before `until`. What is in it stays.
     pub(crate) fn hold_until(&mut self, until: Instant) {
         self.at = self.at.max(until);
     }
 
-    /// Holds nothing as of an instant, from which on it fills.
+    /// Empties it as of an instant. From then on it fills.
     pub(crate) fn empty_at(&mut self, at: Instant) {
         (self.units, self.parts, self.debt, self.at) = (0, 0, 0, at);
     }
@@ -254,36 +255,37 @@ impl Bucket {
         self.at = self.at.min(now);
     }
 
-    /// Whether `cost` and all of `ahead` will have come in by `then`, as of the last refill and were it bottomless.
+    /// Whether `cost` and all of `ahead` will have come in by `then`, as of the last refill and without regard to the
+    /// capacity.
     pub(crate) fn covers_by(&self, then: Instant, cost: u64, ahead: u128) -> bool {
         let come_in = self.parts_in(then.saturating_duration_since(self.at));
         let wanted = ahead.saturating_add(u128::from(cost));
         self.level().saturating_add(come_in) >= self.in_parts(i128::try_from(wanted).unwrap_or(i128::MAX))
     }
 
-    /// The parts that come in in a time.
+    /// The parts that come in during a time.
     pub(crate) fn parts_in(&self, time: Duration) -> i128 {
         i128::try_from(u128::from(nanos(time)) * u128::from(self.amount)).unwrap_or(i128::MAX)
     }
 
-    /// So many units in parts, to the nearest; 0 if there is no such number.
+    /// Units converted to parts, rounded towards zero. 0 if `units` is not a number.
     pub(crate) fn parts_of(&self, units: f64) -> i128 {
         (units * self.period.get() as f64) as i128
     }
 
-    /// So many parts in units.
+    /// Parts converted to units.
     pub(crate) fn units_of(&self, parts: i128) -> f64 {
         parts as f64 / self.period.get() as f64
     }
 
-    /// The parts by which it holds less than one which had `units`, lost `gone` and filled for `time`.
+    /// The parts that it lacks, compared with a bucket that had `units`, lost `gone` and filled for `time`.
     pub(crate) fn missing_to(&self, units: u64, gone: u128, time: Duration) -> i128 {
         self.in_parts(i128::from(units).saturating_sub_unsigned(gone))
             .saturating_add(self.parts_in(time))
             .saturating_sub(self.level())
     }
 
-    /// Adds so many parts, up to full, or takes them.
+    /// Adds parts, up to the capacity, or takes them if `by` is negative.
     pub(crate) fn shift(&mut self, by: i128) {
         let (level, period) = (self.level().saturating_add(by), i128::from(self.period.get()));
         let units = level.div_euclid(period);
@@ -293,14 +295,14 @@ impl Bucket {
         self.cut_off();
     }
 
-    /// What does not fit is lost.
+    /// Limits it to the capacity.
     fn cut_off(&mut self) {
         if self.debt == 0 && self.units >= self.capacity {
             (self.units, self.parts) = (self.capacity, 0);
         }
     }
 
-    /// All it holds, in parts: units of at most 2^64, of 2^55 parts at most (366 days). Debt saturates.
+    /// All that it holds, in parts: at most 2^64 units of at most 2^55 parts (366 days). Debt saturates.
     fn level(&self) -> i128 {
         self.in_parts(self.units()).saturating_add(i128::from(self.parts))
     }
@@ -314,7 +316,7 @@ impl Bucket {
     }
 }
 
-/// [`Bucket::per_unit`] and [`Bucket::in_a_second`]. Without an amount nothing comes in.
+/// Computes [`Bucket::per_unit`] and [`Bucket::in_a_second`]. With an amount of 0 nothing comes in.
 fn pace(amount: u64, period: NonZeroU64) -> (u64, u64) {
     let per_unit = NonZeroU64::new(amount).map_or(u64::MAX, |amount| period.get().div_ceil(amount.get()));
     (per_unit, (NANOS_PER_SECOND as u64 - 1) / per_unit)
@@ -324,7 +326,7 @@ fn period_of(time: Duration) -> NonZeroU64 {
     NonZeroU64::new(nanos(time)).unwrap_or(NonZeroU64::MIN)
 }
 
-/// In nanoseconds, at most 584 years.
+/// A duration in nanoseconds, at most 584 years.
 #[inline]
 pub(crate) fn nanos(duration: Duration) -> u64 {
     duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))

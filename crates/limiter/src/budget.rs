@@ -1,22 +1,22 @@
-//! Tokio's cooperative budget, spent by the sixteenth.
+//! Tokio's cooperative budget: only one in 16 requests that are ready at once spends a unit of it.
 
 use std::cell::Cell;
 
-/// Of so many that are ready at once, one asks for a unit of the budget.
+/// One in this many requests that are ready at once spends a unit of the budget.
 const PART: u8 = 16;
 
 thread_local! {
     static READY: Cell<u8> = const { Cell::new(0) };
 }
 
-/// Whether one that is ready at once may go ahead without asking for a unit of its task's cooperative budget.
+/// Whether a request that is ready at once may go on without a unit of its task's cooperative budget.
 ///
-/// Asking costs more than a permit does. One in 16 on a thread has to ask, which is enough: a task's poll runs on one
-/// thread without interruption, so a loop that is always ready asks at every 16th turn, and has to yield after 2,048,
-/// or some 20 us, where tokio's own would after 128.
+/// Taking a unit costs more than taking a permit. So only one in 16 requests on a thread takes one. This is enough: a poll
+/// of a task runs on one thread without interruption, so a loop that is always ready takes a unit in every 16th round, and
+/// yields after 2,048 rounds. With a unit in every round it would yield after 128.
 #[inline]
 pub(crate) fn is_free() -> bool {
-    // A model has to take the same way each time it is run.
+    // A loom model has to take the same path in each run.
     if cfg!(outbound_loom) {
         return true;
     }

@@ -1,4 +1,4 @@
-//! At most so many at once, first come first served.
+//! The concurrency limiter: at most so many at once, first come, first served.
 
 use std::{
     fmt,
@@ -28,17 +28,17 @@ use self::word::{MAX_PERMITS, Word};
 ///
 /// Cloning gives another handle to the same limit.
 ///
-/// - **Strictly first in, first out.** While somebody waits, permits go to the head of the line and to nobody else,
-///   [`try_acquire`](Self::try_acquire) included. A request for many permits is therefore not starved by small ones,
-///   and the small ones behind it wait no longer than it does.
-/// - **A request larger than the limit runs alone**: it is let in when nothing is in use, and while it runs more is
-///   in use than the limit. Compare with [`limit`](Self::limit) first to refuse such a request instead.
-/// - **A limit of 0 is a pause**: nothing is let in until [`resize`](Self::resize) raises it.
-/// - Taking and giving back a permit while nobody waits are one atomic operation each, and take no lock.
+/// - **Strictly first in, first out.** While requests wait, free permits go to the first of them.
+///   [`try_acquire`](Self::try_acquire) does not overtake either. So small requests do not starve a large one, and the
+///   small ones behind it wait no longer than it does.
+/// - **A request larger than the limit runs alone.** It is admitted when nothing is in use. While it runs, more is in use
+///   than the limit. To refuse such a request instead, compare with [`limit`](Self::limit) first.
+/// - **A limit of 0 is a pause.** Nothing is admitted until [`resize`](Self::resize) raises it.
+/// - While nothing waits, taking a permit and giving it back are one atomic operation each, without a lock.
 ///
-/// The futures spend tokio's cooperative budget: those that had to wait a unit each, and one in 16 of those that were
-/// ready at once, so a loop that never has to wait yields after 2,048 turns. The `try_` forms spend none, so a
-/// refusal from them always means what it says.
+/// The futures spend tokio's cooperative budget: one unit each time they had to wait, and one unit for 16 times that they
+/// were ready at once. So a loop that never has to wait yields after 2,048 rounds. The `try_` forms spend none, so they
+/// fail only where no permit is free.
 #[derive(Clone)]
 pub struct ConcurrencyLimiter {
     shared: Arc<Shared>,
@@ -46,75 +46,74 @@ pub struct ConcurrencyLimiter {
 
 struct Shared {
     word: Word,
-    line: Line,
+    queue: PermitQueue,
 }
 
-/// Those who wait for permits. The state under its lock is the limit. A waiter brings how many permits it wants; it is let
-/// go when it has been given them.
-type Line = WaitList<usize, usize>;
-type Place = Waiter<usize, usize>;
+/// The requests that wait for permits. The state under its lock is the limit. The value of a waiter is the number of
+/// permits it wants. It is let go when it has been given them.
+type PermitQueue = WaitList<usize, usize>;
+type PermitWaiter = Waiter<usize, usize>;
 
 impl ConcurrencyLimiter {
-    /// The largest limit. Larger numbers, here and in the methods, count as this one: about 10^18, or 2.7 * 10^8 on a
-    /// machine of 32 bits.
+    /// The largest limit: about 10^18, or 2.7 * 10^8 on a machine of 32 bits. Larger numbers count as this one in all
+    /// methods.
     pub const MAX_PERMITS: usize = MAX_PERMITS;
 
     /// A limiter with this many permits, all of them free.
     pub fn new(permits: usize) -> Self {
         let permits = permits.min(MAX_PERMITS);
-        Self { shared: Arc::new(Shared { word: Word::new(permits), line: WaitList::new(permits) }) }
+        Self { shared: Arc::new(Shared { word: Word::new(permits), queue: WaitList::new(permits) }) }
     }
 
     /// Waits for one permit. Dropping the permit gives it back.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up the place in line, and a permit that it was given and did not take goes to the
-    /// next.
+    /// Dropping the future takes it out of the queue. A permit that it was given and did not take goes to the next waiter.
     #[inline]
     pub fn acquire(&self) -> Acquire<'_> {
         self.acquire_many(1)
     }
 
-    /// Waits for `count` permits, to be had all at once. Otherwise as [`acquire`](Self::acquire).
+    /// Waits for `count` permits, all at once. Otherwise as [`acquire`](Self::acquire).
     #[inline]
     pub fn acquire_many(&self, count: usize) -> Acquire<'_> {
         Acquire::new(&self.shared, count)
     }
 
-    /// [`acquire`](Self::acquire) for a permit that borrows nothing, so that it can move into a task.
+    /// As [`acquire`](Self::acquire), for a permit that borrows nothing and can be moved into a task.
     pub fn acquire_owned(&self) -> AcquireOwned {
         self.acquire_many_owned(1)
     }
 
-    /// [`acquire_many`](Self::acquire_many) for a permit that borrows nothing.
+    /// As [`acquire_many`](Self::acquire_many), for a permit that borrows nothing.
     pub fn acquire_many_owned(&self, count: usize) -> AcquireOwned {
         AcquireOwned::new(self.clone(), count)
     }
 
-    /// Takes one permit if it is free and nobody waits for it.
+    /// Takes one permit, if one is free and no request waits.
     #[inline]
     pub fn try_acquire(&self) -> Option<Permit<'_>> {
         self.try_acquire_many(1)
     }
 
-    /// Takes `count` permits if they are free and nobody waits. Otherwise as [`try_acquire`](Self::try_acquire).
+    /// Takes `count` permits, if they are free and no request waits. Otherwise as [`try_acquire`](Self::try_acquire).
     #[inline]
     pub fn try_acquire_many(&self, count: usize) -> Option<Permit<'_>> {
         self.shared.try_take(count).then(|| Permit::new(&self.shared, count.min(MAX_PERMITS)))
     }
 
-    /// [`try_acquire`](Self::try_acquire) for a permit that borrows nothing.
+    /// As [`try_acquire`](Self::try_acquire), for a permit that borrows nothing.
     pub fn try_acquire_owned(&self) -> Option<OwnedPermit> {
         self.shared.try_take(1).then(|| OwnedPermit::new(self.clone(), 1))
     }
 
     /// Waits for a permit, then calls `work` and runs the future that it makes. The permit is given back when that future
-    /// ends, is dropped or panics.
+    /// ends, panics or is dropped.
     ///
-    /// It takes a closure, and no future: what a limiter is handed is not yet begun. A future may stand for work that runs
-    /// already, such as a task that was spawned or a request that was written by the call that made the future. That
-    /// would be limited by nothing.
+    /// It takes a closure and not a future, so that the work cannot have begun before. A future can stand for work that
+    /// runs already, such as a spawned task, or a request that was written when the future was made. Such work would not
+    /// be limited.
     ///
     /// ```
     /// # use outbound_limiter::ConcurrencyLimiter;
@@ -123,7 +122,7 @@ impl ConcurrencyLimiter {
     /// # async fn main() {
     /// let limiter = ConcurrencyLimiter::new(10);
     /// let page = limiter.run(|| fetch(7)).await;
-    /// // A task is spawned when it has its permit, which is held until the task ends.
+    /// // The task is spawned once there is a permit. The permit is held until the task ends.
     /// let other = limiter.run(|| tokio::spawn(fetch(8))).await;
     /// # assert_eq!((page, other.unwrap()), (7, 8));
     /// # }
@@ -133,15 +132,14 @@ impl ConcurrencyLimiter {
     /// # use outbound_limiter::ConcurrencyLimiter;
     /// # async fn fetch(page: u32) -> u32 { page }
     /// # let limiter = ConcurrencyLimiter::new(10);
-    /// // The task runs before it has a permit.
+    /// // This does not compile: the task would run before there is a permit.
     /// let page = limiter.run(tokio::spawn(fetch(7)));
     /// ```
     ///
     /// # Cancel safety
     ///
-    /// Dropping it before `work` was called gives up the place in line. After that it drops the future, then gives the
-    /// permit back. A task that `work` has spawned then runs on without a permit, as it does whenever its handle is
-    /// dropped.
+    /// Dropping it before `work` was called takes it out of the queue. Dropping it later drops the future, and then gives
+    /// the permit back. If `work` has spawned a task, dropping its handle lets the task run on, without a permit.
     pub fn run<F, Fut>(&self, work: F) -> Run<'_, F, Fut>
     where
         F: FnOnce() -> Fut,
@@ -152,11 +150,11 @@ impl ConcurrencyLimiter {
 
     /// Changes the limit.
     ///
-    /// A larger limit lets in at once as many of those who wait as now fit. A smaller one takes nothing from those who
-    /// hold permits, even if they hold more than the new limit: nobody is let in until enough have come back.
+    /// A larger limit admits at once as many waiting requests as now fit. A smaller limit takes no permit away, even if
+    /// more are in use than the new limit. Then nothing is admitted until enough permits have come back.
     pub fn resize(&self, permits: usize) {
         let permits = permits.min(MAX_PERMITS);
-        let mut limit = self.shared.line.lock();
+        let mut limit = self.shared.queue.lock();
         self.shared.word.resize(*limit, permits);
         *limit = permits;
         drop(limit);
@@ -165,7 +163,7 @@ impl ConcurrencyLimiter {
 
     /// The limit.
     pub fn limit(&self) -> usize {
-        *self.shared.line.lock()
+        *self.shared.queue.lock()
     }
 
     /// How many permits are free now. 0 while more is in use than the limit.
@@ -173,16 +171,16 @@ impl ConcurrencyLimiter {
         usize::try_from(self.shared.word.permits()).unwrap_or(0)
     }
 
-    /// How many permits are in use, those included that were just given to a waiter which has yet to notice.
+    /// How many permits are in use, including those that were given to a waiter that has not been polled since.
     pub fn in_use(&self) -> usize {
-        let limit = self.shared.line.lock();
+        let limit = self.shared.queue.lock();
         let in_use = limit.cast_signed() - self.shared.word.permits();
         usize::try_from(in_use).unwrap_or(0)
     }
 
     /// How many requests wait.
     pub fn waiting(&self) -> usize {
-        self.shared.line.lock().len()
+        self.shared.queue.lock().len()
     }
 }
 
@@ -196,29 +194,29 @@ impl Shared {
         }
     }
 
-    /// Gives permits back while somebody waits. Most often the head of the line wants just as many: it has them without
-    /// the word, which other processors have to fetch, being written.
+    /// Gives permits back while requests wait. Mostly the first waiter wants exactly as many. It then gets them without a
+    /// write to the atomic word, which other processors would have to fetch again.
     #[cold]
     fn hand_over(&self, count: usize) {
-        let mut line = self.line.lock();
+        let mut queue = self.queue.lock();
         let permits = self.word.permits();
         if permits == 0
-            && line.front().is_some_and(|(_, wants)| *wants == count)
-            && let Some(waker) = line.pop_front()
+            && queue.front().is_some_and(|(_, wants)| *wants == count)
+            && let Some(waker) = queue.pop_front()
         {
-            // One that wants none may be next.
-            let more = line.front().is_some_and(|(_, wants)| *wants == 0);
-            if line.is_empty() {
+            // The next request may want no permit.
+            let more = queue.front().is_some_and(|(_, wants)| *wants == 0);
+            if queue.is_empty() {
                 self.word.clear_waiters();
             }
-            drop(line);
+            drop(queue);
             waker.wake();
             if more {
                 self.serve();
             }
             return;
         }
-        drop(line);
+        drop(queue);
         self.word.give(count);
         self.serve();
     }
@@ -231,49 +229,52 @@ impl Shared {
 
     #[cold]
     fn try_take_locked(&self, count: usize) -> bool {
-        let line = self.line.lock();
-        line.is_empty() && self.word.take_locked(count, *line)
+        let queue = self.queue.lock();
+        queue.is_empty() && self.word.take_locked(count, *queue)
     }
 
-    /// Takes permits if nobody is ahead, else joins the line; and, once it is in line, asks for what came of it.
-    fn poll_line(&self, place: Pin<&mut Place>, count: usize, cx: &mut Context<'_>) -> Poll<()> {
-        if !place.is_idle() {
-            return self.line.lock().poll_woken(place, cx).map(|_| ());
+    /// For a request that is not in the queue: takes permits if no request is ahead, otherwise joins the queue. For a
+    /// request in the queue: ready once it has its permits.
+    fn poll_queue(&self, waiter: Pin<&mut PermitWaiter>, count: usize, cx: &mut Context<'_>) -> Poll<()> {
+        if !waiter.is_idle() {
+            return self.queue.lock().poll_woken(waiter, cx).map(|_| ());
         }
-        let mut line = self.line.lock();
-        if line.is_empty() {
-            // The flag first: a permit given back before it was set is seen here, one given back later is served.
+        let mut queue = self.queue.lock();
+        if queue.is_empty() {
+            // The flag is set first. A permit that was given back before is seen here, and one that is given back later is
+            // handed to the queue.
             self.word.set_waiters();
-            if self.word.take_locked(count, *line) {
+            if self.word.take_locked(count, *queue) {
                 self.word.clear_waiters();
                 return Poll::Ready(());
             }
         }
-        line.enqueue(place, count, cx);
+        queue.enqueue(waiter, count, cx);
         Poll::Pending
     }
 
-    /// A waiter goes away. Its place may have been what held up the next, its permits are what the next waits for.
-    fn leave(&self, place: Pin<&mut Place>) {
-        let left = self.line.lock().leave(place);
+    /// A waiter leaves. If it was first, the next waiter may fit now. If it had its permits, they go to the next.
+    fn leave(&self, waiter: Pin<&mut PermitWaiter>) {
+        let left = self.queue.lock().leave(waiter);
         if let Some(Left::Woken(count)) = left {
             self.word.give(count);
         }
         self.serve();
     }
 
-    /// Hands out permits from the head of the line on, for as long as they last.
+    /// Gives permits to the waiters from the first on, as long as there are enough.
     #[cold]
     fn serve(&self) {
         loop {
-            let mut line = self.line.lock();
-            // Mostly one permit came back and lets one in, and the next has to wait: a batch of two is enough to see.
-            let first = self.let_in(&mut line);
-            let second = if first.is_some() { self.let_in(&mut line) } else { None };
-            if line.is_empty() {
+            let mut queue = self.queue.lock();
+            // Mostly one permit came back, so that one waiter is admitted and the next has to wait. A batch of two is enough
+            // to see that.
+            let first = self.let_in(&mut queue);
+            let second = if first.is_some() { self.let_in(&mut queue) } else { None };
+            if queue.is_empty() {
                 self.word.clear_waiters();
             }
-            drop(line);
+            drop(queue);
             let done = second.is_none();
             first.into_iter().chain(second).for_each(Waker::wake);
             if done {
@@ -282,16 +283,16 @@ impl Shared {
         }
     }
 
-    /// Gives the head of the line its permits, if there are enough.
-    fn let_in(&self, line: &mut Locked<'_, usize, usize>) -> Option<Waker> {
-        let (limit, count) = line.front()?;
-        if self.word.take_locked(*count, *limit) { line.pop_front() } else { None }
+    /// Gives the first waiter its permits, if there are enough.
+    fn let_in(&self, queue: &mut Locked<'_, usize, usize>) -> Option<Waker> {
+        let (limit, count) = queue.front()?;
+        if self.word.take_locked(*count, *limit) { queue.pop_front() } else { None }
     }
 }
 
 impl Idle for ConcurrencyLimiter {
     fn is_idle(&self) -> bool {
-        // Whoever holds an owned permit holds a handle; whoever holds a borrowed one borrows a handle.
+        // An owned permit holds a handle, and a borrowed permit borrows one.
         Arc::strong_count(&self.shared) == 1 && self.in_use() == 0
     }
 }
@@ -304,11 +305,11 @@ impl fmt::Debug for ConcurrencyLimiter {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = self.line.lock();
+        let queue = self.queue.lock();
         f.debug_struct("ConcurrencyLimiter")
-            .field("limit", &*line)
+            .field("limit", &*queue)
             .field("available", &self.word.permits())
-            .field("waiting", &line.len())
+            .field("waiting", &queue.len())
             .finish()
     }
 }

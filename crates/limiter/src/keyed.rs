@@ -10,22 +10,22 @@ use std::{
 
 use crate::{ConcurrencyLimiter, QuotaLimiter, RateLimiter};
 
-/// Below this many keys nothing is looked through.
+/// Below this many keys idle limiters are not searched for.
 const FEW: usize = 64;
 
 /// One limiter for each key (a host, a model, a tenant), made when it is first asked for.
 ///
-/// Cloning gives another handle to the same limiters. What is made may differ by key, and is the limiter itself: its
-/// handle may be kept for as long as one likes.
+/// Cloning gives another handle to the same limiters. The limits may differ by key. What [`get`](Self::get) returns is a
+/// handle of the limiter itself, which can be kept for any time.
 ///
 /// # Keys that come and go
 ///
-/// A limiter is forgotten only when nobody could tell: nobody else has a handle, a permit or a place in its line; nothing
-/// is in use or owed, its buckets are full and its gate is open. One that was made anew would let through the same.
-/// (What was changed since it was made, by `resize` or `set_rate`, is forgotten with it.)
+/// A limiter is forgotten only where that changes nothing: there is no other handle, no permit and no waiting request,
+/// nothing is in use or owed, its buckets are full and its gate is open. A new limiter would then admit the same requests.
+/// (Changes by `resize` or `set_rate` are forgotten with it.)
 ///
-/// That is looked for whenever the number of keys has doubled, or by [`forget_idle`](Self::forget_idle). So memory
-/// stays within twice what is in use, and a call costs a constant on average.
+/// Idle limiters are searched for whenever the number of keys has doubled, and by [`forget_idle`](Self::forget_idle). So
+/// there are at most twice as many limiters as are in use, and the average cost of a call is constant.
 ///
 /// ```
 /// use outbound_limiter::{Keyed, Rate, RateLimiter};
@@ -49,18 +49,18 @@ struct Shared<K, L> {
 
 struct Map<K, L> {
     limiters: HashMap<K, L>,
-    /// Look for idle ones at this many.
+    /// The number of keys at which idle limiters are searched for again.
     look_at: usize,
 }
 
-/// A limiter that a [`Keyed`] can hold: all of this crate's.
+/// A limiter that a [`Keyed`] can hold: all limiters of this crate.
 pub trait KeyedLimiter: Clone + Send + Sync + sealed::Idle {}
 
 pub(crate) mod sealed {
     use std::collections::HashMap;
 
     pub trait Idle {
-        /// Whether this is the only handle, and forgetting it would change nothing.
+        /// Whether this is the only handle, and forgetting the limiter would change nothing.
         fn is_idle(&self) -> bool;
     }
 
@@ -83,15 +83,15 @@ impl KeyedLimiter for RateLimiter {}
 impl KeyedLimiter for QuotaLimiter {}
 
 impl<K: Hash + Eq, L: KeyedLimiter> Keyed<K, L> {
-    /// No limiters yet, and how to make one. It is made outside of any lock; of two made at the same time for the same
-    /// key, one is dropped unused.
+    /// A set without limiters. `make` makes the limiter of a key. It is called outside of any lock. If two calls make a
+    /// limiter for the same key at the same time, one of the two is dropped unused.
     pub fn new(make: impl Fn(&K) -> L + Send + Sync + 'static) -> Self {
         let map = Map { limiters: HashMap::new(), look_at: FEW };
         Self { shared: Arc::new(Shared { make: Box::new(make), map: Mutex::new(map) }) }
     }
 
-    /// The limiter of a key, which is given by value or borrowed: `get(7)`, `get(Model::Large)`, `get("a.example")`,
-    /// `get(&host)`. A borrowed key is made an owned one when it is new.
+    /// The limiter of a key. The key is given by value or borrowed: `get(7)`, `get(Model::Large)`, `get("a.example")`,
+    /// `get(&host)`. A borrowed key is cloned if it is new.
     pub fn get<By>(&self, key: impl Key<K, By>) -> L {
         if let Some(limiter) = key.find(&self.map().limiters) {
             return limiter.clone();
@@ -100,14 +100,14 @@ impl<K: Hash + Eq, L: KeyedLimiter> Keyed<K, L> {
         let made = (self.shared.make)(&key);
         let mut map = self.map();
         let limiter = map.limiters.entry(key).or_insert(made).clone();
-        // The one just asked for has two handles, so it stays.
+        // The limiter of this call has two handles now, so it is not forgotten.
         if map.limiters.len() >= map.look_at {
             map.forget_idle();
         }
         limiter
     }
 
-    /// Forgets all that are idle, and says how many.
+    /// Forgets all idle limiters, and returns how many there were.
     pub fn forget_idle(&self) -> usize {
         self.map().forget_idle()
     }
@@ -117,7 +117,7 @@ impl<K: Hash + Eq, L: KeyedLimiter> Keyed<K, L> {
         self.map().limiters.len()
     }
 
-    /// Whether no key has one.
+    /// Whether no key has a limiter.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -129,7 +129,7 @@ impl<K: Hash + Eq, L: KeyedLimiter> Keyed<K, L> {
 
 /// What [`Keyed::get`] takes: a `K` by value, or a reference to what `K` borrows as, such as a `&str` for a `String`.
 ///
-/// Which of the two it is, `By` says; it is inferred.
+/// `By` says which of the two it is. The compiler infers it.
 pub trait Key<K, By>: sealed::Find<K, By> {}
 
 impl<K, By, Q: sealed::Find<K, By>> Key<K, By> for Q {}
@@ -161,7 +161,7 @@ where
 impl<K: Hash + Eq, L: KeyedLimiter> Map<K, L> {
     fn forget_idle(&mut self) -> usize {
         let before = self.limiters.len();
-        // A handle comes from here only, under this lock: nobody can get one in between.
+        // New handles are given out under this lock only, so none can appear during the search.
         self.limiters.retain(|_, limiter| !limiter.is_idle());
         self.look_at = (2 * self.limiters.len()).max(FEW);
         before - self.limiters.len()

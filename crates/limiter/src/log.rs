@@ -1,22 +1,23 @@
-//! A sliding log: what was taken in the last window, whenever one looks.
+//! A sliding log: it limits what is taken in any stretch of time as long as its window.
 
 use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
-/// What is taken within this part of a window is one entry, so a log has about as many entries at most. They expire
-/// together, the early ones too late: never more is let through than asked.
+/// What is taken within this part of a window is one entry. So a log has about this many entries at most. The units of an
+/// entry expire together, the early ones too late. So it never admits too much.
 const GRAINS: u32 = 1_024;
 
-/// Lets no more than `limit` units through in any stretch of time as long as the window.
+/// Admits no more than `limit` units in any stretch of time as long as the window.
 #[derive(Debug, Clone)]
 pub(crate) struct Log {
     limit: u64,
     window: Duration,
     entries: VecDeque<Entry>,
-    /// The sum of the entries. More than the limit only after it was lowered, or when more was used than was asked for.
+    /// The sum of the entries. It is above the limit only after the limit was lowered, or after a call has used more than
+    /// its estimate.
     used: u128,
-    /// When the log was up to date.
+    /// The instant of this state.
     at: Instant,
 }
 
@@ -33,7 +34,7 @@ impl Log {
         Self { limit, window, entries: VecDeque::new(), used: 0, at: now }
     }
 
-    /// Forgets what has left the window.
+    /// Removes the entries that have left the window.
     #[inline(never)]
     pub(crate) fn refill(&mut self, now: Instant) {
         self.at = self.at.max(now);
@@ -81,8 +82,8 @@ impl Log {
         there
     }
 
-    /// Gives units back. They are taken from the oldest entries, which expire first: so room that is given back is at no
-    /// time counted twice.
+    /// Gives units back. They are taken off the oldest entries, which expire first. So room that is given back is never
+    /// counted twice.
     #[inline(never)]
     pub(crate) fn put(&mut self, units: u64) {
         let mut units = u128::from(units).min(self.used);
@@ -99,8 +100,8 @@ impl Log {
         }
     }
 
-    /// When [`covers`](Self::covers) will be true if nothing else happens, or at the earliest if `ahead` is more than a
-    /// window lets through. `None`: never, or beyond all clocks.
+    /// When [`covers`](Self::covers) will be true, if nothing else happens. If `ahead` is more than a window admits, it is
+    /// the earliest possible instant. `None` if never, or beyond the range of the clock.
     pub(crate) fn covers_at(&self, cost: u64, ahead: u128) -> Option<Instant> {
         if cost > self.limit || (self.limit == 0 && ahead > 0) {
             return None;
@@ -133,7 +134,7 @@ impl Log {
         u64::try_from(u128::from(self.limit).saturating_sub(self.used)).unwrap_or(u64::MAX)
     }
 
-    /// Changes the limit and the window; what is in the log stays.
+    /// Changes the limit and the window. What is in the log stays.
     pub(crate) fn reshape(&mut self, limit: u64, window: Duration) {
         (self.limit, self.window) = (limit, window);
     }

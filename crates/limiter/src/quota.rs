@@ -1,26 +1,26 @@
-//! Quotas in several dimensions at once, kept in step with what the server says.
+//! Quotas: limits in several dimensions at once, corrected by what the server says.
 
 mod builder;
 mod charging;
 mod cost;
-mod desk;
 mod dimension;
 mod error;
 mod gate;
+mod hierarchy;
 mod learner;
 mod level;
-mod levels;
 mod limiter;
 mod limits;
+mod log_detector;
 mod meter;
 mod observation;
 mod observe;
-mod others;
+mod other_clients;
 mod parallel;
+mod policy;
 mod reservation;
 mod reserve;
 mod sends;
-mod sliding;
 mod snapshot;
 mod strict;
 

@@ -1,14 +1,14 @@
-//! So many per second, exactly, first come first served.
+//! Rates: so many units per second, exactly, first come, first served.
 
 use std::{convert::Infallible, error::Error, fmt, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::line::Refusal;
+use crate::wait_queue::Rejection;
 
 mod acquire;
-mod desk;
 mod limiter;
+mod policy;
 
 pub use self::{
     acquire::{AcquireBefore, AcquireRate},
@@ -18,17 +18,17 @@ pub use self::{
 /// 366 days, in nanoseconds.
 const LONGEST: u128 = 366 * 24 * 60 * 60 * 1_000_000_000;
 
-/// So many units per period; of them, one second's worth may come at once, and at least 1, unless
-/// [`burst`](Self::burst) says otherwise.
+/// A rate: so many units per period, and how many of them may come at once.
 ///
-/// So `Rate::per_minute(500)` lets 8 through at once, and then one each 120 ms. Plain data. By default:
+/// It is plain data.
 ///
-/// | option | default |
+/// | setter | default |
 /// |---|---|
-/// | `burst` | what one second brings, rounded down, and at least 1 |
-/// | `strict` | no: a bucket, which lets its burst through at once and then the rate |
+/// | [`burst`](Self::burst) | the units of one second, rounded down, and at least 1 |
+/// | [`strict`](Self::strict) | no: a bucket, which admits its burst at once and then the rate |
 ///
-/// A rate of 0 lets the burst through and then nothing; nothing at all if it is strict.
+/// So `Rate::per_minute(500)` admits 8 at once, and then one each 120 ms. A rate of 0 admits the burst and then nothing.
+/// A strict rate of 0 admits nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     amount: u64,
@@ -59,7 +59,8 @@ impl Rate {
         Self::per(amount, Duration::from_secs(24 * 60 * 60))
     }
 
-    /// `amount` units per period of any other length; no time at all counts as a nanosecond, more than 366 days as those.
+    /// `amount` units per period of any other length. A period of zero counts as a nanosecond, and one of more than 366
+    /// days counts as 366 days.
     pub const fn per(amount: u64, period: Duration) -> Self {
         let nanos = period.as_nanos();
         let nanos = if nanos == 0 { 1 } else { nanos };
@@ -70,24 +71,24 @@ impl Rate {
         Self { amount, period: Duration::from_nanos(nanos as u64), burst, strict: false }
     }
 
-    /// How many units may be saved up, and then come at once, while nothing is asked for.
+    /// How many units are saved up while no request comes, and may then come at once.
     ///
-    /// In any stretch of time no more than the burst and what the rate brings in that time is let through, unless a
-    /// single request is for more than the burst. With a burst of 0 each request waits until the one before it is
-    /// paid for, which is what a burst of 1 does if all requests are for one unit.
+    /// In any stretch of time, no more is admitted than the burst plus what the rate brings in that time. The exception is
+    /// a single request for more than the burst. With a burst of 0 each request waits until the one before it is paid for.
+    /// If all requests are for one unit, a burst of 1 does the same.
     pub const fn burst(mut self, units: u64) -> Self {
         self.burst = units;
         self
     }
 
-    /// Lets no more than the amount through in *any* stretch of time as long as the period, as a server does that counts
-    /// in a sliding window. The burst then has no effect: all of the amount may come at once, and nothing more until it is
-    /// a period old. A request for more than the amount is never let through, and nobody behind it: it waits until it is
-    /// dropped, or refused by [`before`](AcquireRate::before).
+    /// Admits no more than the amount in *any* stretch of time as long as the period, as a server does that counts in a
+    /// sliding window. The burst then has no effect: all of the amount may come at once, and nothing more until it is a
+    /// period old. A request for more than the amount is never admitted, and neither is any request behind it. It waits
+    /// until it is dropped, or rejected by [`before`](AcquireRate::before).
     ///
-    /// It remembers what it let through in up to some 1,000 sums, and counts each as young as the youngest in it: a
-    /// thousandth of the period late, never early. Room that is given back (an answer that nobody took) is taken from
-    /// the oldest.
+    /// It keeps what it has admitted as up to about 1,000 sums. Each sum counts as young as its youngest part. So room
+    /// comes back up to a thousandth of the period late, and never early. Units that are given back (a grant that was
+    /// dropped) are taken off the oldest sum.
     pub const fn strict(mut self) -> Self {
         self.strict = true;
         self
@@ -110,20 +111,20 @@ impl Rate {
     }
 }
 
-/// Why a [`RateLimiter`] did not let something through: it would have to wait.
+/// Why a [`RateLimiter`] did not admit a request: it would have to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MustWait {
-    /// When it could be let through, by what is known now. `None`: never, as at a rate of 0.
+    /// When it could be admitted, as far as is known now. `None` means never, as at a rate of 0.
     pub until: Option<Instant>,
 }
 
 impl MustWait {
-    fn from_refusal(refusal: Refusal<Infallible, ()>) -> Self {
-        match refusal {
-            Refusal::Late { until, .. } => Self { until },
-            Refusal::Never(never) => match never {},
-            // Nobody closes the line of a rate.
-            Refusal::Closed => Self { until: None },
+    fn from_rejection(rejection: Rejection<Infallible, ()>) -> Self {
+        match rejection {
+            Rejection::MustWait { until, .. } => Self { until },
+            Rejection::Impossible(impossible) => match impossible {},
+            // The queue of a rate is never closed.
+            Rejection::Closed => Self { until: None },
         }
     }
 }

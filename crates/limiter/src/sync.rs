@@ -1,4 +1,4 @@
-//! The few primitives that differ between a normal build and a loom model.
+//! The primitives that differ between a normal build and a loom model.
 
 #[cfg(not(outbound_loom))]
 pub(crate) use std::sync::{Arc, atomic};

@@ -1,4 +1,4 @@
-//! The metrics, and which of them an event is for.
+//! The metrics, and which event is recorded in which metric.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use outbound::{Event, Operation, Usage};
 
 use crate::names::{self, ERROR_TYPE, STATUS_CODE, WAIT_REASON};
 
-/// The bounds of durations in seconds, as the conventions advise.
+/// The bucket bounds of durations in seconds, as the conventions recommend.
 const SECONDS: [f64; 14] =
     [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
 
-/// The bounds of counts of tokens, as the conventions advise: the powers of 4.
+/// The bucket bounds of token counts, as the conventions recommend: powers of 4.
 const TOKENS: [f64; 14] = [
     1.0,
     4.0,
@@ -43,11 +43,11 @@ pub(crate) struct Instruments {
     tokens: Tokens,
 }
 
-/// Where tokens are counted.
+/// The instruments that count tokens.
 enum Tokens {
     Current(Box<Current>),
-    /// One histogram for input and output.
-    Of141(Histogram<u64>),
+    /// One histogram for input and output, as in version 1.41.
+    Version141(Histogram<u64>),
 }
 
 struct Current {
@@ -86,7 +86,7 @@ impl Instruments {
     }
 
     pub(crate) fn of_1_41(meter: &Meter) -> Self {
-        Self::with(meter, Tokens::Of141(tokens(meter, "gen_ai.client.token.usage")))
+        Self::with(meter, Tokens::Version141(tokens(meter, "gen_ai.client.token.usage")))
     }
 
     /// With one name for the durations of all operations.
@@ -122,7 +122,7 @@ impl Instruments {
         duration.record(elapsed.as_secs_f64(), &attributes);
     }
 
-    /// The first item of its stream has come, so long after its beginning.
+    /// The first item of its stream has come, this long after the operation began.
     pub(crate) fn first_chunk(&self, event: &Event<'_>, after: Duration) {
         self.first_chunk.record(after.as_secs_f64(), &attributes(event));
     }
@@ -150,7 +150,7 @@ impl Instruments {
 }
 
 impl Tokens {
-    /// The tokens of an operation, which are its answer's.
+    /// Counts the tokens of an operation, which its reply reports.
     fn add(&self, operation: Operation, told: Option<Usage>, attributes: &[KeyValue]) {
         let is_inference = matches!(operation, Operation::Chat | Operation::TextCompletion);
         match self {
@@ -159,7 +159,7 @@ impl Tokens {
                     metrics.inputs.record(usage.input, attributes);
                     metrics.outputs.record(usage.output, attributes);
                 }
-                // What is not told counts as nothing, so that the counter is there from the first failure on.
+                // If usage is not reported, zero is added, so that the counter exists from the first failure on.
                 let usage = told.unwrap_or_default();
                 let attributes = with(attributes, "gen_ai.token.modality", "unknown");
                 metrics.input.add(usage.input, &attributes);
@@ -173,7 +173,7 @@ impl Tokens {
                     metrics.of_embeddings.record(usage.input, attributes);
                 }
             }
-            Self::Of141(tokens) => {
+            Self::Version141(tokens) => {
                 let Some(usage) = told else { return };
                 tokens.record(usage.input, &with(attributes, "gen_ai.token.type", "input"));
                 if is_inference {

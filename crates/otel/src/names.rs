@@ -12,7 +12,7 @@ pub(crate) const MODEL: &str = "gen_ai.request.model";
 pub(crate) const STATUS_CODE: &str = "http.response.status_code";
 pub(crate) const WAIT_REASON: &str = "outbound.wait.reason";
 
-/// The value of `gen_ai.provider.name`: the well-known one, or the name that the provider has here.
+/// The value of `gen_ai.provider.name`: the well-known one, or else this crate's name of the provider.
 pub(crate) fn provider(name: &str) -> String {
     let known = match name {
         "openai_responses" | "openai_embeddings" => "openai",
@@ -25,7 +25,7 @@ pub(crate) fn provider(name: &str) -> String {
     known.to_owned()
 }
 
-/// The value of `gen_ai.operation.name`. Gemini's operation is called after its own API.
+/// The value of `gen_ai.operation.name`. Gemini's operation is named after its own API.
 pub(crate) fn operation(event: &Event<'_>) -> &'static str {
     match event.operation {
         Operation::Chat if event.provider == "gemini" => "generate_content",
@@ -39,7 +39,7 @@ pub(crate) fn span(event: &Event<'_>) -> String {
     event.model.map_or_else(|| operation.to_owned(), |model| format!("{operation} {model}"))
 }
 
-/// What tells an operation from others.
+/// The attributes of an operation.
 pub(crate) fn of_operation(event: &Event<'_>) -> Vec<KeyValue> {
     let mut attributes = Vec::with_capacity(8);
     attributes.push(KeyValue::new(OPERATION, operation(event)));
@@ -52,7 +52,7 @@ pub(crate) fn of_operation(event: &Event<'_>) -> Vec<KeyValue> {
     attributes
 }
 
-/// Where it was sent, if it was.
+/// The server that it was sent to, if it was sent.
 pub(crate) fn of_server(event: &Event<'_>) -> impl Iterator<Item = KeyValue> + use<> {
     let server = event.server.map(|server| {
         let address = KeyValue::new(SERVER_ADDRESS, server.host().to_owned());

@@ -1,4 +1,4 @@
-//! The observer: spans of what is under way, and metrics of what has ended.
+//! The observer: spans while a request runs, and metrics when it has ended.
 
 use std::{
     collections::HashMap,
@@ -20,37 +20,38 @@ use crate::{
     names::{self, ERROR_TYPE, MODEL, PROVIDER, STATUS_CODE, WAIT_REASON},
 };
 
-/// Records what becomes of a manager's requests. Each manager needs one of its own.
+/// Records the requests of a manager as OpenTelemetry metrics and spans. Each manager needs its own observer.
 ///
-/// Spans begin and end while a request is under way, so what keeps them is as large as the number of requests in the
-/// manager. How many combinations of attributes there may be is the SDK's to limit.
+/// It keeps one entry for each request in the manager, because spans begin and end while a request runs. The number
+/// of different attribute sets is limited by the SDK, not here.
 pub struct OpenTelemetry<T> {
     tracer: T,
     instruments: Instruments,
-    /// The operations under way, by the numbers of their requests.
-    under_way: Mutex<HashMap<u64, UnderWay>>,
+    /// The operations that run, by the numbers of their requests.
+    under_way: Mutex<HashMap<u64, OperationEntry>>,
 }
 
-/// An operation under way.
-struct UnderWay {
-    /// Where it comes from, until it begins; then with its span.
+/// An operation that runs.
+struct OperationEntry {
+    /// The caller's context until the operation begins; then with its span.
     context: Context,
-    began: Option<Began>,
-    /// When the first item of its stream came last, from its beginning on. Each attempt has one.
+    began: Option<StartTime>,
+    /// When the first item of the last stream came, from the operation's beginning on. Each attempt has a stream of
+    /// its own.
     first_chunk: Option<Duration>,
-    /// Its attempts under way: mostly one, two where a slow one is hedged.
+    /// Its running attempts: mostly one, two if a slow one is hedged.
     attempts: Vec<Attempt>,
 }
 
 struct Attempt {
     number: u32,
-    /// With its span.
+    /// With the attempt's span.
     context: Context,
     began: SystemTime,
 }
 
 #[derive(Clone, Copy)]
-struct Began {
+struct StartTime {
     at: Instant,
     clock: SystemTime,
 }
@@ -65,15 +66,15 @@ where
         Self { tracer, instruments: Instruments::new(meter), under_way: Mutex::default() }
     }
 
-    /// With the names that metrics had up to version 1.41 of the semantic conventions, in place of the current ones:
-    /// `gen_ai.client.operation.duration`, `gen_ai.client.operation.time_to_first_chunk` and, with `gen_ai.token.type`,
-    /// `gen_ai.client.token.usage`. For dashboards that were made for them. Spans are the same.
+    /// With the metric names of the semantic conventions up to version 1.41, in place of the current ones:
+    /// `gen_ai.client.operation.duration`, `gen_ai.client.operation.time_to_first_chunk` and, with
+    /// `gen_ai.token.type`, `gen_ai.client.token.usage`. For dashboards that use these names. Spans are the same.
     pub fn with_names_of_1_41(meter: &Meter, tracer: T) -> Self {
         Self { tracer, instruments: Instruments::of_1_41(meter), under_way: Mutex::default() }
     }
 
     fn begins(&self, event: &Event<'_>) {
-        let began = Began { at: Instant::now(), clock: SystemTime::now() };
+        let began = StartTime { at: Instant::now(), clock: SystemTime::now() };
         let mut attributes = names::of_operation(event);
         attributes.push(KeyValue::new("gen_ai.request.stream", event.streams));
         attributes.extend(event.id.map(|id| KeyValue::new("outbound.request.id", id.to_owned())));
@@ -162,7 +163,7 @@ where
         span.end_with_timestamp(began.clock + took);
     }
 
-    /// Something to be noted in the span of an operation.
+    /// Adds an event to the span of an operation.
     fn note(&self, event: &Event<'_>, name: &'static str, attributes: Vec<KeyValue>) {
         if let Some(operation) = self.under_way.lock().get(&event.number) {
             operation.context.span().add_event(name, attributes);
@@ -185,8 +186,12 @@ where
     T::Span: Send + Sync + 'static,
 {
     fn taken_in(&self, number: u64) {
-        let operation =
-            UnderWay { context: Context::current(), began: None, first_chunk: None, attempts: Vec::new() };
+        let operation = OperationEntry {
+            context: Context::current(),
+            began: None,
+            first_chunk: None,
+            attempts: Vec::new(),
+        };
         self.under_way.lock().insert(number, operation);
     }
 

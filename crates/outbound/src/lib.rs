@@ -1,175 +1,173 @@
 //! Sends requests out and brings every answer back.
 //!
-//! This crate gathers the pieces of `outbound`, each under its own feature, and adds what composes them:
-//! [`RequestManager`].
+//! Programs that call LLM and other HTTP APIs fail in the same few ways: slowness, refusal (429, overload), broken streams, and a
+//! crash in the middle of a paid batch. This crate has the pieces that each of them needs (client, limits in time, retries,
+//! quotas, queues), and `RequestManager`, which has composed them.
 //!
-//! ```no_run
-//! use std::time::Duration;
-//! use outbound::{Provider, Request, RequestManager};
-//! use serde_json::json;
+//! ```
+//! use outbound::{Outcome, Provider, Request, RequestManager};
+//! use outbound_simulator::{Refusal, Simulator};
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let manager = RequestManager::builder()
-//!     .provider(Provider::openai())
-//!     .key(std::env::var("OPENAI_API_KEY")?)
-//!     .requests_per_minute(500)
-//!     .tokens_per_minute(90_000)
-//!     .build()?;
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // A provider inside this program. It turns away the first attempt at each request.
+//!     let simulator = Simulator::builder().fault_on_attempt(Refusal::status(503), 1).build();
+//!     let address = simulator.listen("127.0.0.1:0").await?;
 //!
-//! let question = json!({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Name three rivers."}]});
-//! let outcome = manager.send(Request::chat(&question)).await;
-//! println!("{}", outcome.result?.content().unwrap_or_default());
-//! manager.shutdown(Duration::from_secs(30)).await;
-//! # Ok(())
-//! # }
+//!     // For a real one: .provider(Provider::openai()).key(std::env::var("OPENAI_API_KEY")?)
+//!     let manager = RequestManager::builder()
+//!         .provider(Provider::openai_compatible())
+//!         .base_url(format!("http://{address}/v1"))
+//!         .requests_per_minute(500)
+//!         .tokens_per_minute(90_000)
+//!         .build()?;
+//!
+//!     let rivers = ["Name a river in Asia.", "Name a river in Africa.", "Name a river in Europe."];
+//!     let requests = rivers.map(|text| Request::prompt("small", text).max_tokens(50));
+//!     let outcomes: Vec<Outcome> = manager.batch(requests).in_order().collect().await;
+//!     for outcome in outcomes {
+//!         assert_eq!(outcome.sends, 2);
+//!         println!("{}", outcome.result?.content().unwrap_or_default());
+//!     }
+//!     Ok(())
+//! }
 //! ```
 //!
-//! # The pieces
+//! Beside this crate the example needs `outbound-simulator`, and `tokio` with the features `macros` and `rt-multi-thread`.
 //!
-//! | feature | module | for |
-//! |---|---|---|
-//! | `timeout` | [`timeout`] | limits in time on futures and streams |
-//! | `retry` | [`retry`] | trying again |
-//! | `limiter` | [`limiter`] | concurrency, rates, quotas |
-//! | `queue` | [`queue`] | queues and worker pools |
-//! | `client` | [`client`] | one HTTP request |
-//! | `provider` | [`provider`] | what replies mean |
-//! | `journal` | [`journal`] | a log of records that survives a crash |
-//! | `work` | [`work`] | work that survives a crash |
-//! | `manager` | the crate's root | all but journal and work, composed |
+//! # What is in it
 //!
-//! The page [`pieces`] shows them around one call without the manager; [`verdict`](verdict()) says what a failed call means
-//! for its retry.
-//!
-//! All are on by default. `default-features = false, features = ["retry"]` brings that piece and nothing else.
-//!
-//! # What the manager does
-//!
-//! Each request runs in a task of its own, on the tokio runtime of the call that brought it. [`send`](RequestManager::send),
-//! [`batch`](RequestManager::batch), [`submit`](RequestManager::submit) and [`stream`](RequestManager::stream) are four faces
-//! of that. A request goes through
-//! these stations; while it waits at one of them it holds nothing.
-//!
-//! 1. **Admission**: the way to the server is clear, the key is good, and there is room in every limit at once. What no limit
-//!    can ever grant fails here without a wait.
-//! 2. **The attempt**: over a pooled connection, its clock starting when the connection is held. A stream has a limit to
-//!    its first item and one between two pieces, and has to end with the provider's own end marker.
-//! 3. **The verdict**, by what came:
-//!
-//! | what came | what follows |
+//! | | for |
 //! |---|---|
-//! | refused for the rate | everyone for that model waits for the time told, or a growing one; not charged |
-//! | overloaded | the request waits for the time told, or a growing one; not charged. Where a good part of the replies are overloads, fewer are in flight |
-//! | no connection | nothing was sent: not charged, patient until the deadline |
-//! | failed, timed out, stream broken | waits with full jitter; charged |
-//! | a success that is no answer (cut JSON, a page of HTML, no choices) | once more; then an error with the body |
-//! | spent money, refused key | another request, the *witness*, finds out whether that holds for all; then nothing more is sent |
-//! | refused for what it is | nothing; it would be refused again |
+//! | [`RequestManager`] | the whole: [`send`](RequestManager::send) one request, [`batch`](RequestManager::batch) many, [`submit`](RequestManager::submit) for a ticket, [`stream`](RequestManager::stream) item by item |
+//! | [`guide`] | how to use it: what each failure means, limits, a batch overnight, tests |
+//! | [`timeout`] | limits in time on futures and streams |
+//! | [`retry`] | trying again: when, how long to wait, when to stop |
+//! | [`limiter`] | concurrency, rates, quotas in several dimensions |
+//! | [`queue`] | queues with leases, joins and shutdowns; worker pools |
+//! | [`client`] | one HTTP request well done |
+//! | [`provider`] | what providers' replies mean |
+//! | [`journal`] | an append-only log of records that survives a crash |
+//! | [`work`] | a store of work that survives a crash |
+//! | [`pieces`], [`verdict`](verdict()) | the pieces around one call, without the manager |
 //!
-//! *Charged* means counted against [`max_attempts`](RequestManagerBuilder::max_attempts).
+//! Around it stand `outbound-tower` (the same limits as tower layers), `outbound-otel` (OpenTelemetry), `outbound-simulator` (a
+//! provider for tests) and the command `outbound` (a file of requests, and no program).
 //!
-//! What is learnt is shared in three levels: an origin (whether it can be reached), an account there (the limits you told,
-//! key and money, the budget for extra calls), and a model of the account (the limits its replies tell, the gate of its
-//! refusals, its overloads).
+//! # Guarantees
 //!
-//! **Outages.** When several calls in a row fail, and none succeeds that was sent after them, one call at a time looks whether
-//! the server is back, and the others wait. The pauses between these probes grow from a quarter of a second to 15 seconds
-//! where no connection is made, to 20 where calls fail. The first success ends that, at the full rate. Failed probes are not
-//! charged, up to 16 a request. An attempt that the request's own deadline ends says nothing about the server. A server that was never reached stops everything after
-//! [`unreachable_timeout`](RequestManagerBuilder::unreachable_timeout), with nothing sent.
+//! - **Every request has one outcome**: a reply or an error, how often it was sent, what it cost. One failure never hides the
+//!   others. What a stopped batch did not send is handed back.
+//! - **Nothing is sent twice unknowingly.** [`Outcome::possible_duplicate`] says when a request was sent again although an earlier
+//!   send may have been processed. Every `POST` has an idempotency key that stays the same over its attempts.
+//! - **Cancel safety.** Dropping the future of [`send`](RequestManager::send), a [`Batch`] or a [`ReplyStream`] cancels its
+//!   requests: what was not sent costs nothing, and a connection in an unknown state is closed. Dropping a [`Ticket`] does not.
+//!   [`RequestManager::scope`] makes sure that nothing outlives a block.
+//! - **Fairness.** Requests that wait for the same limits go in the order in which they came, by
+//!   [priority](Request::priority), and evenly by [tenant](Request::tenant). A request that waits holds nothing. A later one
+//!   passes only where that cannot delay the one that waits.
+//! - **Time.** A request ends by its [deadline](RequestManagerBuilder::deadline), whatever happens, at the next moment its task
+//!   runs. In a batch the deadline runs from the first admission on. Data that has arrived beats a limit that has passed. All
+//!   time is tokio's, so the paused clock works.
+//! - **Outages and silence.** A server that is down for ten minutes, or that answers nothing, costs a batch the ten minutes and no
+//!   request: single calls look whether it is back. See [`guide::manager`].
+//! - **Panics.** The methods that start requests panic outside a tokio runtime. A panic in an [`Observer`] is caught, and that
+//!   observer is not called again. A panic in a request's own task is its outcome ([`ErrorKind::Panicked`]).
+//! - **Bounds.** Every buffer, header block, body and event has a limit, and its error names it. A batch does not grow with its
+//!   source.
+//! - **Secrets.** No key, header or query string is in an error, a log line or a `Debug`.
 //!
-//! **Silence.** Calls may hang: a firewall drops packets without a word, or a proxy takes calls and its server answers none.
-//! When nothing has come back for three seconds while calls are under way, a connection is opened. If that fails, it is an
-//! outage as above. If it succeeds, the server may be slow; but when nothing has come back for four times as long as the
-//! slowest of the last answers took, and ten seconds at the least, one waiting request goes out as a probe, and further
-//! ones after pauses of half the length of the silence, a minute at the most. The first answer ends that, at the full rate.
-//! Nothing proves that a call that hangs did not arrive. So it is not sent again before its own limit ends it
-//! ([`attempt_timeout`](RequestManagerBuilder::attempt_timeout), for streams the first item's or the idle one), and a batch
-//! may have to wait for that at its end. Calls that hang are not counted against `max_concurrent` while others are sent
-//! beside them: there are at most as many, and 16 probes. A server that has never answered yet is taken for slow.
+//! # What it does not do
 //!
-//! **Extra calls** are counted against a budget: a tenth of the calls that succeed, and ten to begin with. When it is spent, a
-//! retry waits up to ten seconds for the next success.
+//! - It translates no request: a body is in the provider's own format, except that of [`Request::prompt`]. Answers of all
+//!   providers can be read alike: [`Reply::content`], [`Reply::as_openai`].
+//! - It runs no tools and keeps no conversation: an agent's loop is your own.
+//! - It has no tokenizer. Its estimates are corrected by what replies say.
+//! - It does not share limits between processes. A manager sees what others take, and leaves it to them.
+//! - It does not work off a store of [`work`] by itself.
+//! - It has no HTTP/3.
 //!
-//! **Stops.** After a confirmed refusal of the key or the money, a pause longer than
-//! [`max_pause`](RequestManagerBuilder::max_pause), or a batch whose first outcomes are all the same refusal, what is in
-//! flight ends normally and nothing more is sent. [`Batch::stopped`] says why and until when, [`Batch::into_rest`] gives back
-//! what was not sent, and [`resume`](RequestManager::resume) lifts it.
+//! # Coming from an asyncio program (aiohttp, tenacity, aiolimiter)
 //!
-//! A refusal of the key or the money is confirmed when a witness is refused alike, and no other call that was sent meanwhile
-//! is under way. If the two name the same model, that model is stopped; if they name two, the account is. It holds for the
-//! time that the server told, or a minute. Then one request finds out whether it still holds, and the others wait for it.
+//! | there | here |
+//! |---|---|
+//! | `aiohttp.ClientSession`, `httpx.AsyncClient` | [`RequestManager`] has its pool of connections; [`client`] is one alone |
+//! | `asyncio.Semaphore(10)` around each call | [`max_concurrent(10)`](RequestManagerBuilder::max_concurrent) |
+//! | `AsyncLimiter(500, 60)` | [`requests_per_minute(500)`](RequestManagerBuilder::requests_per_minute) |
+//! | counting tokens, and sleeping | [`tokens_per_minute`](RequestManagerBuilder::tokens_per_minute) |
+//! | `@retry(stop=stop_after_attempt(5), wait=wait_random_exponential())` | [`max_attempts(5)`](RequestManagerBuilder::max_attempts); what is retried and how long it waits is the manager's |
+//! | reading `Retry-After` by hand | done, for all requests of that model |
+//! | `asyncio.wait_for`, `ClientTimeout` | [`deadline`](RequestManagerBuilder::deadline), [`attempt_timeout`](RequestManagerBuilder::attempt_timeout), [`idle_timeout`](RequestManagerBuilder::idle_timeout), [`connect_timeout`](RequestManagerBuilder::connect_timeout) |
+//! | `asyncio.gather(*calls, return_exceptions=True)` | `manager.batch(requests).in_order().collect().await` |
+//! | `asyncio.as_completed` | [`Batch::next`] |
+//! | `asyncio.Queue` and workers | [`submit`](RequestManager::submit), which waits where too much is queued; or [`queue`] |
+//! | `asyncio.create_task`, `task.cancel()` | [`submit`](RequestManager::submit), [`Ticket::cancel`] |
+//! | `async with manager:` | [`RequestManager::scope`] |
+//! | a file of ids that are done | [`SendLog`] and [`journal`]: see [the guide](guide::overnight) |
 //!
-//! **Streams.** [`send`](RequestManager::send), `submit` and `batch` collect a streamed answer, and repeat what breaks.
-//! [`stream`](RequestManager::stream) hands it on item by item: once the first item is given out, nothing begins anew, and a
-//! break is an error with what came. Permits are held to the end of the server's stream, however slowly it is read.
+//! # Coming from litellm
 //!
-//! **Other ways.** A request may have [fallbacks](Request::fallback): another endpoint, model or body, each for the kinds of
-//! failure it is for. While one is left, a request does not wait long for what refuses, fails or is down. Endpoints that
-//! [share a name](RequestManagerBuilder::another_endpoint) share its requests: each goes to the least loaded one that has
-//! room, and what one of them refuses, another takes at once.
+//! | litellm | here |
+//! |---|---|
+//! | `completion(model="anthropic/..")` | [`Provider::anthropic`] and its own format, or [`Request::prompt`] for any |
+//! | `Router(model_list=[..])`, `rpm`, `tpm`, `weight` | [`another_endpoint`](RequestManagerBuilder::another_endpoint), with the limits of each [`Endpoint`] |
+//! | `fallbacks` | [`Request::fallback`], [`RequestManagerBuilder::fallback`] |
+//! | `context_window_fallbacks`, `content_policy_fallbacks` | a [`Route`] `.on([ErrorKind::Rejected])` |
+//! | `num_retries`, `retry_after`, `allowed_fails`, `cooldown_time` | [`max_attempts`](RequestManagerBuilder::max_attempts); for the others there is nothing to set |
+//! | `timeout`, `stream_timeout` | [`attempt_timeout`](RequestManagerBuilder::attempt_timeout), [`first_item_timeout`](RequestManagerBuilder::first_item_timeout) |
+//! | `batch_completion`, `abatch_completion` | [`RequestManager::batch`] |
+//! | `max_budget`, `completion_cost` | [`budget`](RequestManagerBuilder::budget), [`Outcome::cost`], with [`Prices`] of your own |
+//! | `caching=True` | [`cache`](RequestManagerBuilder::cache) |
+//! | `priority=0` of its scheduler | [`Request::priority`]; there a lower number goes first, here a higher one |
+//! | callbacks, `success_callback` | [`Observer`], [`Metrics`], `tracing`, `outbound-otel` |
+//! | `RateLimitError`, `ContextWindowExceededError` | [`ErrorKind`], [`Error::code`] |
+//! | the proxy server | not offered: this is a library and a command |
 //!
-//! **Order.** Requests that wait for the same limits go as they came. A request may say a [priority](Request::priority): a higher
-//! one goes first, and 30 seconds of waiting count as one priority more. A request may say a [tenant](Request::tenant):
-//! tenants share what they wait for evenly, by tokens, so that one request is not held up by thousands of another's. That
-//! holds in all four faces alike.
+//! # Coming from async-openai
 //!
-//! **Slow calls.** With [`hedge`](RequestManagerBuilder::hedge) a call that runs longer than most did lately is made a second time
-//! beside itself: the first answer counts. It is off by default, and even then only for what may be sent twice without being
-//! paid for twice, unless that is allowed.
+//! | async-openai | here |
+//! |---|---|
+//! | `OpenAIConfig::new().with_api_key(..).with_api_base(..)` | [`key`](RequestManagerBuilder::key), [`base_url`](RequestManagerBuilder::base_url) |
+//! | `client.chat().create(request)` | `manager.send(Request::chat(&request))`: its request types, or any that serde can write |
+//! | `client.chat().create_stream(request)` | [`RequestManager::stream`], with `"stream": true` in the body |
+//! | `client.embeddings().create(..)`, `client.files().create(..)` | [`Request::post`], [`Request::multipart`] |
+//! | the reply's type | `serde_json::from_slice(&reply.body)`, or [`Reply::content`] |
+//! | `Client::with_backoff(..)` | nothing to set: see [the guide](guide::failures) |
+//! | `OpenAIError` | [`Error`], [`Error::kind`], [`Error::reply`] |
 //!
-//! **Answers that are shared.** Where [`coalesce`](RequestManagerBuilder::coalesce) is on, equal requests in flight are one
-//! call. A [`cache`](RequestManagerBuilder::cache), in memory or in a folder, keeps answers for the next equal request. Both
-//! are off by default, since a model that is asked twice may answer twice; a [`fresh`](Request::fresh) request has a call of
-//! its own. [`Outcome::reused`] says so.
+//! # Coming from reqwest and tower
 //!
-//! **Money.** With [prices](RequestManagerBuilder::prices) each outcome says what its answer cost. With a
-//! [budget](RequestManagerBuilder::budget) a request goes only while it fits beside what was spent and the most that all under
-//! way may cost; when none fits any more, batches stop and give the rest back.
+//! | there | here |
+//! |---|---|
+//! | `reqwest::Client` | [`Client`], one request; [`change_client`](RequestManagerBuilder::change_client) for the manager's (proxy, certificates) |
+//! | `ServiceBuilder::concurrency_limit`, `rate_limit` | [`max_concurrent`](RequestManagerBuilder::max_concurrent), [`requests_per_minute`](RequestManagerBuilder::requests_per_minute) |
+//! | `.buffer(n)` | [`submit`](RequestManager::submit) |
+//! | `.retry(policy)`, `reqwest-retry` | the default; what is worth it is known from the reply |
+//! | `.timeout(..)` | [`attempt_timeout`](RequestManagerBuilder::attempt_timeout), [`deadline`](RequestManagerBuilder::deadline) |
+//! | `tower::hedge` | [`hedge`](RequestManagerBuilder::hedge) |
+//! | `tower::balance` | [`another_endpoint`](RequestManagerBuilder::another_endpoint) |
+//! | `.load_shed()` | not offered: a request waits up to its deadline |
+//! | a `Service` of your own | `outbound-tower` puts these limits and retries around it |
 //!
-//! **Control.** While it runs a manager can be [paused](RequestManager::pause), its [limits](RequestManager::set_limits) and its
-//! [budget](RequestManager::set_budget) changed, requests [called off](RequestManager::cancel), and all brought to their end
-//! ([`drain`](RequestManager::drain)). A [`snapshot`](RequestManager::snapshot) says for each endpoint and model what it
-//! believes, what it waits for and why.
+//! # Features
 //!
-//! **Surviving a crash.** A [`SendLog`] writes down what is about to be sent, before its bytes leave. After a crash it tells
-//! which requests may have been billed; they are sent again with [`Request::maybe_sent_before`].
+//! The first nine are on by default. `default-features = false, features = ["retry"]` brings that piece and nothing else.
 //!
-//! **Looking on.** An [`Observer`] is told each step of each request. [`Metrics`] is one that counts them, and writes the
-//! page that Prometheus reads; `outbound-otel` has one for OpenTelemetry. The same steps are told to `tracing`, with the target
-//! `outbound::request` and the names of this table. Where nobody listens to it on the level of INFO, a request costs
-//! one load of an atomic for it.
+//! | feature | brings |
+//! |---|---|
+//! | `timeout`, `retry`, `limiter`, `queue`, `client`, `provider`, `journal` | the piece of that name |
+//! | `work` | [`work`], on the journal |
+//! | `manager` | [`RequestManager`], on all pieces but queue and journal |
+//! | `gzip`, `brotli`, `zstd` | bodies in these codings |
+//! | `cookies` | a jar of cookies for the client |
+//! | `digest` | the authentication scheme Digest |
+//! | `socks` | SOCKS 5 proxies |
+//! | `websocket` | WebSocket connections |
 //!
-//! | name | level | fields |
-//! |---|---|---|
-//! | `outbound.request`, a span in that of the caller | INFO | `number`, `id`, `index`, `endpoint`, `provider`, `operation`, `model`, `stream`; at its end `outcome`, `reused`, `sends`, `input_tokens`, `output_tokens` |
-//! | `outbound.attempt`, a span in that of its request | DEBUG | `attempt`, `provider`, `server`; at its end `status`, `outcome` |
-//! | `outbound.rerouted` | INFO | `route`, `endpoint`, `provider`, `model` |
-//! | `outbound.attempt_failed` | INFO | `attempt`, `status`, `kind`, `took_s`, `error` |
-//! | `outbound.failed` | INFO | `kind`, `sends`, `elapsed_s` |
-//! | `outbound.answered` | DEBUG | `sends`, `elapsed_s` |
-//! | `outbound.waiting` | DEBUG | `reason`, `at_least_s` |
-//! | `outbound.waited` | DEBUG | `reason`, `took_s` |
-//! | `outbound.admitted` | DEBUG | |
-//! | `outbound.first_item` | DEBUG | `after_s` |
+//! # Cost
 //!
-//! An `outcome` is `answered`, or the [name of the failure](ErrorKind::as_str), as `kind` is; a `reason` is
-//! [that of a wait](Waiting::as_str). What concerns an endpoint and no single request is a WARN: a stop, a silence, an
-//! account that is unreachable.
-//!
-//! Every `POST` carries an idempotency key that stays the same over its attempts. Since few providers promise to
-//! honour one, [`Outcome::possible_duplicate`] says when a request was sent again although an earlier send may have
-//! been processed.
-//!
-//! # Cancel safety
-//!
-//! Dropping a future cancels its request: what was not sent costs nothing, a connection in an unknown state is closed.
-//! [`RequestManager::scope`] makes sure that nothing outlives a block.
-//!
-//! # Not offered yet
-//!
-//! A manager that works off a store of [`work`] by itself.
+//! A request takes one task of tokio and one connection of the pool. What is off (observers, hedges, cache, budget) costs
+//! nothing on the way. `benches/RESULTS.md` in the repository has the measured costs, beside those of others.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "client")]
@@ -201,6 +199,8 @@ pub use outbound_limiter::Cost;
 #[cfg(feature = "manager")]
 pub use outbound_provider::{Provider, Usage};
 
+#[cfg(feature = "manager")]
+pub mod guide;
 #[cfg(feature = "manager")]
 mod manager;
 #[cfg(all(

@@ -1,16 +1,16 @@
 //! The pieces around one call, without the manager.
 //!
-//! Client, limits, retry and a limit in time, where a program wants to compose them itself. What each is for:
+//! Client, limits, retry and timeout, for a program that composes them itself. What each is for:
 //!
 //! | piece | here |
 //! |---|---|
 //! | [`client`](crate::client) | sends one request; an error status is an error |
 //! | [`limiter`](crate::limiter) | at most ten at once, and 500 per minute |
 //! | [`retry`](crate::retry), [`verdict`](crate::verdict()) | whether a failure is worth another attempt, and when |
-//! | [`timeout`](crate::timeout) | the whole, waits and attempts and all, ends after ten minutes |
+//! | [`timeout`](crate::timeout) | the whole call, with all its waits and attempts, ends after ten minutes |
 //!
-//! The order matters. The limits are inside of the retry: whoever waits for the next attempt holds no place, and each
-//! attempt counts against the rate. The limit in time is outside of all of them.
+//! The order matters. The limits are inside the retry: a call that waits for its next attempt holds no permit, and each
+//! attempt counts against the rate. The timeout is outside of all of them.
 //!
 //! ```
 //! use std::{error::Error, time::Duration};
@@ -29,7 +29,7 @@
 //!
 //! struct Api {
 //!     client: Client,
-//!     places: ConcurrencyLimiter,     // ConcurrencyLimiter::new(10)
+//!     permits: ConcurrencyLimiter,     // ConcurrencyLimiter::new(10)
 //!     rate: RateLimiter,              // RateLimiter::new(Rate::per_minute(500).burst(10))
 //! }
 //!
@@ -41,7 +41,7 @@
 //!     }
 //!
 //!     async fn attempt(&self, body: &Value) -> Result<Value, client::Error> {
-//!         let _place = self.places.acquire().await;
+//!         let _permit = self.permits.acquire().await;
 //!         self.rate.acquire(1).await;
 //!         self.client.post("/chat/completions").json(body).send().await?.error_for_status().await?.json().await
 //!     }
@@ -55,11 +55,11 @@
 //! # let connector = move |_origin: &outbound::Origin| { let pipe = server.connect(); async move { Ok(pipe) } };
 //! # let client = Client::builder().base_url("http://provider.test/v1").connector(connector).build()?;
 //! # let rate = RateLimiter::new(Rate::per_minute(500).burst(10));
-//! # let api = Api { client, places: ConcurrencyLimiter::new(10), rate };
-//! # let begun = tokio::time::Instant::now();
+//! # let api = Api { client, permits: ConcurrencyLimiter::new(10), rate };
+//! # let started = tokio::time::Instant::now();
 //! let body = json!({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Name three rivers."}]});
 //! println!("{}", api.ask(&body).await?["choices"][0]["message"]["content"]);
-//! # assert!(begun.elapsed() >= Duration::from_secs(7));
+//! # assert!(started.elapsed() >= Duration::from_secs(7));
 //! # assert_eq!(simulator.ledger().sends(), 2);
 //! # Ok(())
 //! # }

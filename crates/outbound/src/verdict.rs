@@ -1,4 +1,4 @@
-//! What a failed call means for its retry: client, provider and retry, brought together.
+//! The retry verdict on a failed call. It combines client, provider and retry.
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
@@ -9,26 +9,27 @@ use outbound_client::{ConnectFailure, Delivery, Error, Kind, Phase};
 use outbound_provider::{Class, Fault, Provider, Terminal};
 use outbound_retry::Verdict;
 
-/// What to do about a failed call to a provider, as the manager would: for [`when`](outbound_retry::Retry::when).
+/// The retry verdict on a failed call to a provider, as the manager would decide. For
+/// [`when`](outbound_retry::Retry::when).
 ///
 /// | what failed | verdict |
 /// |---|---|
 /// | nothing was sent: no connection | [`RetryFree`](Verdict::RetryFree), after 0.5 to 2 s |
-/// | no connection, for a reason that seldom passes: no such name, a refused certificate, no TLS there | [`Retry`](Verdict::Retry) |
+/// | no connection, for a reason that rarely goes away: no such name, a refused certificate, no TLS there | [`Retry`](Verdict::Retry) |
 /// | refused for the rate, or overloaded, and the server said how long to wait | [`RetryFree`](Verdict::RetryFree) |
-/// | another reply that is worth another attempt (500, 408), with a wait | [`RetryAfter`](Verdict::RetryAfter) |
+/// | another reply that may succeed on another attempt (500, 408), with a wait | [`RetryAfter`](Verdict::RetryAfter) |
 /// | any of these without a wait | [`Retry`](Verdict::Retry) |
 /// | it was sent, and no whole answer came | [`Retry`](Verdict::Retry) |
-/// | refused for what it is, for the key or the money; the server said not to retry | [`Stop`](Verdict::Stop) |
-/// | the answer came, and is not of the type that was asked for, or too large | [`Stop`](Verdict::Stop): another would be charged too |
+/// | refused for its content, for the key or the money; the server said not to retry | [`Stop`](Verdict::Stop) |
+/// | the answer came, and has the wrong content type or is too large | [`Stop`](Verdict::Stop): another one would be billed too |
 /// | the request could not be built, or the client was closed | [`Stop`](Verdict::Stop) |
 ///
-/// What is free counts neither as an attempt nor against a budget, so only time ends it: give the policy a
+/// A free retry counts neither as an attempt nor against a budget. Only time ends it, so give the policy a
 /// [`within`](outbound_retry::Retry::within).
 ///
-/// An error status has to be an error for this to see it: [`error_for_status`](outbound_client::Reply::error_for_status).
-/// Whether a request that was sent without an answer may be sent again is the caller's to say:
-/// [`delivery`](Error::delivery) is [`MaybeSent`](Delivery::MaybeSent) then, and the provider may charge for both.
+/// An error status has to be an error here: use [`error_for_status`](outbound_client::Reply::error_for_status). A
+/// request that was sent without an answer has the [`delivery`](Error::delivery) [`MaybeSent`](Delivery::MaybeSent).
+/// Sending it again may be billed twice. If that matters, check the delivery first.
 ///
 /// ```
 /// use std::time::Duration;
@@ -71,24 +72,24 @@ fn of_fault(fault: &Fault) -> Verdict {
     }
 }
 
-/// The class of a failure that is no reply with an error status.
+/// The class of a failure that is not a reply with an error status.
 pub(crate) fn class(error: &Error) -> Class {
     match (error.kind(), error.delivery()) {
         (Kind::Config | Kind::Request, _) => Class::Terminal(Terminal::BadRequest),
         (Kind::TooLarge, _) => Class::Terminal(Terminal::TooLarge),
-        // It would come again: what made the head unreadable is the server's way of writing it.
+        // The same server would send the same unreadable head again.
         _ if is_unreadable_head(error) => Class::Terminal(Terminal::Unexpected),
         (_, Delivery::NotSent) => Class::Transient,
         (_, _) => Class::Ambiguous,
     }
 }
 
-/// Whether a head came that cannot be read.
+/// Whether the head of a reply could not be parsed.
 pub(crate) fn is_unreadable_head(error: &Error) -> bool {
     error.kind() == Kind::Protocol && error.delivery() == Delivery::Replied && error.phase() == Phase::Head
 }
 
-/// How long to wait before the next try to connect: spread, since many calls lose their server at the same moment.
+/// The wait before the next attempt to connect. Random, because many calls lose their server at the same moment.
 fn unreached() -> Duration {
     let draw = RandomState::new().build_hasher().finish();
     Duration::from_millis(500 + draw % 1500)

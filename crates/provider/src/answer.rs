@@ -1,4 +1,4 @@
-//! Whole answers, looked into: the text a reader sees, and the same answer in the shape of OpenAI's.
+//! What a whole answer says: the text for a reader, and the same answer in OpenAI's shape.
 
 use serde_json::{Map, Value, json};
 
@@ -32,7 +32,7 @@ pub(crate) fn finish_reason(body: &Value) -> Option<String> {
     answers(Shape::of_body(body)?, body).into_iter().next()?.reason
 }
 
-/// The body as OpenAI's `chat.completion`. What is one stays as it is.
+/// The body as OpenAI's `chat.completion`. A body that is already one stays as it is.
 pub(crate) fn as_openai(body: &Value) -> Option<Value> {
     let fields = body.as_object()?;
     let shape = Shape::of_body(fields)?;
@@ -175,12 +175,12 @@ fn of_ollama(body: &Map<String, Value>) -> Answer {
     }
 }
 
-/// A call whose arguments are a value, and which may have no id: then it gets one by its place.
+/// A call whose arguments are a JSON value. A call without an id gets one from its position.
 fn openai_call(index: u64, id: Option<&Value>, call: &Map<String, Value>) -> Value {
-    let told = tool_call(index, call);
-    let id = id.and_then(Value::as_str).map(str::to_owned).or(told.id);
+    let delta = tool_call(index, call);
+    let id = id.and_then(Value::as_str).map(str::to_owned).or(delta.id);
     let id = id.unwrap_or_else(|| format!("call_{index}"));
-    function(&id.into(), &told.name.unwrap_or_default().into(), &told.arguments)
+    function(&id.into(), &delta.name.unwrap_or_default().into(), &delta.arguments)
 }
 
 fn function(id: &Value, name: &Value, arguments: &str) -> Value {

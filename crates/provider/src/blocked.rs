@@ -1,8 +1,9 @@
-//! Prompts that Gemini refuses inside a 200: no candidate, and in `promptFeedback` the reason.
+//! Prompts that Gemini refuses inside a reply of status 200. Such a reply has no candidate, and `promptFeedback` has the
+//! reason.
 
 use serde_json::{Map, Value, json};
 
-/// The error that such a body is, in OpenAI's shape. `None` for every other body. (`PromptFeedback` in Gemini's API
+/// The error in such a body, in OpenAI's shape. `None` for every other body. (`PromptFeedback` in Gemini's API
 /// reference.)
 pub(crate) fn refusal(body: &Map<String, Value>) -> Option<Value> {
     let candidates = body.get("candidates").and_then(Value::as_array);

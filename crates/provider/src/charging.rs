@@ -1,11 +1,13 @@
+//! How a provider takes the tokens of a call from the quota.
+
 /// When a provider takes the tokens of a call from the quota, and how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Charging {
-    /// At admission, the prompt and the most that may be written; never corrected.
+    /// At admission it takes the prompt and the most that may be written. It never corrects that.
     Estimate,
-    /// The same, and what was not written is given back at the end.
+    /// It takes the same at admission, and gives back at the end what was not written.
     Settle,
-    /// What the call really takes.
+    /// It takes what the call really used.
     Actual,
 }

@@ -1,26 +1,29 @@
+//! The classes of failures.
+
 use std::fmt;
 
 /// What went wrong with a call, as far as it matters for what to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Class {
-    /// A limit on the rate was reached, or one on requests at the same time. Nobody on that quota should send
-    /// until the wait told is over.
+    /// A limit was reached: on the rate, or on requests at one time. Nobody on that quota should send before the wait
+    /// is over that the server asks for.
     RateLimited,
-    /// The rate is allowed, but it grew too fast. As [`RateLimited`](Class::RateLimited), and grow slower.
+    /// The rate is allowed, but it grew too fast. What holds for [`RateLimited`](Class::RateLimited) holds here, and
+    /// the rate has to grow more slowly from then on.
     RampLimited,
     /// The provider has too much work. The caller's own quota is not the cause.
     Overloaded,
     /// A passing failure: the same request may succeed a moment later.
     Transient,
-    /// Nobody knows whether the request was processed: it was sent whole, and no answer came. No reply is
-    /// ever read as this; it is here for the code that sends.
+    /// Nobody knows whether the request was processed: it was sent whole, and no answer came. No reply is ever of
+    /// this class. It is for the code that sends.
     Ambiguous,
     /// A success whose body is no answer: cut JSON, a page of markup, no choices. It may have been paid for.
     Unreadable,
     /// A streamed reply broke off, stalled, or held something that is not of its format.
     StreamBroken,
-    /// A budget is used up: money, or a limit per day or month. Retrying is of no use.
+    /// A budget is used up: money, or a limit per day or month. To retry is useless.
     QuotaSpent,
     /// The request itself, or the right to make it, is at fault. It will fail again.
     Terminal(Terminal),
@@ -34,7 +37,7 @@ pub enum Terminal {
     BadRequest,
     /// The key is missing, wrong or revoked.
     Auth,
-    /// The key is known, and may not do this.
+    /// The key is valid, but it may not do this.
     Forbidden,
     /// No such path, model or deployment.
     NotFound,

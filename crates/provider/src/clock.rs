@@ -1,4 +1,4 @@
-//! Points in time as servers write them, and the clock they are read against.
+//! Points in time as servers write them, and the clock against which they are read.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,16 +8,16 @@ use crate::duration::{self, LONGEST, Length};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A plain number of seconds from here on is a time since 1970: nobody means a wait of 31 years.
+/// A plain number of seconds that is this large is a time since 1970. As a wait it would be 31 years.
 const EPOCH_SECONDS: Duration = Duration::from_secs(1_000_000_000);
-/// And from here on it counts milliseconds: as seconds it would be the year 5138. As a length it is past
-/// [`LONGEST`], so it is told apart by its digits.
+/// A plain number that is this large is a time since 1970 in milliseconds. In seconds it would be the year 5138. As a
+/// length of time it is longer than [`LONGEST`], so it is recognized by its digits.
 const EPOCH_MILLISECONDS_DIGITS: usize = 12;
 /// 2000-01-01. A `Date` before it comes from a clock that was never set.
 const OLDEST_SANE_DATE: Duration = Duration::from_secs(946_684_800);
 
-/// The server's idea of now: its `Date` where that can be believed, because its other absolute times come
-/// from the same clock and a local one may be hours off; else `now`.
+/// The time by the server's clock: its `Date`, where that can be believed, else `now`. Its other absolute times come from
+/// that clock too, and a local clock may be hours off.
 pub(crate) fn of_reply(headers: &HeaderMap, now: SystemTime) -> SystemTime {
     text(headers.get(header::DATE))
         .and_then(|date| httpdate::parse_http_date(date).ok())
@@ -26,12 +26,12 @@ pub(crate) fn of_reply(headers: &HeaderMap, now: SystemTime) -> SystemTime {
 }
 
 /// How long it is from `clock` until `value`: seconds or an epoch (a plain number), a Go duration, RFC 3339,
-/// or an HTTP-date (RFC 9110, section 5.6.7). A time gone by is zero; what cannot be read is `None`.
+/// or an HTTP-date (RFC 9110, section 5.6.7). A time in the past is zero. `None`: it cannot be read.
 pub(crate) fn until(value: &str, clock: SystemTime) -> Option<Length> {
     until_by(value, || clock)
 }
 
-/// The same, with a clock that is looked at only for points in time.
+/// The same. The clock is asked only where `value` is a point in time.
 pub(crate) fn until_by(value: &str, clock: impl FnOnce() -> SystemTime) -> Option<Length> {
     let value = value.trim_ascii();
     if let Some(number) = duration::number(value, SECOND) {
@@ -146,7 +146,7 @@ fn days_in(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days from 1970-01-01, counting years from March, so that the leap day is the last of its year.
+/// Days since 1970-01-01. Years are counted from March, so that the leap day is the last day of its year.
 fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);

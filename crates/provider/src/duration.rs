@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A hundred years: past every deadline, and still safe to add to an instant.
+/// A hundred years. It is later than every deadline, and can still be added to an instant.
 pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 const NANO: u128 = 1_000_000_000;
@@ -89,15 +89,15 @@ fn unit(name: &str, words: bool) -> Option<u128> {
     })
 }
 
-/// Takes a decimal number off the front of `text`, in billionths, with the number of its places. Digits past the
-/// ninth place are dropped.
+/// Takes a decimal number off the front of `text`. Gives it in billionths, with the number of its decimal places. Digits
+/// after the ninth place are dropped.
 fn decimal(text: &str) -> Option<(u128, u32, &str)> {
     let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
     let (whole, rest) = text.split_at(digits(text));
     if whole.is_empty() {
         return None;
     }
-    // More than 64 bits hold is past the longest in any unit.
+    // A number that does not fit into 64 bits is longer than the longest wait, in any unit.
     let number = whole.bytes().fold(0u64, |n, b| n.saturating_mul(10).saturating_add((b - b'0').into()));
     let mut number = u128::from(number) * NANO;
     let Some(fraction) = rest.strip_prefix('.').filter(|rest| digits(rest) > 0) else {

@@ -1,3 +1,5 @@
+//! Error bodies: what they say, in whichever shape they come.
+
 use std::time::SystemTime;
 
 use serde_json::{Map, Value};
@@ -14,7 +16,7 @@ mod refusal;
 
 pub(crate) use refusal::{has_answer, is_blank, is_failed_choice, is_good_choice, is_refusal};
 
-/// A larger body is no error message, and not worth the parsing.
+/// A larger body is not parsed: no error message is so long.
 const BODY_LIMIT: usize = 1 << 20;
 const CODE_LIMIT: usize = 64;
 
@@ -39,15 +41,15 @@ pub(crate) struct ErrorBody {
     pub(crate) wording: String,
     /// The status the body claims, where it claims one.
     pub(crate) status: Option<u16>,
-    /// It calls itself an error, so that it is one even inside a success.
+    /// The body calls itself an error. So it is one, even inside a success.
     pub(crate) is_error: bool,
     /// The longest wait it tells, never zero.
     pub(crate) wait: Option<Length>,
     pub(crate) code: Option<String>,
     pub(crate) message: Option<String>,
-    /// It tells a point in time to wait for, which is not read without a clock.
+    /// The body names a point in time to wait for. That is not read without a clock.
     pub(crate) is_dated: bool,
-    /// For points in time. Without it they are not read.
+    /// The clock for points in time. Without it they are not read.
     clock: Option<SystemTime>,
 }
 
@@ -90,7 +92,7 @@ impl ErrorBody {
         this
     }
 
-    fn told(&mut self, wait: Option<Length>) {
+    fn add_wait(&mut self, wait: Option<Length>) {
         longer(&mut self.wait, wait);
     }
 
@@ -114,7 +116,7 @@ impl ErrorBody {
         }
     }
 
-    /// The first message stays.
+    /// Sets the message, unless there is one.
     fn set_message(&mut self, text: &str) {
         if self.message.is_some() {
             return;
@@ -122,7 +124,7 @@ impl ErrorBody {
         let page = markup::message(text);
         let text = redact::cut(page.as_deref().unwrap_or(text), MESSAGE_LIMIT);
         self.wording = text.to_ascii_lowercase();
-        self.told(hints::of_sentence(&self.wording, self.clock));
+        self.add_wait(hints::of_sentence(&self.wording, self.clock));
         self.message = Some(redact::message(text)).filter(|message| !message.is_empty());
     }
 }

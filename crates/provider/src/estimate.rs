@@ -1,10 +1,12 @@
-use crate::json::{Bad, Scanner};
+//! How many tokens a request takes, as far as its text tells.
+
+use crate::json::{JsonError, Scanner};
 
 /// Tokens that a message costs besides its content: role and delimiters.
 const PER_MESSAGE: u64 = 4;
-/// An image or a file, whose size in tokens depends on what cannot be seen here: about a megapixel.
+/// An image or a file. Its tokens depend on its size in pixels, which is not known here. This is about a megapixel.
 const PER_MEDIA: u64 = 1_000;
-/// Deeper values count nothing: recursion has to end, and no provider accepts them.
+/// Values nested deeper count nothing. Recursion has to end, and no provider accepts such values.
 const DEEPEST: usize = 128;
 
 /// What a request will cost, guessed without a tokenizer.
@@ -21,21 +23,21 @@ pub struct Estimate {
     /// The most that can be written: the request's own maximum, or 1,024 where it names none, times the
     /// number of answers asked for. Embeddings write nothing.
     pub output: u64,
-    /// Whether the request names its maximum. If not, `output` is a guess, which should never be the reason
-    /// to call a request impossible.
+    /// Whether the request names its maximum. If not, `output` is a guess. No request should be called impossible because
+    /// of a guess.
     pub output_stated: bool,
 }
 
-/// Quarters of tokens in the value that comes next. `names` says whether the names of fields are text too, as
-/// in a schema.
-pub(crate) fn quarters(scanner: &mut Scanner<'_>, names: bool) -> Result<u64, Bad> {
+/// How many quarters of a token the next value takes. `names` says whether the names of fields count as text too, as they
+/// do in a schema.
+pub(crate) fn quarters(scanner: &mut Scanner<'_>, names: bool) -> Result<u64, JsonError> {
     Ok(weigh(scanner, names, DEEPEST)?.0)
 }
 
 /// What the `type` of an object says about it.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
-    /// Stands for data, mostly base64, that must not be counted as text.
+    /// The object holds data, mostly base64, which must not be counted as text.
     Media,
     /// Media, unless its source is text.
     Document,
@@ -44,7 +46,7 @@ enum Kind {
     Other,
 }
 
-fn weigh(scanner: &mut Scanner<'_>, names: bool, depth: usize) -> Result<(u64, Kind), Bad> {
+fn weigh(scanner: &mut Scanner<'_>, names: bool, depth: usize) -> Result<(u64, Kind), JsonError> {
     let Some(depth) = depth.checked_sub(1) else {
         scanner.skip()?;
         return Ok((0, Kind::Other));
@@ -72,7 +74,7 @@ fn weigh(scanner: &mut Scanner<'_>, names: bool, depth: usize) -> Result<(u64, K
     Ok((quarters, Kind::Other))
 }
 
-fn object(scanner: &mut Scanner<'_>, names: bool, depth: usize) -> Result<(u64, Kind), Bad> {
+fn object(scanner: &mut Scanner<'_>, names: bool, depth: usize) -> Result<(u64, Kind), JsonError> {
     let mut sum = 0u64;
     let mut kind = Kind::Other;
     let mut source = Kind::Other;
@@ -103,7 +105,7 @@ fn object(scanner: &mut Scanner<'_>, names: bool, depth: usize) -> Result<(u64, 
         } else if is_structure(name) {
             return scanner.skip();
         }
-        // What a tool was called with is data of any shape: its names are text.
+        // The arguments of a tool may have any shape, and the names in them are text.
         let (inner, of) = weigh(scanner, names || name == b"input", depth)?;
         if name == b"source" {
             source = of;

@@ -1,12 +1,14 @@
+//! A reply that is not the answer.
+
 use std::{fmt, time::Duration};
 
 use crate::Class;
 
-/// A reply, or an event of a stream, that is not the answer: what it means and what it tells.
+/// What a reply, or an event of a stream, means if it is not the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fault {
-    /// What to do next depends on this alone.
+    /// The class. What to do next depends on it alone.
     pub class: Class,
     /// How long the server says to wait, never zero and at most a hundred years. For [`Class::QuotaSpent`] it
     /// says when the quota returns, as far as the server said so.
@@ -19,8 +21,8 @@ pub struct Fault {
     /// 4. the reset of a limit of which nothing remains, new windows before full buckets
     ///    ([`Reset`](crate::Reset))
     ///
-    /// A finer one of a later kind takes its place where it lies within one unit of it: `Retry-After: 1` is what
-    /// rounding makes of the 80 ms in the message. Of several of one kind the longest counts.
+    /// A later kind that is finer takes its place if the two differ by no more than one unit of the coarser one:
+    /// `Retry-After: 1` is the 80 ms of the message, rounded up. Of several of one kind the longest counts.
     pub wait: Option<Duration>,
     /// The refusal concerns the key or the money, not the request: a refused key, a spent quota, a 403 that
     /// speaks of the key or the account. Other requests of the account will most likely be refused too.
@@ -52,8 +54,8 @@ impl Fault {
         }
     }
 
-    /// Whether sending the same request again can help: what the server says, else what the class says. A
-    /// fault [of the account](Fault::of_account) is not, whatever the server says.
+    /// Whether the same request may succeed when it is sent again. The server's word counts, and without one the class.
+    /// For a fault [of the account](Fault::of_account) the answer is no, whatever the server says.
     pub fn is_retryable(&self) -> bool {
         !self.of_account && self.should_retry.unwrap_or(self.class.is_retryable())
     }

@@ -16,7 +16,7 @@ pub enum Framing {
     Array,
 }
 
-/// What content types say of it.
+/// The framings that content types stand for.
 const TYPES: &[(&str, Framing)] = &[
     ("text/event-stream", Framing::Events),
     ("application/x-ndjson", Framing::Lines),
@@ -37,8 +37,8 @@ impl Framing {
     pub fn of(headers: &HeaderMap, start: &[u8]) -> Option<Framing> {
         let kind = clock::text(headers.get(header::CONTENT_TYPE)).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
-        let told = TYPES.iter().find(|(name, _)| name.eq_ignore_ascii_case(kind));
-        told.map(|&(_, framing)| framing).or_else(|| {
+        let known = TYPES.iter().find(|(name, _)| name.eq_ignore_ascii_case(kind));
+        known.map(|&(_, framing)| framing).or_else(|| {
             Some(match without_mark(start).trim_ascii_start().first()? {
                 b'[' => Framing::Array,
                 b'{' => Framing::Lines,

@@ -1,4 +1,4 @@
-//! How long a server says to wait. It may say so in four ways at once, and they may differ: each is read by
+//! How long a server says to wait. A reply may say it in four ways at once, and the four may differ. Each one is read by
 //! itself, and then they are put in order.
 
 use std::time::{Duration, SystemTime};
@@ -11,7 +11,7 @@ use crate::{
     signals::Signals,
 };
 
-/// The waits that one reply tells, the surest kind first. None of them is zero.
+/// The waits in one reply, the most reliable kind first. None of them is zero.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Hints {
     /// `retry-after-ms` and `x-ms-retry-after-ms`.
@@ -22,9 +22,9 @@ pub(crate) struct Hints {
     pub(crate) body: Option<Length>,
     /// The reset of a limit of which nothing remains.
     pub(crate) reset: Option<Length>,
-    /// Whether that reset says when a bucket is full again, which is later than when it is of use.
+    /// Whether that reset is the time when a bucket is full again. The bucket is of use before that.
     pub(crate) reset_is_full: bool,
-    /// Whether a limit was told of which nothing remains.
+    /// Whether the reply names a limit of which nothing remains.
     pub(crate) nothing_remains: bool,
 }
 
@@ -65,19 +65,19 @@ impl Hints {
         hints
     }
 
-    /// Whether a wait was told in words, not only by a reset.
-    pub(crate) fn is_told(&self) -> bool {
+    /// Whether the reply names a wait, and not only a reset.
+    pub(crate) fn names_wait(&self) -> bool {
         self.exact.or(self.header).or(self.body).is_some()
     }
 
-    /// Whether a wait was told in any way.
+    /// Whether the reply has a wait or a reset.
     pub(crate) fn any(&self) -> bool {
-        self.is_told() || self.reset.is_some()
+        self.names_wait() || self.reset.is_some()
     }
 
-    /// The wait: of the kinds the first that is there. A finer one of a later kind refines it where it lies
-    /// within one unit of it: `Retry-After: 1` is 80 ms rounded up where the body says 80 ms. When a bucket is
-    /// full again is no reason to wait longer.
+    /// The wait: the first kind that is there. A later kind that is finer replaces it if the two differ by no more than one
+    /// unit of the coarser one: `Retry-After: 1` is 80 ms rounded up, if the body says 80 ms. The time until a bucket is
+    /// full is never a reason to wait longer.
     pub(crate) fn wait(&self) -> Option<Duration> {
         let kinds = [(self.exact, true), (self.header, true), (self.body, true)];
         let mut kinds = kinds
@@ -96,7 +96,7 @@ impl Hints {
     }
 }
 
-/// Takes another wait of the same kind: the longer counts, and zero is none.
+/// Adds another wait of the same kind. The longer one counts. Zero is no wait.
 pub(crate) fn longer(hint: &mut Option<Length>, other: Option<Length>) {
     let other = other.filter(|other| !other.time.is_zero());
     if other.map(|other| other.time) > hint.map(|hint| hint.time) {
@@ -116,7 +116,7 @@ fn retry_after(value: &HeaderValue, clock: SystemTime) -> Option<Length> {
     })
 }
 
-/// What goes before a length of time in a sentence that tells to wait.
+/// Words that stand before the length of time in a sentence that asks to wait.
 const PHRASES: &[&str] = &[
     "again in",
     "again after",
@@ -163,8 +163,8 @@ pub(crate) fn of_sentence(wording: &str, clock: Option<SystemTime>) -> Option<Le
             while let Some(behind) = BETWEEN.iter().find_map(|word| rest.strip_prefix(word)) {
                 rest = behind;
             }
-            let told = duration::prose(rest);
-            longer(&mut longest, told.or_else(|| clock::date_in(rest, clock?)));
+            let length = duration::prose(rest);
+            longer(&mut longest, length.or_else(|| clock::date_in(rest, clock?)));
         }
     }
     longest

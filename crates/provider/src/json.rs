@@ -1,9 +1,10 @@
 //! JSON as servers really send it, read in place.
 //!
-//! One pass, no allocation (but for values nested more than 63 deep), no recursion in what is skipped. Read is
-//! all of RFC 8259, and besides: a byte order mark, `NaN`, `Infinity` and `-Infinity`, any depth, raw control
-//! characters and invalid UTF-8 inside strings, halves of surrogate pairs. Refused is what is no whole value: a
-//! cut one, a page of markup, a value with something behind it, nothing at all.
+//! There is one pass, no allocation (except for values nested more than 63 deep), and no recursion in what is skipped.
+//!
+//! It reads all of RFC 8259. Beyond that it reads a byte order mark, `NaN`, `Infinity` and `-Infinity`, any depth, raw
+//! control characters and invalid UTF-8 inside strings, and halves of surrogate pairs. It refuses what is not one whole
+//! value: a value that was cut, a page of markup, a value with something behind it, an empty text.
 
 use std::borrow::Cow;
 
@@ -12,16 +13,16 @@ mod value;
 
 pub use value::lenient_json;
 
-/// What was read is no JSON. Where, and whether it only ended too early, the [`Scanner`] tells.
+/// What was read is not JSON. The [`Scanner`] says where, and whether it only ended too early.
 #[derive(Debug)]
-pub(crate) struct Bad;
+pub(crate) struct JsonError;
 
-/// Reads one value after the other. What the scanner stands on is the next value to be read: each is read with
-/// one of the methods, or passed over with [`skip`](Scanner::skip).
+/// Reads one value after the other. The scanner stands before the next value. One of the methods reads that value, or
+/// [`skip`](Scanner::skip) passes over it.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner<'a> {
     all: &'a [u8],
-    /// What is still to be read: the end of `all`.
+    /// The part of `all` that is still to be read.
     rest: &'a [u8],
 }
 
@@ -50,7 +51,7 @@ impl<'a> Scanner<'a> {
         self.rest.is_empty()
     }
 
-    /// The bytes from `start` on that were read since.
+    /// The bytes between `start` and the scanner.
     pub(crate) fn since(&self, start: usize) -> &'a [u8] {
         self.all.get(start..self.at()).unwrap_or_default()
     }
@@ -73,9 +74,9 @@ impl<'a> Scanner<'a> {
     }
 
     /// Nothing may follow.
-    pub(crate) fn end(&mut self) -> Result<(), Bad> {
+    pub(crate) fn end(&mut self) -> Result<(), JsonError> {
         self.peek();
-        if self.is_at_end() { Ok(()) } else { Err(Bad) }
+        if self.is_at_end() { Ok(()) } else { Err(JsonError) }
     }
 
     /// Reads an object. `each` gets the name of each field, as it stands between the quotes, and has to read the
@@ -83,8 +84,8 @@ impl<'a> Scanner<'a> {
     #[inline]
     pub(crate) fn object(
         &mut self,
-        mut each: impl FnMut(&mut Self, &'a [u8]) -> Result<(), Bad>,
-    ) -> Result<(), Bad> {
+        mut each: impl FnMut(&mut Self, &'a [u8]) -> Result<(), JsonError>,
+    ) -> Result<(), JsonError> {
         self.sign(b'{')?;
         if self.peek() == b'}' {
             return self.sign(b'}');
@@ -101,7 +102,10 @@ impl<'a> Scanner<'a> {
 
     /// Reads an array. `each` has to read one item.
     #[inline]
-    pub(crate) fn array(&mut self, mut each: impl FnMut(&mut Self) -> Result<(), Bad>) -> Result<(), Bad> {
+    pub(crate) fn array(
+        &mut self,
+        mut each: impl FnMut(&mut Self) -> Result<(), JsonError>,
+    ) -> Result<(), JsonError> {
         self.sign(b'[')?;
         if self.peek() == b']' {
             return self.sign(b']');
@@ -118,8 +122,8 @@ impl<'a> Scanner<'a> {
 
     /// Reads a string.
     #[inline(always)]
-    pub(crate) fn string(&mut self) -> Result<Text<'a>, Bad> {
-        let [b'"', start @ ..] = self.rest else { return Err(Bad) };
+    pub(crate) fn string(&mut self) -> Result<Text<'a>, JsonError> {
+        let [b'"', start @ ..] = self.rest else { return Err(JsonError) };
         let mut rest = start;
         let mut escaped = false;
         loop {
@@ -136,19 +140,19 @@ impl<'a> Scanner<'a> {
                 }
                 _ => {
                     self.rest = &[];
-                    return Err(Bad);
+                    return Err(JsonError);
                 }
             }
         }
     }
 
     /// The text of a string; of any other value `None`, which is passed over.
-    pub(crate) fn text_or_skip(&mut self) -> Result<Option<Text<'a>>, Bad> {
+    pub(crate) fn text_or_skip(&mut self) -> Result<Option<Text<'a>>, JsonError> {
         if self.peek() == b'"' { self.string().map(Some) } else { self.skip().map(|()| None) }
     }
 
     /// A whole number that is not negative; of any other value `None`, which is passed over.
-    pub(crate) fn u64_or_skip(&mut self) -> Result<Option<u64>, Bad> {
+    pub(crate) fn u64_or_skip(&mut self) -> Result<Option<u64>, JsonError> {
         self.peek();
         let mut number = Some(0u64);
         let mut rest = self.rest;
@@ -165,7 +169,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Passes over any value, whatever is in it.
-    pub(crate) fn skip(&mut self) -> Result<(), Bad> {
+    pub(crate) fn skip(&mut self) -> Result<(), JsonError> {
         match self.peek() {
             b'"' => self.string().map(drop),
             b'{' | b'[' => self.skip_nested(),
@@ -173,7 +177,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn skip_nested(&mut self) -> Result<(), Bad> {
+    fn skip_nested(&mut self) -> Result<(), JsonError> {
         let mut open = Nesting::default();
         loop {
             match self.peek() {
@@ -217,7 +221,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads what is neither string nor object nor array, and gives it back as it stands.
-    pub(crate) fn scalar(&mut self) -> Result<&'a [u8], Bad> {
+    pub(crate) fn scalar(&mut self) -> Result<&'a [u8], JsonError> {
         let first = self.peek();
         let start = self.rest;
         match first {
@@ -235,11 +239,11 @@ impl<'a> Scanner<'a> {
         Ok(&start[..start.len() - self.rest.len()])
     }
 
-    fn number(&mut self) -> Result<(), Bad> {
+    fn number(&mut self) -> Result<(), JsonError> {
         let before = self.rest.len();
         self.digits();
         if self.rest.len() == before {
-            return Err(Bad);
+            return Err(JsonError);
         }
         if let [b'.', rest @ ..] = self.rest {
             self.rest = rest;
@@ -260,7 +264,7 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
-    fn word(&mut self, word: &[u8]) -> Result<(), Bad> {
+    fn word(&mut self, word: &[u8]) -> Result<(), JsonError> {
         if let Some(rest) = self.rest.strip_prefix(word) {
             self.rest = rest;
             return Ok(());
@@ -268,11 +272,11 @@ impl<'a> Scanner<'a> {
         if word.starts_with(self.rest) {
             self.rest = &[];
         }
-        Err(Bad)
+        Err(JsonError)
     }
 
     /// The name of a field, behind which and the colon the scanner then stands.
-    fn name(&mut self) -> Result<&'a [u8], Bad> {
+    fn name(&mut self) -> Result<&'a [u8], JsonError> {
         self.peek();
         let name = self.string()?;
         self.peek();
@@ -282,13 +286,13 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline(always)]
-    fn sign(&mut self, sign: u8) -> Result<(), Bad> {
+    fn sign(&mut self, sign: u8) -> Result<(), JsonError> {
         match self.rest {
             [first, rest @ ..] if *first == sign => {
                 self.rest = rest;
                 Ok(())
             }
-            _ => Err(Bad),
+            _ => Err(JsonError),
         }
     }
 }
@@ -310,8 +314,8 @@ pub(crate) fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)
 }
 
-/// Which objects (1) and arrays (0) are open, one bit each, the innermost lowest. A bit above the outermost
-/// marks the end, so that full words can be put aside.
+/// Which objects (1) and arrays (0) are open: one bit for each, the innermost in the lowest bit. One more bit above the
+/// outermost marks the end, so that a full word can be put aside.
 #[derive(Debug)]
 struct Nesting {
     bits: u64,

@@ -1,9 +1,10 @@
 //! What the replies of LLM and HTTP providers mean: error classes, limit headers, stream endings.
 //!
-//! A 429 may mean "wait 600 ms", "you grow too fast", "this request can never fit" or "your money is spent",
-//! and an overload may arrive inside a reply whose status was 200. This crate reads such replies and says
-//! which it was. It does no I/O, keeps no clock and starts nothing: every function takes bytes and a time and
-//! returns plain data.
+//! A 429 may mean "wait 600 ms", "your rate grows too fast", "this request can never fit" or "your money is spent". An overload
+//! may arrive inside a reply of status 200, and a stream that stops may look like one that ended.
+//!
+//! This crate reads such replies and says which it was. It does no I/O, keeps no clock and starts nothing: every function takes
+//! bytes and a time, and returns plain data.
 //!
 //! ```
 //! use std::time::{Duration, SystemTime};
@@ -20,11 +21,14 @@
 //! assert_eq!(fault.class, Class::RateLimited);
 //! assert_eq!(fault.wait, Some(Duration::from_millis(599)));
 //!
+//! // The same status, and nothing to wait for: the money is used up.
 //! let body = br#"{"error":{"message":"You exceeded your current quota","code":"insufficient_quota"}}"#;
 //! let fault = provider.classify(StatusCode::TOO_MANY_REQUESTS, &HeaderMap::new(), body, SystemTime::now());
 //! assert_eq!(fault.class, Class::QuotaSpent);
 //! assert!(fault.of_account && !fault.is_retryable());
 //! ```
+//!
+//! # What is in it
 //!
 //! | to learn | use |
 //! |---|---|
@@ -40,17 +44,56 @@
 //! | how tokens are taken from the quota | [`Provider::charging`] → [`Charging`] |
 //! | the value of JSON that a strict parser refuses | [`lenient_json`] |
 //!
-//! # Trust
+//! # Guarantees
 //!
-//! Nothing here panics on what a server sends. A header that cannot be read is as good as absent, never a
-//! wait of zero; a number too large to add to a clock is cut to a hundred years. A server's message is cut to
-//! 2 KiB, has no markup, and what looks like a key or a query string is blotted out of it.
+//! - **Panics.** Nothing here panics on what a server sends, whatever it is. A fuzzer and property tests look for it.
+//! - **Time.** No function reads a clock: the caller gives the time. A header that cannot be read counts as absent, never as
+//!   a wait of zero. A wait is at most a hundred years, so that it can be added to any instant.
+//! - **Bounds.** A streamed reply may hold 64 MiB, a message 2 KiB, a code 64 bytes. However deep a body nests, the stack
+//!   that it needs is bounded.
+//! - **Secrets.** A server's message has no markup, and what looks like a key or a query string is cut out of it.
+//! - **A stream that stops is never whole.** [`StreamReader::finish`] asks for the provider's own proof of the end.
+//! - **An answer is read generously.** A byte order mark, `NaN`, half an emoji or invalid UTF-8 makes no answer unreadable:
+//!   it was paid for.
+//! - There is nothing to cancel and nobody to be fair to: no function waits.
 //!
-//! # Not offered
+//! # What it does not do
 //!
-//! No tokenizer: [`Estimate`] is a formula, good for admission and corrected by the reply's own [`Usage`]. No
-//! native dialect of Bedrock or Vertex. No translation of requests: but for the one line of a [`Prompt`], bodies are
-//! the caller's.
+//! - It has no tokenizer. [`Estimate`] is a formula, good enough for admission, and corrected by the reply's own [`Usage`].
+//! - It does not translate requests: except for a [`Prompt`], bodies are the caller's.
+//! - It does not speak the native formats of Bedrock and Vertex.
+//! - It sends nothing, waits for nothing and tries nothing again: see `outbound-client`, `outbound-limiter`,
+//!   `outbound-retry`.
+//!
+//! # Coming from a provider's own library
+//!
+//! | there | here |
+//! |---|---|
+//! | `openai.RateLimitError`, `anthropic.RateLimitError` | [`Class::RateLimited`], [`Class::RampLimited`] or [`Class::QuotaSpent`], which have one status |
+//! | `APIConnectionError`, `APITimeoutError` | the sender's to tell; [`Class::Ambiguous`] where a request went out whole |
+//! | `InternalServerError`, `OverloadedError` | [`Class::Transient`], [`Class::Overloaded`] |
+//! | `BadRequestError`, `NotFoundError`, `UnprocessableEntityError` | [`Class::Terminal`] with a [`Terminal`] reason |
+//! | `AuthenticationError`, `PermissionDeniedError` | [`Terminal::Auth`], [`Terminal::Forbidden`], with [`Fault::of_account`] |
+//! | `error.code`, `error.message`, `error.response.headers` | [`Fault::code`], [`Fault::message`], [`Fault::wait`] |
+//! | `x-should-retry` | [`Fault::should_retry`], [`Fault::is_retryable`] |
+//! | `response.usage` | [`Usage`], the same for all providers |
+//! | `chunk.choices[0].delta` | [`Delta`], the same for all providers |
+//!
+//! # Coming from litellm, async-openai, tiktoken
+//!
+//! | there | here |
+//! |---|---|
+//! | litellm's exceptions, mapped to OpenAI's | [`Class`] |
+//! | litellm's `ModelResponse` | [`Provider::as_openai`] |
+//! | litellm's `get_llm_provider("groq/..")` | [`Provider::named`]`("groq")` |
+//! | async-openai's `ApiError` | [`Fault`] |
+//! | async-openai's stream of chunks | [`StreamReader`], which also says whether it was whole |
+//! | `tiktoken`, `count_tokens` | [`Estimate`], without a vocabulary |
+//!
+//! # Cost
+//!
+//! Bodies are read in place, in one pass. There are no features. `benches/RESULTS.md` in the
+//! repository has the measured costs.
 #![forbid(unsafe_code)]
 
 mod answer;

@@ -1,11 +1,12 @@
-//! Pages of markup where JSON was asked for: of an edge, a proxy, a log-in. Only their titles are of use.
+//! Pages of markup where JSON was asked for. They come from an edge, a proxy or a log-in page, and only their titles are
+//! of use.
 
-/// What to say of a text that is markup: for a page its title, for an XML error its message. `None` for other text.
+/// The message of a text that is markup: the title of a page, or the message of an XML error. `None` for other text.
 pub(crate) fn message(text: &str) -> Option<String> {
     let text = text.trim_start_matches('\u{FEFF}').trim_start();
     let start = text.get(..4_096.min(text.len())).unwrap_or(text).to_ascii_lowercase();
     let page = ["<!doctype html", "<html", "<head", "<body"].iter().any(|tag| start.contains(tag));
-    // A sign of markup, and not Model Studio's `<400> InternalError`.
+    // This is markup. `<400> InternalError`, as Model Studio writes, is not.
     let is_tag = |text: &str| text.starts_with(|c: char| c.is_ascii_alphabetic() || "!?/".contains(c));
     if !page && !text.strip_prefix('<').is_some_and(is_tag) {
         return None;
@@ -21,7 +22,7 @@ pub(crate) fn message(text: &str) -> Option<String> {
     })
 }
 
-/// What stands in the first element of this name, which is in lower case.
+/// The content of the first element of this name. The name is in lower case.
 pub(crate) fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let starts = text.match_indices('<').map(|(at, _)| at + 1);
     for at in starts.take(1_000) {

@@ -1,4 +1,4 @@
-//! One line for a prompt: the path and the body of a request, in the format of the provider.
+//! A prompt as a request: the path and the body, in the provider's format.
 
 use std::{borrow::Cow, fmt};
 
@@ -6,11 +6,10 @@ use serde_json::{Map, Value, json};
 
 use crate::{Provider, provider::Dialect};
 
-/// What an answer may hold at most where a provider has to be told and the caller does not say.
+/// The most tokens of an answer, for a provider that has to be told, where the caller does not say.
 const MAX_TOKENS: u64 = 4_096;
 
-/// A prompt in one line: made by [`Provider::prompt`], it gives the path and the body of the request in the
-/// provider's own format.
+/// A prompt as a request. [`Provider::prompt`] makes it, and it gives the path and the body in the provider's own format.
 ///
 /// | | default |
 /// |---|---|
@@ -103,7 +102,7 @@ impl<'a> Prompt<'a> {
             _ => {}
         }
         match dialect {
-            // Without a word it would stream.
+            // Without this field it would stream.
             Dialect::Ollama => put("stream", self.stream.into()),
             Dialect::Chat | Dialect::Messages | Dialect::Responses if self.stream => {
                 put("stream", true.into());
@@ -117,7 +116,7 @@ impl<'a> Prompt<'a> {
     }
 }
 
-/// Without the texts: they are nobody's but the caller's.
+/// The texts are not shown: they belong to the caller.
 impl fmt::Debug for Prompt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Prompt").field("provider", &self.provider.name()).field("path", &self.path()).finish()

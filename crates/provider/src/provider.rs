@@ -1,3 +1,5 @@
+//! A kind of server, and how its replies are read.
+
 use std::{
     borrow::Cow,
     time::{Duration, SystemTime},
@@ -11,17 +13,17 @@ use crate::{
     error_body::ErrorBody,
     hints::Hints,
     json, rules, signals, sse,
-    success::{self, Reading, unreadable},
+    success::{self, BodyKind, unreadable},
 };
 
 mod fields;
 mod known;
 
-/// A message is read from a plain HTTP error that is no longer.
+/// The longest body, in bytes, of a plain HTTP error from which a message is read.
 const PLAIN_MESSAGE_LIMIT: usize = 16 << 10;
 
-/// A kind of server: where it is, how it is spoken to, and how its replies are read. Plain data; it holds no
-/// key.
+/// A kind of server: where it is, how requests to it are written, and how its replies are read. It is plain data, and
+/// holds no key.
 ///
 /// | | `base_url` | `auth` | `key_env` |
 /// |---|---|---|---|
@@ -55,9 +57,9 @@ const PLAIN_MESSAGE_LIMIT: usize = 16 << 10;
 /// No provider here documents that a repeated `Idempotency-Key` is not processed twice. Anthropic needs a default
 /// header (`anthropic-version: 2023-06-01`), the others none.
 ///
-/// # One of your own
+/// # A provider of your own
 ///
-/// Begin with the one whose format it speaks, and say where it differs:
+/// Begin with the provider whose format it speaks, and say where it differs:
 ///
 /// ```
 /// use outbound_provider::{Auth, Class, Provider};
@@ -77,7 +79,7 @@ pub struct Provider {
     base_url: Option<&'static str>,
     /// With `{model}` where the model has its place.
     chat_path: &'static str,
-    /// The path of a chat whose answer is to come as a stream, where that is another one.
+    /// The path of a chat whose answer is to come as a stream, if it differs.
     stream_path: Option<&'static str>,
     auth: Auth,
     key_env: Option<&'static str>,
@@ -85,11 +87,11 @@ pub struct Provider {
     documents_idempotency: bool,
     charging: Option<Charging>,
     cached_tokens_are_free: bool,
-    /// What the field is called that bounds an answer, in OpenAI's format.
+    /// The name of the field that limits the length of an answer, in OpenAI's format.
     max_tokens: &'static str,
-    /// Whether a stream tells its tokens only where `stream_options` asks for it.
+    /// Whether a stream reports its tokens only if `stream_options` asks for it.
     has_stream_options: bool,
-    /// Codes that mean something else here than elsewhere, or nothing elsewhere.
+    /// Codes whose meaning is this provider's own.
     codes: &'static [(&'static str, Class)],
     /// Windows of limits that the headers do not name.
     windows: &'static [(Dimension, Duration)],
@@ -104,7 +106,7 @@ pub enum Auth {
     Header(&'static str),
 }
 
-/// The format that a provider's own requests have. How a reply is written is seen from the reply.
+/// The format of a provider's requests. The format of a reply is seen from the reply itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
     /// OpenAI's chat.
@@ -122,13 +124,13 @@ pub(crate) enum Dialect {
 }
 
 impl Provider {
-    /// What the body of a request says about the request, in one pass. [`Provider::http`] looks into none, and
-    /// all others take an empty one for a request that says nothing.
+    /// What the body of a request says about the request, read in one pass. [`Provider::http`] looks into no body. For all
+    /// others an empty body is a request that says nothing.
     ///
     /// # Errors
     ///
-    /// [`NotJson`] where the body is no JSON, even for a generous reader: [`lenient_json`](crate::lenient_json)
-    /// tells what is.
+    /// [`NotJson`] if the body is no JSON even for a generous reader. [`lenient_json`](crate::lenient_json) says what such a
+    /// reader takes.
     pub fn read_request(&self, body: &[u8]) -> Result<RequestFacts, NotJson> {
         if self.is_plain() { Ok(RequestFacts::default()) } else { RequestFacts::read(body) }
     }
@@ -138,10 +140,10 @@ impl Provider {
         Prompt::new(*self, model, text)
     }
 
-    /// What a reply means that is not a success.
+    /// What a reply means if it is not a success.
     ///
     /// `body` may be cut short or not JSON at all. `now` is the wall clock, used for absolute times where the
-    /// reply has no `Date` that can be believed. Total: a success that holds no error is
+    /// reply has no `Date` that can be believed. Every input has a result: a success that holds no error is
     /// [`Terminal::Unexpected`](crate::Terminal::Unexpected).
     pub fn classify(&self, status: StatusCode, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Fault {
         let clock = clock::of_reply(headers, now);
@@ -152,7 +154,7 @@ impl Provider {
         self.fault(status, headers, body, clock)
     }
 
-    /// Reads the whole body of a success. What decides is the bytes, not the content type.
+    /// Reads the whole body of a success. The bytes decide, not the content type.
     ///
     /// | body | is |
     /// |---|---|
@@ -162,9 +164,9 @@ impl Provider {
     /// | anything else, to a request that was no [`chat`](RequestFacts::chat) | an answer; but JSON that is cut is [`Class::Unreadable`] |
     /// | cut JSON, a page of markup, nothing, JSON without an answer, to a chat | [`Class::Unreadable`] |
     ///
-    /// An error beside good choices is no refusal, and no text inside an answer is. A body in a content coding that
-    /// nobody decoded is [`Class::Unreadable`], and not worth a second try. [`Provider::http`] does not look: all is
-    /// an answer.
+    /// An error beside good choices is no refusal. Text inside an answer is never one. A body in a content coding that
+    /// nobody decoded is [`Class::Unreadable`], and is not worth a second try. [`Provider::http`] does not look into the
+    /// body: everything is an answer.
     ///
     /// # Errors
     ///
@@ -196,19 +198,19 @@ impl Provider {
             return read;
         }
         match success::read(facts, body) {
-            Reading::Answer(usage) => Ok(Success { usage, body: None }),
-            Reading::Refusal(error) => {
+            BodyKind::Answer(usage) => Ok(Success { usage, body: None }),
+            BodyKind::Refusal(error) => {
                 let clock = clock::of_reply(headers, now);
                 let body = ErrorBody::read(&error, Some(clock));
                 Err(self.fault(rules::implied_status(&body), headers, body, clock))
             }
-            Reading::Nothing(_)
+            BodyKind::NoAnswer(_)
                 if facts.chat
                     && let Some(read) = in_pieces() =>
             {
                 read
             }
-            Reading::Nothing(why) => Err(match coding(headers) {
+            BodyKind::NoAnswer(why) => Err(match coding(headers) {
                 Some(coding) => Fault {
                     should_retry: Some(false),
                     ..unreadable(&format!(
@@ -220,7 +222,7 @@ impl Provider {
         }
     }
 
-    /// What the headers of any reply, good or bad, say about limits. What cannot be read is left out.
+    /// What the headers of any reply, success or not, say about limits. Headers that cannot be read are left out.
     pub fn signals(&self, headers: &HeaderMap, now: SystemTime) -> Signals {
         Signals::read(headers, now, self.windows)
     }
@@ -236,12 +238,12 @@ impl Provider {
         answer::text(&self.value_of(body)?)
     }
 
-    /// A whole body in the shape of OpenAI's `chat.completion`, from whatever format it is in. What is one stays as
-    /// it is. `None` where the body holds no answer. [`Provider::http`] looks into no body.
+    /// A whole body in the shape of OpenAI's `chat.completion`, from whatever format it is in. A body that already has this
+    /// shape stays as it is. `None` where the body holds no answer. [`Provider::http`] looks into no body.
     ///
-    /// Kept are the texts, the reasoning (as `reasoning_content`), refusals, calls of tools, the reason of the end
-    /// and the counts of tokens; a call without an id gets one by its place, and parts that have no place in
-    /// OpenAI's shape, such as citations and pictures, are left out.
+    /// It keeps the texts, the reasoning (as `reasoning_content`), refusals, calls of tools, the reason of the end and the
+    /// counts of tokens. A call without an id gets one from its position. Parts that OpenAI's shape has no field for, such
+    /// as citations and pictures, are left out.
     pub fn as_openai(&self, body: &[u8]) -> Option<serde_json::Value> {
         answer::as_openai(&self.value_of(body)?)
     }
@@ -266,7 +268,7 @@ impl Provider {
         matches!(self.dialect, Dialect::Plain)
     }
 
-    /// A stream where a whole body was asked for.
+    /// Reads a stream that came although a whole body was asked for.
     fn read_pieces<'a>(
         &self,
         facts: &RequestFacts,
@@ -310,7 +312,7 @@ impl Provider {
     }
 }
 
-/// The fault that an error event inside a stream is: what its status would have made of it.
+/// The fault of an error event inside a stream. It is the fault that the same error would be with its own status.
 pub(crate) fn of_event(body: ErrorBody, codes: &[(&str, Class)]) -> Fault {
     of_body(rules::implied_status(&body), body, Hints::default(), codes)
 }
@@ -325,8 +327,8 @@ fn of_body(status: u16, body: ErrorBody, hints: Hints, codes: &[(&str, Class)]) 
     Fault { wait, of_account, parallel, code, message: body.message, ..Fault::new(class) }
 }
 
-/// A refusal for good has no wait but its headers' own, whatever the prompt that its message quotes may say. The
-/// reset of a limit is a wait only for the limit.
+/// A final refusal has only the wait of its headers. Its message may quote the prompt, and the prompt may speak of waits.
+/// The reset of a limit is a wait only if the limit was the reason.
 fn wait(class: Class, hints: &Hints) -> Option<std::time::Duration> {
     let mut hints = *hints;
     match class {
@@ -337,7 +339,7 @@ fn wait(class: Class, hints: &Hints) -> Option<std::time::Duration> {
     hints.wait()
 }
 
-/// The content coding that nobody took off.
+/// The content coding of the body, if nobody decoded it.
 fn coding(headers: &HeaderMap) -> Option<&str> {
     let coding = clock::text(headers.get(header::CONTENT_ENCODING))?.trim();
     (!coding.is_empty() && !coding.eq_ignore_ascii_case("identity")).then_some(coding)

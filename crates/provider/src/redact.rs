@@ -1,13 +1,14 @@
-//! Servers echo: a message about a bad key often holds the key, one about an address its query.
+//! Secrets cut out of messages. Servers repeat what they were sent: a message about a bad key often holds the key, and one
+//! about an address its query.
 
 /// The longest text kept, in bytes.
 pub(crate) const MESSAGE_LIMIT: usize = 2_048;
 
-/// How keys begin, by the providers' own custom. Matched at the start of a word only ("risk-free" has none).
+/// How providers' keys begin. Only the start of a word is compared, so that "risk-free" holds no key.
 const KEY_PREFIXES: [&str; 10] =
     ["sk-", "sk_", "gsk_", "xai-", "hf_", "pplx-", "AIza", "AKIA", "ghp_", "eyJ"];
 const SHORTEST_PREFIX: usize = 3;
-/// A prefix with less behind it is an ordinary word.
+/// A key has at least so many characters behind its prefix. With fewer it is an ordinary word.
 const SHORTEST_SECRET: usize = 6;
 const BLOT: &str = "[redacted]";
 
@@ -17,8 +18,8 @@ pub(crate) fn cut(text: &str, limit: usize) -> &str {
     &text[..end.unwrap_or(0)]
 }
 
-/// `text` on one line, cut to [`MESSAGE_LIMIT`], with keys, bearer tokens, query strings and user names in
-/// addresses blotted out.
+/// `text` on one line, cut to [`MESSAGE_LIMIT`], without keys, bearer tokens, query strings and user
+/// names in addresses.
 pub(crate) fn message(text: &str) -> String {
     let mut clean = String::new();
     let mut after_bearer = false;
@@ -69,7 +70,7 @@ fn push_without_key(word: &str, clean: &mut String) {
 }
 
 fn key_start(word: &str) -> Option<usize> {
-    // No word this short holds a key; most words end here.
+    // No word that is so short holds a key. Most words are left here.
     if word.len() < SHORTEST_PREFIX + SHORTEST_SECRET {
         return None;
     }

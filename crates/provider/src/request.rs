@@ -1,8 +1,10 @@
+//! What the body of a request says about the request.
+
 use std::{error, fmt};
 
 use crate::{
     Estimate, estimate,
-    json::{self, Bad, Scanner},
+    json::{self, JsonError, Scanner},
 };
 
 /// The output assumed of a request that names no maximum, for each answer it asks for.
@@ -21,9 +23,8 @@ pub struct RequestFacts {
     pub choices: usize,
     /// The tokens it will take at most.
     pub estimate: Estimate,
-    /// Whether only a generated text can answer it: a chat, a completion, a response. The answer has to be
-    /// JSON then, and to hold choices, content or output. Not so of embeddings, audio, images, moderation, files
-    /// and whatever else there is.
+    /// Whether only a generated text can answer it: a chat, a completion, a response. Then the answer has to be JSON with
+    /// choices, content or output. It is false for embeddings, audio, images, moderation, files and everything else.
     pub chat: bool,
 }
 
@@ -38,14 +39,14 @@ pub struct NotJson {
 }
 
 impl Default for RequestFacts {
-    /// What is known of a request that was not looked into: nothing. One answer, no stream, an estimate of 0.
+    /// A request of which nothing is known: one answer, no stream, an estimate of 0.
     fn default() -> RequestFacts {
         RequestFacts { model: None, stream: false, choices: 1, estimate: Estimate::default(), chat: false }
     }
 }
 
 impl RequestFacts {
-    /// An empty body has nothing to say, and so has one that is no object.
+    /// Reads a body. An empty body, or one that is no object, says nothing.
     pub(crate) fn read(body: &[u8]) -> Result<RequestFacts, NotJson> {
         if body.is_empty() {
             return Ok(RequestFacts::default());
@@ -62,12 +63,12 @@ impl RequestFacts {
         match read.and_then(|()| scanner.end()) {
             Ok(()) if is_object => Ok(fields.facts()),
             Ok(()) => Ok(RequestFacts::default()),
-            Err(Bad) => Err(NotJson { at: scanner.at() + mark, cut: scanner.is_at_end() }),
+            Err(JsonError) => Err(NotJson { at: scanner.at() + mark, cut: scanner.is_at_end() }),
         }
     }
 }
 
-/// The fields of a request that tell something.
+/// The fields of a request that say something about it.
 #[derive(Default)]
 struct Fields {
     model: Option<String>,
@@ -81,17 +82,17 @@ struct Fields {
     messages: bool,
     prompt: bool,
     input: bool,
-    /// Something only embeddings are asked with.
+    /// It has a field that only requests for embeddings have.
     embedding: bool,
-    /// Something only a text is asked with.
+    /// It has a field that only requests for text have.
     sampling: bool,
-    /// Something only speech, images, moderation or ranking are asked with.
+    /// It has a field that only requests for speech, images, moderation or ranking have.
     other: bool,
 }
 
 impl Fields {
     #[inline]
-    fn read(&mut self, scanner: &mut Scanner<'_>, name: &[u8]) -> Result<(), Bad> {
+    fn read(&mut self, scanner: &mut Scanner<'_>, name: &[u8]) -> Result<(), JsonError> {
         match name {
             b"messages" | b"contents" => {
                 self.messages = true;
@@ -149,7 +150,7 @@ impl Fields {
         }
     }
 
-    fn weigh(&mut self, scanner: &mut Scanner<'_>, names: bool) -> Result<(), Bad> {
+    fn weigh(&mut self, scanner: &mut Scanner<'_>, names: bool) -> Result<(), JsonError> {
         self.quarters = self.quarters.saturating_add(estimate::quarters(scanner, names)?);
         Ok(())
     }
@@ -170,13 +171,14 @@ impl Fields {
         (stated.unwrap_or(DEFAULT_OUTPUT).saturating_mul(answers), stated.is_some())
     }
 
-    /// An embedding has `input` and no messages, as a request for a response has; but its model says what it is.
+    /// A request for embeddings has `input` and no messages, as one for a response has. The name of its model tells them
+    /// apart.
     fn is_embedding(&self) -> bool {
         let says = self.embedding || self.model_says(&["embed"]);
         says && self.input && !self.messages
     }
 
-    /// `prompt` is also how images are asked for, and `input` how embeddings, speech and moderation are.
+    /// Requests for images have `prompt` too, and those for embeddings, speech and moderation have `input`.
     fn is_chat(&self) -> bool {
         let limited = self.max_completion_tokens.or(self.max_output_tokens).or(self.max_tokens).is_some();
         let response = self.input
@@ -192,7 +194,7 @@ impl Fields {
     }
 }
 
-fn number(scanner: &mut Scanner<'_>, into: &mut Option<u64>) -> Result<(), Bad> {
+fn number(scanner: &mut Scanner<'_>, into: &mut Option<u64>) -> Result<(), JsonError> {
     *into = scanner.u64_or_skip()?;
     Ok(())
 }

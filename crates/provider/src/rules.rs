@@ -1,5 +1,5 @@
-//! The rule table: which status, code or wording means which class. Providers' vocabularies are put together
-//! in one table, because gateways speak several of them and no word means two things.
+//! The rule table: which status, code or wording means which class. The words of all providers are in one table, because
+//! gateways use those of several, and no word means two things.
 
 use Class::{Overloaded, QuotaSpent, RampLimited, RateLimited, Transient};
 
@@ -52,10 +52,10 @@ const CODES: &[(&str, Class)] = &[
     ("invalid_authentication_error", Class::Terminal(Terminal::Auth)),
 ];
 
-/// Wordings that decide where a status leaves room: (status, part of the message in lower case, class). The
-/// first that fits wins.
+/// Wordings that decide where the status alone does not: (status, part of the message in lower case, class). The first
+/// that fits wins.
 const WORDINGS: &[(u16, &str, Class)] = &[
-    // One request above a whole limit: it can never pass, however long it waits.
+    // One request that is larger than a whole limit. It can never pass, however long it waits.
     (429, "request too large", Class::Terminal(Terminal::TooLarge)),
     (429, "acceleration", RampLimited),
     (429, "increased too quickly", RampLimited),
@@ -87,7 +87,8 @@ const WORDINGS: &[(u16, &str, Class)] = &[
     (500, "overloaded", Overloaded),
 ];
 
-/// Parts of codes, in small letters and without signs, that are refusals for the rate whatever the status is:
+/// Parts of codes, in lower case and without signs. A code with such a part is a refusal for the rate, whatever the status
+/// is:
 /// `rateLimitExceeded`, `RATE_LIMIT_EXCEEDED`, `ThrottlingException`, `Throttling.RateQuota`.
 const THROTTLED: &[&str] = &[
     "ratelimit",
@@ -107,9 +108,9 @@ const THROTTLED: &[&str] = &[
     "dailylimit",
 ];
 
-/// A used-up budget of a day or a month, as machines say it.
+/// A budget of a day or a month that is used up, as codes say it.
 const PER_DAY: &[&str] = &["perday", "permonth", "dailylimit", "dailyquota", "monthlylimit", "monthlyquota"];
-/// The same in sentences. One that says how to get more says nothing of what is used up.
+/// The same in sentences. A sentence that says how to get more does not say that anything is used up.
 const BUDGETS: &[&str] = &[
     "per day",
     "per-day",
@@ -137,7 +138,7 @@ const BUDGETS: &[&str] = &[
 const USED_UP: &[&str] = &["exceed", "exhaust", "used up", "reached", "spent", "ran out", "run out", "hit "];
 const ADVICE: &[&str] =
     &["upgrade", "subscribe", "switch to", "for more", "to get ", "to increase", "purchase"];
-/// Money, in sentences.
+/// Money that is used up, in sentences.
 const MONEY: &[&str] = &[
     "insufficient balance",
     "insufficient credit",
@@ -146,7 +147,7 @@ const MONEY: &[&str] = &[
     "credits are depleted",
 ];
 
-/// What a limit on requests at one time is called, in sentences and in codes.
+/// Names of a limit on requests at one time, in sentences and in codes.
 const PARALLEL: &[&str] = &[
     "concurren",
     "parallel request",
@@ -161,7 +162,7 @@ const PARALLEL: &[&str] = &[
     "in flight request",
     "并发",
 ];
-/// In a sentence with one of these it is advice.
+/// A sentence with one of these words is advice.
 const LOWER: &[&str] = &["reduce", "lower ", "decrease", "fewer"];
 
 /// The status a code stands for, for errors that come without one: inside a 200, or inside a stream.
@@ -229,10 +230,10 @@ const OF_THE_KEY: &[&str] = &[
     "suspended",
 ];
 
-/// The class of a refusal, whose body may be empty. `hints` says what was told of waiting, by headers and body.
+/// The class of a refusal, whose body may be empty. `hints` has the waits of the headers and the body.
 ///
-/// A code for money goes before any hint, a sentence about a day or a month never does: who is told to wait
-/// waits. What the provider's own codes mean goes before all.
+/// The provider's own codes go first. Then a code for money goes before any hint. A sentence about a day or a month never
+/// goes before a hint: a server that says how long to wait is believed.
 pub(crate) fn class(status: u16, body: &ErrorBody, hints: &Hints, own: &[(&str, Class)]) -> Class {
     let of = |table: &[(&str, Class)], word: &String| {
         table.iter().find(|(code, _)| same(code, word)).map(|&(_, class)| class)
@@ -258,7 +259,8 @@ pub(crate) fn class(status: u16, body: &ErrorBody, hints: &Hints, own: &[(&str, 
         return class;
     }
     if matches!(status, 403 | 429) {
-        // Gemini's `quotaId` names a day, and the `RetryInfo` beside it some seconds, after which it is refused again.
+        // Gemini's `quotaId` names a day. The `RetryInfo` beside it names some seconds, but after these the request is refused
+        // again.
         let headers_tell = hints.exact.or(hints.header).or(hints.reset).is_some();
         if (names_a_day(body) && !headers_tell) || (!hints.any() && !body.is_dated && is_budget(body)) {
             return QuotaSpent;
@@ -271,10 +273,10 @@ pub(crate) fn class(status: u16, body: &ErrorBody, hints: &Hints, own: &[(&str, 
 pub(crate) fn by_status(status: u16, hints: &Hints) -> Class {
     Class::Terminal(match status {
         429 | 420 => return RateLimited,
-        // A budget held by requests in flight.
-        402 if hints.is_told() => return RateLimited,
+        // A budget that requests in flight hold.
+        402 if hints.names_wait() => return RateLimited,
         402 => return QuotaSpent,
-        // Nothing remains, and it is told for how long: GitHub's way.
+        // Nothing remains, and the reply says for how long. GitHub does so.
         403 if hints.nothing_remains && hints.any() => return RateLimited,
         498 | 503 | 529 => return Overloaded,
         // What a retry cannot change: the method, the version or the network's log-in page.
@@ -289,7 +291,7 @@ pub(crate) fn by_status(status: u16, hints: &Hints) -> Class {
     })
 }
 
-/// The status an error would have had, had it not come inside a 200. Unknown is 500: it may pass.
+/// The status that an error inside a 200 stands for. An unknown error stands for 500, which may pass.
 pub(crate) fn implied_status(body: &ErrorBody) -> u16 {
     let by_word = || {
         let statuses = body.words.iter().filter_map(|word| IMPLIED.iter().find(|(code, _)| same(code, word)));
@@ -304,7 +306,7 @@ pub(crate) fn implied_status(body: &ErrorBody) -> u16 {
 pub(crate) fn is_of_account(class: Class, body: &ErrorBody) -> bool {
     match class {
         QuotaSpent | Class::Terminal(Terminal::Auth) => true,
-        // A model that this account may not use says nothing about the other models.
+        // The account may not use this model. That says nothing about other models.
         Class::Terminal(Terminal::Forbidden) => {
             let of_the_key = |text: &str| OF_THE_KEY.iter().any(|part| text.contains(part));
             let spoken = of_the_key(&body.wording) || body.words.iter().any(|word| of_the_key(word));
@@ -342,19 +344,19 @@ fn names_a_day(body: &ErrorBody) -> bool {
     letters(body).any(|word| has(&word, PER_DAY))
 }
 
-/// Whether it is a budget of a day, of a month or of money that is used up, by a sentence that nothing speaks against.
+/// Whether a sentence says that a budget of a day, of a month or of money is used up, and is no advice.
 fn is_budget(body: &ErrorBody) -> bool {
     let used_up = |text: &str| has(text, BUDGETS) && has(text, USED_UP) && !has(text, ADVICE);
     let sentence = || sentences(&body.wording).any(|text| used_up(text) || has(text, MONEY));
     !letters(body).any(|word| is_of_a_rate(&word)) && sentence()
 }
 
-/// A code that says it is a rate.
+/// Whether a code names a rate.
 fn is_of_a_rate(word: &str) -> bool {
     has(word, &["ratelimit", "throttl", "toomanyrequest"])
 }
 
-/// The sentences, and what commas part in them: advice often follows one.
+/// The sentences, cut at commas too: advice often follows a comma.
 fn sentences(text: &str) -> impl Iterator<Item = &str> {
     text.split(['\n', ';', '!']).flat_map(|line| line.split(". ")).flat_map(|sentence| sentence.split(", "))
 }

@@ -1,5 +1,4 @@
-//! The shapes that answers come in. Every server speaks more than one of them, so that a body itself says which it
-//! is.
+//! The shapes of answers. Most servers speak more than one, so the body itself decides which it is.
 
 use serde_json::{Map, Value};
 
@@ -18,7 +17,7 @@ pub(crate) enum Shape {
 }
 
 impl Shape {
-    /// The shape of a whole answer. `None` is something else, such as a list of embeddings.
+    /// The shape of a whole answer. `None`: it is something else, such as a list of embeddings.
     pub(crate) fn of_body(body: &Map<String, Value>) -> Option<Shape> {
         let is_list = |name: &str| body.get(name).is_some_and(Value::is_array);
         if is_list("choices") {
@@ -36,7 +35,7 @@ impl Shape {
         }
     }
 
-    /// The shape of a stream of which this is an event. `None` where the event could be of any.
+    /// The shape of the stream that this event belongs to. `None`: the event does not tell.
     pub(crate) fn of_event(name: &str, event: &Map<String, Value>) -> Option<Shape> {
         let kind = event.get("type").and_then(Value::as_str).unwrap_or(name);
         if kind.starts_with("response.") {

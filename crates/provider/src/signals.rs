@@ -1,3 +1,5 @@
+//! What the headers of a reply say about limits.
+
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderValue};
@@ -14,11 +16,12 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 const MONTH: Duration = Duration::from_secs(30 * 86_400);
-/// The windows that limits are made of.
+/// The usual windows of limits.
 const NATURAL: [Duration; 5] = [SECOND, Duration::from_secs(10), MINUTE, HOUR, DAY];
 const CAPACITY: usize = 8;
 
-/// What a reply's headers say about the limits, one [`Signal`] for each; at most eight, held in place.
+/// What a reply's headers say about the limits: one [`Signal`] for each limit, at most eight. They are held in place,
+/// without an allocation.
 ///
 /// | headers | window | reset |
 /// |---|---|---|
@@ -30,7 +33,7 @@ const CAPACITY: usize = 8;
 /// | `anthropic-ratelimit-*` | a minute | full |
 /// | `RateLimit-Limit: 5, 5;w=1` with `-Remaining`, `-Reset` (draft-ietf-httpapi-ratelimit-headers, 3 to 6), `RateLimit-Policy`, `RateLimit: limit=5, remaining=2, reset=1` (7), `RateLimit: "a";r=1;t=1` (8 to 10) | named by `w`; else as without an ending | window |
 ///
-/// A policy that nothing else is said about is a signal too, with its limit and window.
+/// A policy without a state is a signal too, with its limit and its window.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Signals {
     // At most `CAPACITY`.
@@ -40,7 +43,7 @@ pub struct Signals {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Slot {
     signal: Signal,
-    /// How finely the reset was told.
+    /// The unit in which the reset was written.
     unit: Duration,
 }
 
@@ -50,17 +53,17 @@ struct Slot {
 pub struct Signal {
     /// What is counted.
     pub dimension: Dimension,
-    /// The time the limit is for, from a second to thirty days. `None` is unknown; most often it is a minute.
+    /// The window of the limit, from a second to thirty days. `None`: it is unknown, and most often a minute.
     pub window: Option<Duration>,
-    /// Whether the window is the provider's own word: in the header's name or value, or documented for it. If
-    /// not, `window` is an estimate from this one reply: of a window with a reset, the smallest usual one that
-    /// holds it, so a later reply may show a longer one.
+    /// Whether the window is the provider's own word: in the header's name or value, or in its documentation. If not,
+    /// `window` is an estimate from this one reply: the smallest usual window that holds the reset. So a later reply may
+    /// show a longer one.
     pub window_is_named: bool,
     /// The whole limit, in units of the dimension per window.
     pub limit: Option<u64>,
-    /// What is left of it. No promise: others may share the key.
+    /// What is left of it. Others may share the key, so it is no promise.
     pub remaining: Option<u64>,
-    /// When more is to be had, and how much.
+    /// When there is more, and how much.
     pub reset: Option<Reset>,
 }
 
@@ -103,16 +106,16 @@ impl Signals {
         self.slots.iter().map(|slot| &slot.signal)
     }
 
-    /// The longest time to the reset of a limit that is used up, and whether that is when a bucket is full
-    /// again. New windows go before buckets, and limits of which it is known that nothing remains before those
-    /// of which only a reset is told.
+    /// The longest time to the reset of a limit that is used up, and whether that reset is the time when a bucket is full
+    /// again. New windows go before buckets. Limits of which nothing remains go before those that only have a reset.
     pub(crate) fn exhausted(&self) -> (Option<Length>, bool) {
         for remaining in [Some(0), None] {
             for is_full in [false, true] {
                 let mut reset = None;
                 for slot in self.slots.iter().filter(|slot| slot.signal.remaining == remaining) {
-                    let told = slot.signal.reset.filter(|reset| matches!(reset, Reset::Full(_)) == is_full);
-                    longer(&mut reset, told.map(|told| Length { time: told.after(), unit: slot.unit }));
+                    let of_kind =
+                        slot.signal.reset.filter(|reset| matches!(reset, Reset::Full(_)) == is_full);
+                    longer(&mut reset, of_kind.map(|reset| Length { time: reset.after(), unit: slot.unit }));
                 }
                 if reset.is_some() {
                     return (reset, is_full);
@@ -122,7 +125,7 @@ impl Signals {
         (None, false)
     }
 
-    /// `windows` are those that no header names.
+    /// `windows` are those of the provider whose headers name none.
     pub(crate) fn read(headers: &HeaderMap, now: SystemTime, windows: &[(Dimension, Duration)]) -> Signals {
         let mut found = Found::default();
         let mut ietf = false;
@@ -151,14 +154,14 @@ impl Signals {
             ietf::read(headers, &mut found, &mut signals);
         }
         for (key, raw) in found.0.iter().flatten() {
-            if !found.is_told_better(key, raw) {
+            if !found.has_named_twin(key, raw) {
                 signals.push(raw.signal(key, windows), raw.reset.map(|reset| reset.unit));
             }
         }
         signals
     }
 
-    /// Past the eighth, signals are dropped: no provider has that many.
+    /// Adds a signal. After the eighth they are dropped: no provider has so many.
     fn push(&mut self, signal: Signal, unit: Option<Duration>) {
         let tells = signal.limit.is_some() || signal.remaining.is_some() || signal.reset.is_some();
         let tells = tells && !self.iter().any(|known| *known == signal);
@@ -169,7 +172,7 @@ impl Signals {
 }
 
 impl Reset {
-    /// How long until then.
+    /// How long it is until the reset.
     pub const fn after(self) -> Duration {
         match self {
             Reset::Full(after) | Reset::Window(after) => after,
@@ -177,7 +180,7 @@ impl Reset {
     }
 }
 
-/// The headers of one limit. `limit` is `Some(None)` where the header is there and says nothing usable.
+/// The headers of one limit. `limit` is `Some(None)` where the header is there and cannot be used.
 #[derive(Clone, Copy, Default)]
 struct Raw {
     limit: Option<Option<u64>>,
@@ -187,7 +190,7 @@ struct Raw {
     reset_is_epoch: bool,
     /// The window, where a header of its own names it.
     period: Option<Duration>,
-    /// A header that only `GitHub` and its like send stands beside the others.
+    /// A header is there that only `GitHub` and servers like it send.
     is_github: bool,
 }
 
@@ -201,7 +204,7 @@ impl<'a> Found<'a> {
     }
 
     /// Whether the same limit is there once more with its window in the name: Kong sends both.
-    fn is_told_better(&self, key: &Key<'a>, raw: &Raw) -> bool {
+    fn has_named_twin(&self, key: &Key<'a>, raw: &Raw) -> bool {
         let same = |(other, twin): &(Key<'a>, Raw)| {
             other.dimension == key.dimension && other.window.is_some() && twin.limit == raw.limit
         };
@@ -211,7 +214,7 @@ impl<'a> Found<'a> {
 
 impl Raw {
     fn signal(&self, key: &Key<'_>, windows: &[(Dimension, Duration)]) -> Signal {
-        // Azure has sent limits of 0 and -1 for "unknown"; then what is said of them is unknown as well.
+        // Azure has sent limits of 0 and -1 for "unknown". Then the rest of the limit is unknown too.
         let limit = self.limit.flatten().filter(|&limit| limit > 0);
         let is_known = self.limit.is_none() || limit.is_some();
         let remaining = self.remaining.filter(|_| is_known);
@@ -255,7 +258,7 @@ fn of_bucket(limit: u64, remaining: u64, reset: Duration) -> Option<Duration> {
     [MINUTE, DAY].into_iter().find(near)
 }
 
-/// A whole number; of a list, as early drafts of the standard had it (`100, 100;w=60`), the first.
+/// A whole number. Early drafts of the standard have a list (`100, 100;w=60`), and its first number counts.
 fn count(value: &str) -> Option<u64> {
     let value = value.trim_ascii().as_bytes();
     let end = value.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(value.len());

@@ -1,12 +1,12 @@
-//! Streams of JSON values that are not events, cut into the values.
+//! Streams of JSON that are not events, cut into their values.
 
 use std::{collections::VecDeque, error, fmt};
 
 /// The longest value, in bytes.
 const LIMIT: usize = 64 << 20;
 
-/// Cuts a stream of JSON values into these, as its bytes come: lines of JSON, values one behind the other, or the items
-/// of one array that grows. However the bytes are cut, the values are the same.
+/// Cuts a stream of JSON into its values, as the bytes come: lines of JSON, values one behind the other, or the items of
+/// one array that grows. The values do not depend on how the bytes were cut.
 ///
 /// ```
 /// use outbound_provider::JsonSplitter;
@@ -21,13 +21,13 @@ const LIMIT: usize = 64 << 20;
 /// # Ok::<(), outbound_provider::TooLong>(())
 /// ```
 ///
-/// It does not judge: what is no JSON, such as a message of a proxy, is given out by the line, and whoever reads it
-/// sees what it is. An array of arrays or of numbers is not what it is made for.
+/// It does not check the values. Text that is no JSON, such as a message of a proxy, is given out line by line, for the
+/// reader of the values to judge. It is not made for an array of arrays or of numbers.
 #[derive(Default)]
 pub struct JsonSplitter {
     /// The value that is being read.
     value: Vec<u8>,
-    /// Those that are whole.
+    /// The values that are whole.
     ready: VecDeque<String>,
     /// How many objects and arrays of the value are open.
     depth: usize,
@@ -43,7 +43,7 @@ pub struct JsonSplitter {
 pub struct TooLong;
 
 impl JsonSplitter {
-    /// One at the start of a body.
+    /// A splitter at the start of a body.
     pub fn new() -> JsonSplitter {
         JsonSplitter::default()
     }
@@ -63,12 +63,12 @@ impl JsonSplitter {
         Ok(())
     }
 
-    /// The next value that is whole. What is no UTF-8 in it is U+FFFD.
+    /// The next value that is whole. Invalid UTF-8 in it becomes U+FFFD.
     pub fn next_value(&mut self) -> Option<String> {
         self.ready.pop_front()
     }
 
-    /// The end of the body: what began and did not end, which is a value cut short or a last line without its end.
+    /// The end of the body. Gives what began and did not end: a value that was cut, or a last line without its line feed.
     /// Whole values that nobody took are dropped.
     pub fn finish(mut self) -> Option<String> {
         self.ready.clear();
@@ -104,11 +104,11 @@ impl JsonSplitter {
         }
         match byte {
             b'\n' | b'\r' => self.end(),
-            // The last is what goes before each value in RFC 7464.
+            // RFC 7464 has the last of these before each value.
             b' ' | b'\t' | b',' | b'\x1e' if self.value.is_empty() => {}
             // A byte order mark.
             0xEF | 0xBB | 0xBF if !self.begun => {}
-            // The array that holds all values opens and closes without being one.
+            // The array that holds all values is no value itself.
             b'[' if !self.begun => self.begun = true,
             b']' if self.value.is_empty() => {}
             b'{' if self.value.is_empty() => {
@@ -131,7 +131,7 @@ impl JsonSplitter {
     }
 }
 
-/// Without the answer: it may be long, and it is nobody's but the caller's.
+/// The answer is not shown: it may be long, and it belongs to the caller.
 impl fmt::Debug for JsonSplitter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (ready, begun) = (self.ready.len(), self.value.len());

@@ -1,17 +1,17 @@
-//! Server-sent events in a body that is there as a whole: WHATWG HTML, section 9.2.6.
+//! Server-sent events in a body that is complete: WHATWG HTML, section 9.2.6.
 
 use std::borrow::Cow;
 
 use crate::json::without_mark;
 
-/// Whether these bytes are events: they begin, behind blank lines, with a field of one or a comment.
+/// Whether these bytes are events. Events begin with a field or a comment, perhaps behind blank lines.
 pub(crate) fn is_events(body: &[u8]) -> bool {
     let start = without_mark(body).trim_ascii_start();
     [&b"data:"[..], b"event:", b"id:", b"retry:", b":"].iter().any(|field| start.starts_with(field))
 }
 
-/// The events, each with its name, which may be empty, and its data. The last one counts though no blank line
-/// follows it: that a body ends there says as much.
+/// The events, each with its name, which may be empty, and its data. The last event counts even without a blank line
+/// behind it, because the end of the body ends it.
 pub(crate) fn events(body: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     let mut rest = without_mark(body);
     std::iter::from_fn(move || {

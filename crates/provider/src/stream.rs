@@ -1,3 +1,5 @@
+//! Streamed replies: their pieces put together, and the proof that they ended.
+
 use std::{error, fmt};
 
 use serde_json::Value;
@@ -32,15 +34,15 @@ use message::Message;
 use ollama::Ollama;
 use responses::Responses;
 
-/// The most that one streamed reply may hold, in bytes of event data.
+/// How many bytes of event data one streamed reply may hold.
 const LIMIT: usize = 64 << 20;
 
 /// Reads one streamed reply: puts the pieces together and tells whether it really ended.
 ///
-/// Feed it each server-sent event in turn, or each line or item of a stream that has none
-/// ([`JsonSplitter`](crate::JsonSplitter)), then ask for the [`finish`](StreamReader::finish). A stream that just
-/// stops is never taken for a whole answer. In which of the formats it is written is seen from its first event,
-/// whatever the provider's own is. What counts as proof of the end:
+/// Feed it each server-sent event in turn, then ask for the [`finish`](StreamReader::finish). A stream without events is
+/// fed by lines or items ([`JsonSplitter`](crate::JsonSplitter)). A stream that just stops is never taken for a whole
+/// answer. The first event shows the format of the stream, whatever the provider's own format is. What counts as proof of
+/// the end:
 ///
 /// | reply | proof |
 /// |---|---|
@@ -66,12 +68,12 @@ const LIMIT: usize = 64 << 20;
 /// ```
 pub struct StreamReader {
     fold: Fold,
-    /// What codes mean that are the provider's own.
+    /// The meanings of the provider's own codes.
     codes: &'static [(&'static str, Class)],
-    /// Whether an event has come that shows in which format the stream is.
+    /// Whether an event has shown the format of the stream.
     begun: bool,
     state: State,
-    /// How many choices have to finish where no end marker comes; at least one.
+    /// How many choices have to finish if no end marker comes. At least one.
     choices: usize,
     bytes: usize,
 }
@@ -80,9 +82,9 @@ pub struct StreamReader {
 enum State {
     /// Events are read.
     Open,
-    /// The end marker was seen. What still comes is not read.
+    /// The end marker was seen. Later events are not read.
     Ended,
-    /// A fault was told. What still comes is not read, and the reply is never whole.
+    /// A fault was reported. Later events are not read, and the reply is never whole.
     Failed,
 }
 
@@ -90,18 +92,18 @@ enum State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StreamItem {
-    /// Nothing generated: a ping, a role, a kind of event not known here.
+    /// Nothing that was generated: a ping, a role, an event of an unknown kind.
     Nothing,
     /// A count of the tokens taken so far, and nothing else.
     Usage(Usage),
     /// A piece of the answer, or its end with the reason.
     Delta(Delta),
-    /// The end marker: nothing is to follow, and the connection need not be read further. Gemini and Ollama have
-    /// none: [`is_complete`](StreamReader::is_complete) says there whether an item was the last.
+    /// The end marker. Nothing follows, and the connection need not be read further. Gemini and Ollama have no end marker:
+    /// with them [`is_complete`](StreamReader::is_complete) says whether an item was the last.
     Finished,
 }
 
-/// The stream ended without the proof that it was whole. What had arrived is kept.
+/// The stream ended without the proof that it was whole. It holds what had arrived.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Truncated {
@@ -132,8 +134,8 @@ impl StreamReader {
         StreamReader { fold, codes, begun: false, state: State::Open, choices: 1, bytes: 0 }
     }
 
-    /// Says how many answers the request asked for (OpenAI's `n`), 1 if never said. Without an end marker, a
-    /// choice that never began could not be missed otherwise. Zero counts as 1.
+    /// Says how many answers the request asked for (OpenAI's `n`). The default is 1, and zero counts as 1. Without an end
+    /// marker nothing else would show that a choice never began.
     #[must_use]
     pub fn expect_choices(mut self, choices: usize) -> StreamReader {
         self.choices = choices.max(1);
@@ -142,14 +144,14 @@ impl StreamReader {
 
     /// Takes one event: its name (`""` or `message` where it has none) and its data.
     ///
-    /// What is JSON to a generous reader ([`lenient_json`](crate::lenient_json)) is read. After a fault or
-    /// [`StreamItem::Finished`] the reader holds what came before, and ignores what follows.
+    /// The data is read as generously as [`lenient_json`](crate::lenient_json) does. After a fault or
+    /// [`StreamItem::Finished`] the reader keeps what came before, and ignores what follows.
     ///
     /// # Errors
     ///
-    /// An error event is a [`Fault`] of the class that its status would have had, had it come in time to have
-    /// one. An event that is not of the format is [`Class::StreamBroken`]: to skip it would be to lose a piece. A
-    /// reply of more than 64 MiB is [`Terminal::TooLarge`].
+    /// An error event is a [`Fault`] of the class that the same error has as a reply with its own status. An event that does
+    /// not belong to the format is [`Class::StreamBroken`], because a piece of the answer may be lost with it. A reply of
+    /// more than 64 MiB is [`Terminal::TooLarge`].
     pub fn feed(&mut self, event: &str, data: &str) -> Result<StreamItem, Fault> {
         if self.state != State::Open {
             return Ok(StreamItem::Nothing);
@@ -216,23 +218,22 @@ impl StreamReader {
     }
 
     /// The end of the stream, as [`finish`](StreamReader::finish), with the body in the shape of OpenAI's
-    /// `chat.completion`, whatever the provider's own is. See [`Provider::as_openai`](crate::Provider::as_openai). Of
-    /// what is no answer in a known shape the body is as it came.
+    /// `chat.completion`, whatever the provider's own is. See [`Provider::as_openai`](crate::Provider::as_openai). A body
+    /// in no known shape stays as it came.
     ///
     /// # Errors
     ///
-    /// [`Truncated`], whose body is as it came.
+    /// [`Truncated`]. Its body is as it came.
     pub fn finish_as_openai(self) -> Result<Value, Truncated> {
         self.finish().map(|body| answer::as_openai(&body).unwrap_or(body))
     }
 
-    /// The end of the stream: the whole body, in the shape that the same request without `stream` would have
-    /// brought, or what there is of it. Of [`Provider::http`](crate::Provider::http) the body is the list of
-    /// the events' data.
+    /// The end of the stream. Gives the whole body, in the shape that the same request without `stream` would have
+    /// brought. With [`Provider::http`](crate::Provider::http) the body is the list of the events' data.
     ///
     /// # Errors
     ///
-    /// [`Truncated`] where the proof of the end is missing, and always after a fault.
+    /// [`Truncated`], with what came, if the proof of the end is missing, and always after a fault.
     pub fn finish(self) -> Result<Value, Truncated> {
         let complete = self.is_complete();
         let text = if complete { String::new() } else { self.text() };
@@ -278,7 +279,7 @@ impl StreamReader {
         if let Some(delta) = piece {
             return Ok(StreamItem::Delta(delta));
         }
-        // A strict parser is the faster one, and mostly enough.
+        // A strict parser is faster, and mostly enough.
         let value: Value =
             match serde_json::from_str(data).ok().or_else(|| json::lenient_json(data.as_bytes())) {
                 Some(value) => value,
@@ -304,8 +305,8 @@ impl StreamReader {
             Fold::Plain(_) => Ok(StreamItem::Nothing),
         };
         read.map_err(|bad| match bad {
-            Bad::Fault(fault) => *fault,
-            Bad::Refusal(error) => self.fault(ErrorBody::read(&error, None)),
+            EventError::Fault(fault) => *fault,
+            EventError::Refusal(error) => self.fault(ErrorBody::read(&error, None)),
         })
     }
 
@@ -315,7 +316,7 @@ impl StreamReader {
 }
 
 impl Fold {
-    /// The one for this shape: the one there is, if it is that.
+    /// The part for this shape: the one that is there, if it has the shape.
     fn of(shape: Shape, now: Fold) -> Fold {
         match (shape, now) {
             (Shape::Chat, now @ Fold::Chat(_)) | (Shape::Gemini, now @ Fold::Gemini(_)) => now,
@@ -328,7 +329,7 @@ impl Fold {
     }
 }
 
-/// What an event is that brought this piece and this count.
+/// The item of an event that brought this piece and this count.
 fn item(delta: Option<Delta>, usage: Option<Usage>) -> StreamItem {
     match (delta, usage) {
         (Some(delta), usage) => StreamItem::Delta(Delta { usage, ..delta }),
@@ -337,7 +338,7 @@ fn item(delta: Option<Delta>, usage: Option<Usage>) -> StreamItem {
     }
 }
 
-/// Without the answer: it may be long, and it is nobody's but the caller's.
+/// The answer is not shown: it may be long, and it belongs to the caller.
 impl fmt::Debug for StreamReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let complete = self.is_complete();
@@ -361,15 +362,15 @@ impl fmt::Display for Truncated {
 impl error::Error for Truncated {}
 
 /// Why an event is no piece of an answer.
-enum Bad {
+enum EventError {
     Fault(Box<Fault>),
     /// It holds this error.
     Refusal(Value),
 }
 
-impl From<Fault> for Bad {
-    fn from(fault: Fault) -> Bad {
-        Bad::Fault(Box::new(fault))
+impl From<Fault> for EventError {
+    fn from(fault: Fault) -> EventError {
+        EventError::Fault(Box::new(fault))
     }
 }
 

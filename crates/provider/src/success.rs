@@ -1,9 +1,11 @@
+//! Replies of status 200: whether they are answers.
+
 use serde_json::Value;
 
 use crate::{
     Class, Fault, JsonSplitter, RequestFacts, Usage, blocked,
     error_body::{has_answer, is_failed_choice, is_good_choice, is_refusal, unwrap_array},
-    json::{self, Bad, Scanner},
+    json::{self, JsonError, Scanner},
     markup, redact,
     shape::Shape,
     usage::Counts,
@@ -15,43 +17,43 @@ use crate::{
 pub struct Success {
     /// The tokens it says it took.
     pub usage: Option<Usage>,
-    /// The body to use in place of the one that came, where that was not of the form that was asked for: events,
-    /// put together. `None` where the bytes are good as they are.
+    /// The body to use in place of the one that came: a stream that was not asked for, put together. `None`: the bytes are
+    /// good as they are.
     pub body: Option<Vec<u8>>,
 }
 
-/// What a body that is no stream turned out to be.
+/// What a body is, if it is no stream.
 #[derive(Debug)]
-pub(crate) enum Reading {
+pub(crate) enum BodyKind {
     Answer(Option<Usage>),
-    /// An error, or a choice that is one.
+    /// An error, or a choice that is an error.
     Refusal(Value),
     /// No answer, and why.
-    Nothing(String),
+    NoAnswer(String),
 }
 
-/// Reads the body of a success once. Only what may be an error, or no answer, is looked at again.
-pub(crate) fn read(facts: &RequestFacts, body: &[u8]) -> Reading {
-    let mut glance = Glance::default();
+/// Reads the body of a success once. It is read again only if it may be an error, or no answer.
+pub(crate) fn read(facts: &RequestFacts, body: &[u8]) -> BodyKind {
+    let mut summary = ObjectSummary::default();
     let mut scanner = Scanner::new(body);
     let is_object = scanner.peek() == b'{';
     let read =
-        if is_object { scanner.object(|scanner, name| glance.field(scanner, name)) } else { scanner.skip() };
-    if let Err(Bad) = read.and_then(|()| scanner.end()) {
+        if is_object { scanner.object(|scanner, name| summary.field(scanner, name)) } else { scanner.skip() };
+    if let Err(JsonError) = read.and_then(|()| scanner.end()) {
         return no_json(facts, body, scanner.is_at_end());
     }
-    if is_object && glance.is_plainly_good(facts) {
-        return Reading::Answer(glance.usage());
+    if is_object && summary.is_plainly_good(facts) {
+        return BodyKind::Answer(summary.usage());
     }
     match json::lenient_json(body) {
-        Some(value) => judge(facts, value, glance.usage()),
+        Some(value) => judge(facts, value, summary.usage()),
         None => no_json(facts, body, false),
     }
 }
 
 /// What one pass over an object has seen.
 #[derive(Default)]
-struct Glance {
+struct ObjectSummary {
     usage: Option<Usage>,
     counts: Counts,
     good_choice: bool,
@@ -59,13 +61,13 @@ struct Glance {
     bad_choice: bool,
     /// A list of content (Anthropic) or of output (responses).
     content: bool,
-    /// Something that errors have; most often it is null, or means something else.
+    /// A field that errors have. Most often it is null, or means something else.
     suspicious: bool,
 }
 
-impl Glance {
+impl ObjectSummary {
     #[inline]
-    fn field(&mut self, scanner: &mut Scanner<'_>, name: &[u8]) -> Result<(), Bad> {
+    fn field(&mut self, scanner: &mut Scanner<'_>, name: &[u8]) -> Result<(), JsonError> {
         match name {
             b"choices" if scanner.peek() == b'[' => scanner.array(|scanner| self.choice(scanner)),
             b"candidates" if scanner.peek() == b'[' => scanner.array(|scanner| self.candidate(scanner)),
@@ -80,7 +82,7 @@ impl Glance {
                 }
                 _ => scanner.skip(),
             }),
-            // Ollama counts in the body itself, and says in it whether it is done.
+            // Ollama has the counts in the body itself, and the field that says whether it is done.
             b"prompt_eval_count" | b"eval_count" => {
                 let count = scanner.u64_or_skip()?;
                 self.counts.set(name, count);
@@ -116,7 +118,7 @@ impl Glance {
         }
     }
 
-    fn choice(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Bad> {
+    fn choice(&mut self, scanner: &mut Scanner<'_>) -> Result<(), JsonError> {
         if scanner.peek() != b'{' {
             return scanner.skip();
         }
@@ -151,7 +153,7 @@ impl Glance {
     }
 
     /// Gemini's choice.
-    fn candidate(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Bad> {
+    fn candidate(&mut self, scanner: &mut Scanner<'_>) -> Result<(), JsonError> {
         if scanner.peek() != b'{' {
             return scanner.skip();
         }
@@ -170,47 +172,47 @@ impl Glance {
     }
 }
 
-/// Looks closely at what is not plainly good.
-fn judge(facts: &RequestFacts, value: Value, usage: Option<Usage>) -> Reading {
+/// Reads again what is not clearly an answer.
+fn judge(facts: &RequestFacts, value: Value, usage: Option<Usage>) -> BodyKind {
     let choices = || unwrap_array(&value).get("choices").and_then(Value::as_array).into_iter().flatten();
     if let Some(failed) = choices().find(|choice| is_failed_choice(choice)) {
-        // Beside it the error may be told once more, and better.
+        // The same error may stand beside it with more words.
         let failed = if is_refusal(&value) { value } else { failed.clone() };
-        return Reading::Refusal(failed);
+        return BodyKind::Refusal(failed);
     }
     if choices().any(is_good_choice) {
-        return Reading::Answer(usage);
+        return BodyKind::Answer(usage);
     }
     if let Value::Object(fields) = &value {
         if let Some(refusal) = blocked::refusal(fields).filter(|_| facts.chat) {
-            return Reading::Refusal(refusal);
+            return BodyKind::Refusal(refusal);
         }
         if facts.chat && Shape::of_body(fields) == Some(Shape::Ollama) && fields["done"] == false {
-            return Reading::Nothing("the answer ends before it is done".to_owned());
+            return BodyKind::NoAnswer("the answer ends before it is done".to_owned());
         }
     }
-    // A resource that failed, asked for by its id, is what was asked for.
+    // A request that asks for a resource by its id is answered by that resource, even by one that failed.
     let kind = unwrap_array(&value).get("object").and_then(Value::as_str).unwrap_or("error");
     let is_resource = !facts.chat && kind != "error" && unwrap_array(&value).get("id").is_some();
     if is_refusal(&value) && !is_resource {
-        return Reading::Refusal(value);
+        return BodyKind::Refusal(value);
     }
     if !facts.chat || has_answer(&value) {
-        return Reading::Answer(usage);
+        return BodyKind::Answer(usage);
     }
-    Reading::Nothing("the answer holds no choices".to_owned())
+    BodyKind::NoAnswer("the answer holds no choices".to_owned())
 }
 
-/// What is no JSON answers whatever was not a chat: audio, a file, a text, nothing. Of a value that was begun and
-/// not ended the rest is lost, whatever it was.
-fn no_json(facts: &RequestFacts, body: &[u8], cut: bool) -> Reading {
+/// A body that is no JSON is an answer to every request except a chat: audio, a file, a text, nothing. But JSON that was cut
+/// has lost its rest, whatever was asked for.
+fn no_json(facts: &RequestFacts, body: &[u8], cut: bool) -> BodyKind {
     let text = json::without_mark(body).trim_ascii();
     let begun = cut && matches!(text.first(), Some(b'{' | b'['));
     if !facts.chat && !begun {
-        return Reading::Answer(None);
+        return BodyKind::Answer(None);
     }
     let start = String::from_utf8_lossy(&text[..text.len().min(4_096)]);
-    Reading::Nothing(if text.is_empty() {
+    BodyKind::NoAnswer(if text.is_empty() {
         "the answer is empty".to_owned()
     } else if begun {
         "the answer is cut short".to_owned()
@@ -223,8 +225,7 @@ fn no_json(facts: &RequestFacts, body: &[u8], cut: bool) -> Reading {
     })
 }
 
-/// The pieces of a stream of JSON: Ollama's lines, or the items of Gemini's array. `None` where the body is something
-/// else.
+/// The pieces of a stream of JSON: Ollama's lines, or the items of Gemini's array. `None`: the body is something else.
 pub(crate) fn pieces(body: &[u8]) -> Option<Vec<String>> {
     let first = *json::without_mark(body).trim_ascii_start().first()?;
     if !matches!(first, b'{' | b'[') {
@@ -235,7 +236,7 @@ pub(crate) fn pieces(body: &[u8]) -> Option<Vec<String>> {
     let mut pieces: Vec<String> = std::iter::from_fn(|| splitter.next_value()).collect();
     pieces.extend(splitter.finish());
     let Value::Object(event) = json::lenient_json(pieces.first()?.as_bytes())? else { return None };
-    // Nobody else streams so.
+    // No other server streams so.
     let is_one = match Shape::of_body(&event)? {
         Shape::Gemini => first == b'[' || pieces.len() > 1,
         shape => shape == Shape::Ollama,
@@ -243,7 +244,7 @@ pub(crate) fn pieces(body: &[u8]) -> Option<Vec<String>> {
     is_one.then_some(pieces)
 }
 
-/// The fault that a body is which is no answer.
+/// The fault of a body that is no answer.
 pub(crate) fn unreadable(why: &str) -> Fault {
     Fault { message: Some(redact::message(why)), ..Fault::new(Class::Unreadable) }
 }

@@ -1,1 +1,3 @@
+//! Tests of private functions.
+
 mod times;

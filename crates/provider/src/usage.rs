@@ -1,6 +1,8 @@
+//! The tokens that a reply says it took.
+
 use serde_json::{Map, Value};
 
-use crate::json::{Bad, Scanner};
+use crate::json::{JsonError, Scanner};
 
 /// The tokens a reply says it took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -12,9 +14,9 @@ pub struct Usage {
     pub output: u64,
     /// How many of `input` came from the cache. Some limits do not count these.
     pub cached: u64,
-    /// How many of `input` were written to the cache. Anthropic has a price of its own for these.
+    /// How many of `input` were written to the cache. Anthropic has another price for these.
     pub cache_written: u64,
-    /// How many of `output` were reasoning that nobody sees.
+    /// How many of `output` were reasoning, which is not part of the text.
     pub reasoning: u64,
 }
 
@@ -24,7 +26,7 @@ impl Usage {
         self.input.saturating_add(self.output)
     }
 
-    /// What a body says, in whatever shape it is.
+    /// The counts of a body, in whatever shape it is.
     pub(crate) fn read(body: &Value) -> Option<Usage> {
         let fields = body.as_object()?;
         let groq = || fields.get("x_groq")?.get("usage");
@@ -32,12 +34,12 @@ impl Usage {
         counts.into_iter().flatten().find_map(Usage::of).or_else(|| Usage::of_fields(fields))
     }
 
-    /// What the field `usage` says, or Gemini's `usageMetadata`.
+    /// The counts of the field `usage`, or of Gemini's `usageMetadata`.
     pub(crate) fn of(usage: &Value) -> Option<Usage> {
         Usage::of_fields(usage.as_object()?)
     }
 
-    /// What these fields say. Ollama's stand in the body itself.
+    /// The counts of these fields. Ollama has them in the body itself.
     pub(crate) fn of_fields(fields: &Map<String, Value>) -> Option<Usage> {
         let mut counts = Counts::default();
         for (name, value) in fields {
@@ -77,8 +79,8 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// Reads the value of `usage`, which may be none.
-    pub(crate) fn scan(scanner: &mut Scanner<'_>) -> Result<Option<Usage>, Bad> {
+    /// Reads the value of `usage`. It may be missing.
+    pub(crate) fn scan(scanner: &mut Scanner<'_>) -> Result<Option<Usage>, JsonError> {
         if scanner.peek() != b'{' {
             scanner.skip()?;
             return Ok(None);

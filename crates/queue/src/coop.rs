@@ -1,4 +1,4 @@
-//! tokio's cooperative budget, which loom's models do without.
+//! Tokio's cooperative budget. Loom models have none.
 
 use std::{
     mem,
@@ -11,7 +11,7 @@ use tokio::task::coop::RestoreOnPending;
 #[cfg(outbound_loom)]
 struct RestoreOnPending;
 
-/// A unit of the budget, which goes back if this is dropped.
+/// A unit of the budget. Dropping it gives the unit back.
 pub(crate) struct Unit(RestoreOnPending);
 
 #[cfg(not(outbound_loom))]
@@ -26,7 +26,7 @@ pub(crate) fn poll_proceed(_cx: &mut Context<'_>) -> Poll<Unit> {
 }
 
 impl Unit {
-    /// The unit is spent. It holds nothing but what it would restore, so forgetting it is all there is to do.
+    /// Spends the unit. It owns nothing else, so it can be forgotten.
     #[inline]
     pub(crate) fn made_progress(self) {
         mem::forget(self.0);

@@ -1,26 +1,26 @@
-//! What a queue says no with. Whatever it does not take, it hands back.
+//! The errors of a queue. An item that was not taken is handed back in the error.
 
 use std::{error, fmt};
 
-/// The queue is closed; here is the item again.
+/// The queue is closed. It holds the item that was not taken.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PushError<T>(pub T);
 
-/// Why an item was not taken at once; here it is again.
+/// Why an item was not taken at once. It holds the item.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TryPushError<T> {
-    /// There is no place left, or others wait for what there is.
+    /// No slot is free, or other tasks wait for the free slots.
     Full(T),
     /// The queue is closed.
     Closed(T),
 }
 
-/// Why no item could be had at once.
+/// Why there was no item to take at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TryPopError {
-    /// There is no item, or others wait for what there is.
+    /// There is no item, or other tasks wait for the items there are.
     Empty,
-    /// The queue is closed and empty: there will be no item, unless a lease puts one back.
+    /// The queue is closed and empty. No item will come, unless a lease puts one back.
     Closed,
 }
 
@@ -40,7 +40,7 @@ impl<T> TryPushError<T> {
     }
 }
 
-// The items are the caller's and may hold anything, so neither `Debug` nor `Display` shows them.
+// An item may hold a secret, so neither `Debug` nor `Display` shows it.
 impl<T> fmt::Debug for PushError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PushError(..)")

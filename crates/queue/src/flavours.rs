@@ -1,4 +1,4 @@
-//! The queues there are, and what each gives out first.
+//! The kinds of queue, and what each gives out first.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,9 +7,9 @@ use tokio::time::Instant;
 use crate::{queue::Queue, rank::Order, store::Store};
 
 impl<T> Queue<T> {
-    /// A first-in, first-out queue for at most `capacity` items, those on a lease included.
+    /// A first-in, first-out queue for at most `capacity` items. Leased items count.
     ///
-    /// Memory is taken as items come, so a large capacity costs nothing.
+    /// Memory is allocated as items come, so a large capacity costs nothing.
     ///
     /// # Panics
     ///
@@ -18,7 +18,7 @@ impl<T> Queue<T> {
         Self::new(Store::fifo(), capacity, Order::Arrival)
     }
 
-    /// A first-in, first-out queue that is never full: pushing never waits, and nothing holds back a producer that is
+    /// A first-in, first-out queue that is never full. Pushing never waits, so nothing slows down a producer that is
     /// faster than its consumers.
     pub fn unbounded() -> Self {
         Self::bounded(usize::MAX)
@@ -33,15 +33,15 @@ impl<T> Queue<T> {
         Self::new(Store::lifo(), capacity, Order::Arrival)
     }
 
-    /// A queue that gives out the item of the lowest rank first, and among equals the one that came first, for at
-    /// most `capacity` items; `usize::MAX` for no bound.
+    /// A queue that gives out the item of the lowest rank first, and among equals the oldest. It holds at most `capacity`
+    /// items; `usize::MAX` for no bound.
     ///
-    /// `rank` reads the rank off an item, and may capture what it needs for that. It is called outside the queue's lock, more than once for an item, and must
-    /// say the same each time. Ranks below 64 cost the same however many items wait; others are kept in a heap. The two
-    /// highest, `u32::MAX` and the one below, are one rank.
+    /// `rank` returns the rank of an item. It is called outside the queue's lock, more than once for an item, and must
+    /// return the same rank each time. Ranks below 64 cost the same however many items wait; others are kept in a heap.
+    /// The two highest, `u32::MAX` and the one below, are one rank.
     ///
-    /// A rank can be a class (interactive 0, batch 1), a size (shortest first) or a time (earliest first). An item
-    /// waits for as long as better ones keep coming: see [`aging`](Self::aging) for an order in which that ends.
+    /// A rank can be a class (interactive 0, batch 1), a size (shortest first) or a time (earliest first). An item waits
+    /// as long as items of lower rank keep coming. [`aging`](Self::aging) is an order without this.
     ///
     /// ```
     /// use outbound_queue::Queue;
@@ -61,14 +61,13 @@ impl<T> Queue<T> {
         Self::new(Store::priority(), capacity, Order::Rank(Arc::new(rank)))
     }
 
-    /// A queue that gives out first what came first, where an item of handicap `h` counts as having come `h` later than
-    /// it did; for at most `capacity` items, `usize::MAX` for no bound.
+    /// A queue in the order of arrival, where an item of handicap `h` counts as if it had come `h` later. It holds at
+    /// most `capacity` items; `usize::MAX` for no bound.
     ///
-    /// This is linear aging: items of a small handicap go ahead, and none waits for ever behind them, since what
-    /// comes later than an item's handicap (and a sixteenth of a second, the ranks' resolution) never goes ahead of
-    /// it. More exactly, `a` goes ahead of `b` if it came at most `h(b) - h(a)` later. The order of two items does not
-    /// change while they wait, so nothing is ever sorted again. An item comes when its push is first polled; one that
-    /// was leased keeps its time.
+    /// This is linear aging. Items of a small handicap go ahead of others, but no item waits for ever: what comes later
+    /// than an item's handicap (plus a sixteenth of a second, the resolution) never goes ahead of it. More exactly, `a`
+    /// goes ahead of `b` if it came at most `h(b) - h(a)` later. The order of two items does not change while they wait,
+    /// so nothing is sorted again. An item comes when its push is first polled. An item that was leased keeps its time.
     ///
     /// `handicap` is called outside the queue's lock, more than once for an item.
     ///
@@ -76,7 +75,7 @@ impl<T> Queue<T> {
     /// use std::time::Duration;
     /// use outbound_queue::Queue;
     ///
-    /// // A batch job waits while interactive ones keep coming, but for no more than a minute of them.
+    /// // A batch job waits for the interactive jobs that come within a minute after it, and for no later ones.
     /// struct Job { batch: bool }
     /// let handicap = |job: &Job| if job.batch { Duration::from_secs(60) } else { Duration::ZERO };
     /// let queue = Queue::aging(64, handicap);
@@ -95,15 +94,15 @@ impl<T> Queue<T> {
 }
 
 impl<T, K: Ord> Queue<T, K> {
-    /// A queue that gives out the item of the lowest key first, and among equals the one that came first, for at most
-    /// `capacity` items; `usize::MAX` for no bound.
+    /// A queue that gives out the item of the lowest key first, and among equals the oldest. It holds at most `capacity`
+    /// items; `usize::MAX` for no bound.
     ///
-    /// The key may be of any type that has an order: a time, a name, a pair. [`Reverse`](std::cmp::Reverse) turns it
-    /// round. Where a `u32` will do, [`priority`](Self::priority) is faster.
+    /// The key may be of any type that has an order: a time, a name, a pair. [`Reverse`](std::cmp::Reverse) reverses the
+    /// order. Where a `u32` is enough, [`priority`](Self::priority) is faster.
     ///
-    /// `key` reads the key off an item. It is called outside the queue's lock, more than once for an item, and must say
-    /// the same each time. Keys are compared and dropped under the lock, and when a lease is dropped: neither may use the
-    /// queue, nor panic, or items are lost.
+    /// `key` returns the key of an item. It is called outside the queue's lock, more than once for an item, and must
+    /// return the same key each time. Keys are compared and dropped under the lock, and when a lease is dropped. The
+    /// comparison and the drop must not use the queue and must not panic, or items are lost.
     ///
     /// ```
     /// use std::cmp::Reverse;

@@ -1,4 +1,4 @@
-//! Waiting for all to be done.
+//! Waiting until all items are done.
 
 use std::{
     convert::Infallible,
@@ -13,8 +13,8 @@ use pin_project_lite::pin_project;
 use crate::{
     coop,
     queue::Queue,
-    rank::Place,
-    state::{JOINERS, Spot, set_bounds},
+    rank::SortKey,
+    state::{JOINERS, QueueWaiter, update_bounds},
 };
 
 pin_project! {
@@ -22,10 +22,10 @@ pin_project! {
     #[must_use = "nothing is waited for unless this is awaited"]
     pub struct Join<'a, T, K = Infallible> where K: Ord {
         queue: &'a Queue<T, K>,
-        // Taken out of its line at the moment when nothing is unfinished. It leaves by its own drop, since there is
-        // nothing to hand on.
+        // It is taken out of its line when no item is unfinished. Its own drop is enough to leave the line, because it
+        // has nothing to hand on.
         #[pin]
-        waiter: Spot<T, K>,
+        waiter: QueueWaiter<T, K>,
     }
 }
 
@@ -45,8 +45,8 @@ impl<T, K: Ord> Future for Join<'_, T, K> {
         if !this.waiter.is_idle() {
             ready!(list.poll_woken(this.waiter, cx));
         } else if list.unfinished() > 0 {
-            list.line(JOINERS).enqueue(this.waiter, Place::ranked(0), cx);
-            set_bounds(&mut list);
+            list.line(JOINERS).enqueue(this.waiter, SortKey::ranked(0), cx);
+            update_bounds(&mut list);
             return Poll::Pending;
         }
         drop(list);

@@ -1,86 +1,71 @@
 //! Async queues that lose nothing: FIFO, LIFO and priority, leases, joins, shutdowns and worker pools.
 //!
-//! A [`Queue`] passes items between tasks, from as many as push to as many as pop. What it is given comes out once or
-//! is handed back: to a push that was refused, to [`take_all`](Queue::take_all), or in the [`Report`] of a
-//! [`WorkerPool`] that was shut down.
-//!
-//! # Example
+//! Items get lost between tasks: a cancelled receive drops one, a panic drops the one that is worked on, a shutdown drops
+//! the rest. This queue gives out each item once or hands it back: to a push that was refused, from a lease that was not
+//! finished, or in the report of a worker pool that was shut down.
 //!
 //! ```
 //! use std::time::Duration;
 //! use outbound_queue::{Lease, Queue, WorkerPool};
 //!
-//! # #[tokio::main(flavor = "current_thread")] async fn main() {
-//! // `Ok` is done. After an error, as after a panic, the job is delivered again, here after ten milliseconds.
-//! let queue = Queue::bounded(64);
-//! let pool = WorkerPool::spawn(queue.clone(), 4, async |job: &mut Lease<u32>| {
-//!     if **job == 7 && job.deliveries() == 1 {
-//!         job.delay_next_delivery(Duration::from_millis(10));
-//!         return Err("the seventh fails at first".into());
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() {
+//!     let queue = Queue::bounded(64);
+//!     // `Ok` means done. After an error or a panic the job is delivered again, here after ten milliseconds.
+//!     let pool = WorkerPool::spawn(queue.clone(), 4, async |job: &mut Lease<u32>| {
+//!         if **job == 7 && job.deliveries() == 1 {
+//!             job.delay_next_delivery(Duration::from_millis(10));
+//!             return Err("the seventh fails at first".into());
+//!         }
+//!         Ok(())
+//!     });
+//!     for job in 0..100 {
+//!         queue.push(job).await.expect("the queue is open");        // waits while 64 jobs are not done
 //!     }
-//!     Ok(())
-//! });
-//! for job in 0..100 {
-//!     queue.push(job).await.expect("nobody has closed it");     // waits while there are 64 unfinished
+//!     queue.join().await;                                           // all are done, the seventh at its second delivery
+//!     let report = pool.shutdown(Duration::from_secs(30)).await;    // it would hold the jobs that are not done
+//!     assert_eq!((report.done, report.errors), (100, 1));
+//!     assert_eq!(report.failures[0].to_string(), "item 7, delivery 1 failed: the seventh fails at first");
 //! }
-//! queue.join().await;                                           // all are done, the seventh at the second try
-//! let report = pool.shutdown(Duration::from_secs(30)).await;    // what is left would be in here
-//! assert_eq!((report.done, report.errors), (100, 1));
-//! println!("{}", report.failures[0]);                           // item 7, delivery 1 failed: the seventh fails at first
-//! # }
 //! ```
 //!
-//! # What to use
+//! # What is in it
 //!
 //! | to | use |
 //! |---|---|
-//! | hand an item over, and be done with it | [`push`](Queue::push), [`pop`](Queue::pop), [`try_push`](Queue::try_push), [`try_pop`](Queue::try_pop) |
+//! | hand an item over | [`push`](Queue::push), [`pop`](Queue::pop), [`try_push`](Queue::try_push), [`try_pop`](Queue::try_pop) |
 //! | move many at once, or take them as a stream | [`push_many`](Queue::push_many), [`pop_many`](Queue::pop_many), [`items`](Queue::items) |
-//! | put something in for later | [`push_after`](Queue::push_after), [`push_at`](Queue::push_at) |
-//! | keep an item safe until its work is done | [`lease`](Queue::lease), [`Lease::done`] |
-//! | try again later with an item that failed | [`Lease::delay_next_delivery`] |
-//! | wait until all is done | [`join`](Queue::join) |
-//! | take no more, and finish what there is | [`close`](Queue::close) |
-//! | take no more, and have what there is | [`close_now`](Queue::close_now) |
-//! | serve the newest, or the most urgent, first | [`Queue::lifo`], [`Queue::priority`], [`Queue::by_key`] |
-//! | serve the urgent first, and let nobody wait for ever | [`Queue::aging`] |
-//! | see how much there is | [`len`](Queue::len), [`is_full`](Queue::is_full), [`leased`](Queue::leased), [`delayed`](Queue::delayed), [`unfinished`](Queue::unfinished), or all counts at once by `Debug` |
-//! | work on all of it, several at a time | [`WorkerPool`] |
+//! | push an item that cannot be taken before a later time | [`push_after`](Queue::push_after), [`push_at`](Queue::push_at) |
+//! | keep an item safe until its work is done | [`lease`](Queue::lease), [`try_lease`](Queue::try_lease), [`Lease::done`], [`Lease::into_inner`] |
+//! | try an item that failed again later | [`Lease::delay_next_delivery`] |
+//! | wait until all items are done | [`join`](Queue::join) |
+//! | accept no more items, and finish the ones there are | [`close`](Queue::close) |
+//! | accept no more items, and take out the ones there are | [`close_now`](Queue::close_now) |
+//! | take out all items of an open queue | [`take_all`](Queue::take_all) |
+//! | give out the newest first, or the most urgent | [`Queue::lifo`], [`Queue::priority`], [`Queue::by_key`] |
+//! | give out the urgent first, and let no item wait for ever | [`Queue::aging`] |
+//! | see how many items there are | [`len`](Queue::len), [`is_full`](Queue::is_full), [`leased`](Queue::leased), [`delayed`](Queue::delayed), [`unfinished`](Queue::unfinished), or all counts at once by `Debug` |
+//! | see how many tasks wait | [`waiting_to_push`](Queue::waiting_to_push), [`waiting_to_pop`](Queue::waiting_to_pop), [`waiting_to_join`](Queue::waiting_to_join) |
+//! | work on all items, several at a time | [`WorkerPool`] with a [`Handler`]; [`resize`](WorkerPool::resize) |
 //! | share a client or another queue among the workers | [`spawn_with`](WorkerPool::spawn_with) |
-//! | have the results as a stream, or as the next stage's queue | [`results`](WorkerPoolBuilder::results) |
-//! | try again a job that failed, and be handed what never works | [`redelivery_wait`](WorkerPoolBuilder::redelivery_wait), [`max_deliveries`](WorkerPoolBuilder::max_deliveries), [`take_exhausted`](WorkerPool::take_exhausted) |
+//! | get the results as a stream, or push them into the next pool's queue | [`results`](WorkerPoolBuilder::results) |
+//! | retry jobs that failed, and get back those that always fail | [`redelivery_wait`](WorkerPoolBuilder::redelivery_wait), [`max_deliveries`](WorkerPoolBuilder::max_deliveries), [`take_exhausted`](WorkerPool::take_exhausted) |
+//! | end a pool, and learn what happened to every item | [`shutdown`](WorkerPool::shutdown), which gives a [`Report`] with each [`Failure`] |
 //!
-//! Coming from elsewhere:
+//! # Guarantees
 //!
-//! | asyncio | tokio mpsc | p-queue | here |
-//! |---|---|---|---|
-//! | `Queue(n)`, `Queue()` | `channel(n)`, `unbounded_channel()` | | [`bounded`](Queue::bounded), [`unbounded`](Queue::unbounded) |
-//! | `put`, `put_nowait` | `send`, `try_send` | `add` | [`push`](Queue::push), [`try_push`](Queue::try_push) |
-//! | `QueueFull`, `QueueEmpty`, `QueueShutDown` | `TrySendError`, `TryRecvError`, `SendError` | | [`TryPushError`], [`TryPopError`], [`PushError`]; a [`pop`](Queue::pop) of a closed queue gives `None` |
-//! | `get`, `get_nowait` | `recv`, `try_recv` | | [`pop`](Queue::pop), [`try_pop`](Queue::try_pop) |
-//! | | `recv_many` | `addAll` | [`pop_many`](Queue::pop_many), [`push_many`](Queue::push_many) |
-//! | | `ReceiverStream` | | [`items`](Queue::items) |
-//! | `loop.call_later(d, q.put_nowait, x)` | | | [`push_after`](Queue::push_after) |
-//! | `get` ... `task_done` | | | [`lease`](Queue::lease) ... [`done`](Lease::done), which cannot be called twice |
-//! | `join` | | `onIdle` | [`join`](Queue::join) |
-//! | `shutdown()` | `close` | | [`close`](Queue::close) |
-//! | `shutdown(immediate=True)` | | `clear` | [`close_now`](Queue::close_now) |
-//! | `PriorityQueue`, `LifoQueue` | | `priority` | [`priority`](Queue::priority) or [`by_key`](Queue::by_key), [`lifo`](Queue::lifo) |
-//! | `qsize`, `maxsize` | `len`, `max_capacity` | `size`, `pending` | [`len`](Queue::len), [`capacity`](Queue::capacity), [`leased`](Queue::leased) |
-//! | `empty`, `full` | `is_empty`, `capacity() == 0` | | [`is_empty`](Queue::is_empty), [`is_full`](Queue::is_full) |
-//! | `repr`, `str` | `Debug` | | `Debug` of a [`Queue`]: counts of items and of waiting tasks, and never an item |
-//! | | `is_closed` | | [`is_closed`](Queue::is_closed) |
-//! | a `TaskGroup` of workers | | `concurrency` | [`WorkerPool`], [`resize`](WorkerPool::resize) |
-//! | a `try` and a `put` around the work | | | `Err` from a pool's handler |
-//! | | `reserve` | | not offered: a place that is held and not used keeps it from others; [`push`](Queue::push) is cancel safe |
-//! | | | `interval`, `intervalCap` | not offered: a limit of rate is `outbound-limiter`'s |
-//! | | | `pause`, `start` | not offered: a pool of no workers has none; not to spawn it is the same |
-//! | | | `timeout` | not offered: a limit of time is `outbound-timeout`'s |
-//! | | `blocking_send`, `blocking_recv` | | not offered: use the runtime's `block_on` |
-//! | | `closed`, `WeakSender` | | not offered: a queue is closed by [`close`](Queue::close), not by dropping handles |
-//!
-//! Unlike asyncio's, a plain [`pop`](Queue::pop) counts as done, equals in a priority queue come out in the order in
-//! which they came, and the forms that do not wait never overtake those who do.
+//! - **Cancel safety.** Dropping a future is safe at any moment. An item leaves the queue only when [`pop`](Queue::pop) or
+//!   [`lease`](Queue::lease) returns it. A [`push`](Queue::push) that is dropped before it returned is never delivered. A
+//!   task that was woken and is then dropped passes its wake-up on. A future that was polled once has to be polled again
+//!   when it is woken, or dropped. One that is kept and not polled can keep one item or one slot from the others.
+//! - **Fairness.** Waiting tasks are served in the order in which they came. Items of equal rank come out in the order in
+//!   which they were pushed. A newcomer may overtake tasks that were woken and have not run yet, at most 32 times in a
+//!   row: see [`Queue`](Queue#fairness). The `try_` forms overtake nobody.
+//! - **Time.** Only delayed items and aging read the clock. It is tokio's, so the paused clock works. Waiting for a
+//!   delayed item needs a runtime with time enabled. All futures take part in tokio's cooperative budget.
+//! - **Panics.** A panic in the work on a lease puts the item back. In a [`WorkerPool`] a panic costs one delivery, and
+//!   the worker goes on. A panic in a `rank` or `key` function loses only the item that it was called for.
+//! - **Spawning.** Only [`WorkerPool`] spawns tasks. They end when it is dropped or shut down.
 //!
 //! # Jobs of any kind
 //!
@@ -98,30 +83,69 @@
 //! let pool = WorkerPool::spawn(queue.clone(), 4, async |job: &mut Lease<Job>| job().await);
 //! for name in ["report", "index"] {
 //!     let job: Job = Box::new(move || Box::pin(async move { Ok(println!("{name}")) }));
-//!     queue.push(job).await.expect("nobody has closed it");
+//!     queue.push(job).await.expect("the queue is open");
 //! }
 //! assert_eq!(pool.shutdown(Duration::from_secs(30)).await.done, 2);
 //! # }
 //! ```
 //!
-//! # Cancel safety
+//! # What it does not do
 //!
-//! Dropping a future is safe at any moment, and each says what it means. An item leaves the queue only when
-//! [`pop`](Queue::pop) or [`lease`](Queue::lease) returns it; a [`push`](Queue::push) dropped before it returned is
-//! never delivered; a task that was woken and goes away passes its turn on. A future that was polled once has to be
-//! polled on when it is woken, or dropped: one that is kept and never polled can keep one item or place from the
-//! others.
+//! - Items live in memory only: a process that ends loses them.
+//! - There is no queue without any capacity (a rendezvous channel).
+//! - Dropping all handles of one side does not close a queue: call [`close`](Queue::close).
 //!
-//! # What it costs
+//! # Coming from asyncio, tokio, p-queue
 //!
-//! One short lock for an operation. No allocation, waiting or not, beyond what the items lie in; that grows with them,
-//! and is given back after a burst, and items that are not due lie in a tree. The futures of a push and of a pop have at
-//! most 64 bytes, and the item; in a queue by key, room for a key as well. All of them take part in tokio's cooperative
-//! budget. Nothing is spawned except by [`WorkerPool`].
+//! | asyncio | tokio mpsc | p-queue | here |
+//! |---|---|---|---|
+//! | `Queue(n)`, `Queue()` | `channel(n)`, `unbounded_channel()` | | [`bounded`](Queue::bounded), [`unbounded`](Queue::unbounded) |
+//! | `put`, `put_nowait` | `send`, `try_send` | `add` | [`push`](Queue::push), [`try_push`](Queue::try_push) |
+//! | `QueueFull`, `QueueEmpty`, `QueueShutDown` | `TrySendError`, `TryRecvError`, `SendError` | | [`TryPushError`], [`TryPopError`], [`PushError`]; a [`pop`](Queue::pop) of a closed queue gives `None` |
+//! | `get`, `get_nowait` | `recv`, `try_recv` | | [`pop`](Queue::pop), [`try_pop`](Queue::try_pop) |
+//! | | `recv_many` | `addAll` | [`pop_many`](Queue::pop_many), [`push_many`](Queue::push_many) |
+//! | | `ReceiverStream` | | [`items`](Queue::items) |
+//! | `loop.call_later(d, q.put_nowait, x)` | | | [`push_after`](Queue::push_after) |
+//! | `get` ... `task_done` | | | [`lease`](Queue::lease) ... [`done`](Lease::done), which consumes the lease, so it cannot be called twice |
+//! | `join` | | `onIdle` | [`join`](Queue::join) |
+//! | `shutdown()` | `close` | | [`close`](Queue::close) |
+//! | `shutdown(immediate=True)` | | `clear` | [`close_now`](Queue::close_now) |
+//! | `PriorityQueue`, `LifoQueue` | | `priority` | [`priority`](Queue::priority) or [`by_key`](Queue::by_key), [`lifo`](Queue::lifo) |
+//! | `qsize`, `maxsize` | `len`, `max_capacity` | `size`, `pending` | [`len`](Queue::len), [`capacity`](Queue::capacity), [`leased`](Queue::leased) |
+//! | `empty`, `full` | `is_empty`, `capacity() == 0` | | [`is_empty`](Queue::is_empty), [`is_full`](Queue::is_full) |
+//! | `repr`, `str` | `Debug` | | `Debug` of a [`Queue`]: counts of items and of waiting tasks, and no item |
+//! | | `is_closed` | | [`is_closed`](Queue::is_closed) |
+//! | a `TaskGroup` of workers | | `concurrency` | [`WorkerPool`], [`resize`](WorkerPool::resize) |
+//! | a `try` and a `put` around the work | | | `Err` from a pool's handler |
+//! | | `reserve` | | not offered: a slot that is held and not used is lost for others; [`push`](Queue::push) is cancel safe |
+//! | | | `interval`, `intervalCap` | not offered: see `outbound-limiter` for rates |
+//! | | | `pause`, `start` | not offered: spawn the pool later |
+//! | | | `timeout` | not offered: see `outbound-timeout` |
+//! | | `blocking_send`, `blocking_recv` | | not offered: use the runtime's `block_on` |
+//! | | `closed`, `WeakSender` | | not offered: a queue is closed by [`close`](Queue::close), not by dropping handles |
 //!
-//! Not offered: durability (items live in memory), a queue without any room (rendezvous).
+//!
+//! Three things differ from asyncio. An item counts as done when [`pop`](Queue::pop) returns it. Equals in a priority
+//! queue come out in the order in which they were pushed. The forms that do not wait never overtake those that do.
+//!
+//! # Coming from async-channel, kanal, flume
+//!
+//! | there | here |
+//! |---|---|
+//! | `bounded(n)`, `unbounded()`: a sender and a receiver | [`bounded`](Queue::bounded), [`unbounded`](Queue::unbounded): one handle for both sides |
+//! | `send`, `recv` | [`push`](Queue::push), [`pop`](Queue::pop) |
+//! | a `recv` that is dropped may lose an item (kanal) | [`pop`](Queue::pop) loses none |
+//! | the channel closes with its last sender | [`close`](Queue::close) |
+//! | `Receiver` as a `Stream` | [`items`](Queue::items) |
+//!
+//! # Cost
+//!
+//! An operation takes one short lock. Waiting allocates nothing. The memory of the items grows with their number, and is
+//! given back after a burst. The futures of a push and of a pop are at most 64 bytes, plus the item; a queue by key needs
+//! room for a key too. There are no features. `benches/RESULTS.md` in the repository has the measured costs, beside those
+//! of other queues.
 #![forbid(unsafe_code)]
-// Models leave out the pool, and with it the only use of some of the rest.
+// The loom models leave out the pool, which is the only user of some other code.
 #![cfg_attr(outbound_loom, allow(dead_code))]
 
 mod coop;

@@ -1,4 +1,4 @@
-//! Many items at once, or one after the other.
+//! Many items at once, and items as a stream.
 
 use std::{
     collections::VecDeque,
@@ -15,14 +15,14 @@ use pin_project_lite::pin_project;
 use crate::{
     coop,
     error::PushError,
-    pop::{Pop, PopTurn},
-    push::{self, Look, PushTurn},
+    pop::{Pop, PopRequest},
+    push::{self, Outcome, PushRequest},
     queue::Queue,
-    state::{Taking, finish, set_bounds},
+    state::{TakeKind, finish, update_bounds},
 };
 
 pin_project! {
-    /// The stream of [`Queue::items`]. Dropping it takes nothing; what it has not given out stays in the queue.
+    /// The stream of [`Queue::items`]. Dropping it takes nothing: what it has not given out stays in the queue.
     #[must_use = "nothing is taken unless this is polled"]
     pub struct Items<'a, T, K = Infallible> where K: Ord {
         #[pin]
@@ -37,17 +37,17 @@ pin_project! {
         items: &'b mut Vec<T>,
         limit: usize,
         #[pin]
-        turn: PopTurn<'a, T, K>,
+        request: PopRequest<'a, T, K>,
     }
 }
 
 pin_project! {
-    /// The future of [`Queue::push_many`]. Dropping it leaves what is not in the queue in the caller's items.
+    /// The future of [`Queue::push_many`]. After a drop, what is not in the queue is still in the caller's items.
     #[must_use = "nothing is pushed unless this is awaited"]
     pub struct PushMany<'a, 'b, T, K = Infallible> where K: Ord {
         items: &'b mut VecDeque<T>,
         #[pin]
-        turn: PushTurn<'a, T, K>,
+        request: PushRequest<'a, T, K>,
     }
 }
 
@@ -59,13 +59,13 @@ impl<'a, T, K: Ord> Items<'a, T, K> {
 
 impl<'a, 'b, T, K: Ord> PopMany<'a, 'b, T, K> {
     pub(crate) fn new(queue: &'a Queue<T, K>, items: &'b mut Vec<T>, limit: usize) -> Self {
-        Self { items, limit, turn: PopTurn::new(queue) }
+        Self { items, limit, request: PopRequest::new(queue) }
     }
 }
 
 impl<'a, 'b, T, K: Ord> PushMany<'a, 'b, T, K> {
     pub(crate) fn new(queue: &'a Queue<T, K>, items: &'b mut VecDeque<T>) -> Self {
-        Self { items, turn: PushTurn::new(queue) }
+        Self { items, request: PushRequest::new(queue) }
     }
 }
 
@@ -83,8 +83,8 @@ impl<T, K: Ord> Future for PopMany<'_, '_, T, K> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<usize> {
         let this = self.project();
         let (items, limit) = (this.items, *this.limit);
-        this.turn
-            .poll_take(cx, Taking::Pop, |state| Some(state.pop_many(items, limit)))
+        this.request
+            .poll_take(cx, TakeKind::Pop, |state| Some(state.pop_many(items, limit)))
             .map(|taken| taken.unwrap_or(0))
     }
 }
@@ -94,22 +94,22 @@ impl<T, K: Ord> Future for PushMany<'_, '_, T, K> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut turn = this.turn.project();
+        let mut request = this.request.project();
         while let Some(first) = this.items.front() {
             let coop = ready!(coop::poll_proceed(cx));
-            let place = turn.queue.place_of(first);
-            let mut list = turn.queue.list.lock();
-            match push::look(&mut list, turn.waiter.as_mut(), place, true, cx) {
-                // One by one, since places are worked out outside the lock.
-                Look::Push(place) if list.is_ranked() => {
+            let sort_key = request.queue.sort_key_of(first);
+            let mut list = request.queue.list.lock();
+            match push::try_push(&mut list, request.waiter.as_mut(), sort_key, true, cx) {
+                // One by one, because sort keys are computed outside the lock.
+                Outcome::Push(sort_key) if list.is_ranked() => {
                     if let Some(item) = this.items.pop_front() {
-                        list.push(place, item);
+                        list.push(sort_key, item);
                     }
                 }
-                Look::Push(_) => list.push_many(this.items, &turn.queue.order),
-                Look::Closed => return Poll::Ready(Err(PushError(()))),
-                Look::Wait => {
-                    set_bounds(&mut list);
+                Outcome::Push(_) => list.push_many(this.items, &request.queue.order),
+                Outcome::Closed => return Poll::Ready(Err(PushError(()))),
+                Outcome::Wait => {
+                    update_bounds(&mut list);
                     return Poll::Pending;
                 }
             }
@@ -130,7 +130,7 @@ impl<T, K: Ord> fmt::Debug for PushMany<'_, '_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PushMany")
             .field("left", &self.items.len())
-            .field("waiting", &self.turn.is_waiting())
+            .field("waiting", &self.request.is_waiting())
             .finish_non_exhaustive()
     }
 }
@@ -139,7 +139,7 @@ impl<T, K: Ord> fmt::Debug for PopMany<'_, '_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PopMany")
             .field("limit", &self.limit)
-            .field("waiting", &self.turn.is_waiting())
+            .field("waiting", &self.request.is_waiting())
             .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! Workers on a queue: the one thing here that spawns.
+//! Worker pools: tasks that work on the items of a queue. Only this part of the crate spawns tasks.
 
 mod builder;
 mod catch;
@@ -21,22 +21,22 @@ pub use self::{
 use self::{failures::Failures, size::PoolSize};
 use crate::{Lease, Queue};
 
-/// Workers that take items from a [`Queue`], each one at a time, and give them to one handler.
+/// Workers that take items from a [`Queue`] and give them to a handler. Each worker has one item at a time.
 ///
-/// The handler borrows the item on its [`Lease`]. What it returns says what becomes of the item:
+/// The handler borrows the item on its [`Lease`]. Its result decides what happens to the item:
 ///
 /// | the handler | the item |
 /// |---|---|
 /// | returns `Ok` | is done |
-/// | returns `Err`, or panics | is delivered again after a [wait](WorkerPoolBuilder::redelivery_wait), and later items go ahead of it; after [`max_deliveries`](WorkerPoolBuilder::max_deliveries) it falls out, and is [handed back](Self::take_exhausted) with the reason |
-/// | is aborted, since the pool is dropped | goes back to the front of the queue at once |
+/// | returns `Err`, or panics | is delivered again after a [wait](WorkerPoolBuilder::redelivery_wait), and later items go ahead of it. After [`max_deliveries`](WorkerPoolBuilder::max_deliveries) it leaves the queue and is [handed back](Self::take_exhausted) with the reason |
+/// | is aborted, because the pool is dropped | goes back to the front of the queue at once |
 ///
-/// The [`Report`] counts errors and panics and names the item and the message of the last ones. A panic costs that one
-/// delivery; the worker goes on. An item that waits for its next delivery keeps its place in the capacity.
+/// The [`Report`] counts errors and panics, and has the item number and the message of the last ones. A panic costs one
+/// delivery, and the worker goes on. An item that waits for its next delivery keeps its slot in the capacity.
 ///
-/// The workers are tasks of the runtime that it is spawned on. They end when the queue is closed and empty, and they
-/// end with the pool: dropping it aborts them, each at its handler's next await, and the queue stays open. To end in
-/// order, see [`shutdown`](Self::shutdown).
+/// The workers are tasks on the runtime that the pool is spawned on. They end when the queue is closed and empty. They
+/// also end with the pool: dropping it aborts them, each at the next await of its handler, and the queue stays open. For
+/// an orderly end see [`shutdown`](Self::shutdown).
 ///
 /// ```
 /// use std::time::Duration;
@@ -49,7 +49,7 @@ use crate::{Lease, Queue};
 ///     Ok(())
 /// });
 /// for job in 0..10 {
-///     queue.push(job).await.expect("nobody has closed it");
+///     queue.push(job).await.expect("the queue is open");
 /// }
 /// let report = pool.shutdown(Duration::from_secs(30)).await;
 /// assert_eq!((report.done, report.returned.len(), report.abandoned.len()), (10, 0, 0));
@@ -59,24 +59,24 @@ pub struct WorkerPool<T, K: Ord = Infallible> {
     queue: Queue<T, K>,
     workers: JoinSet<()>,
     failures: Arc<Failures<T>>,
-    /// Spawns one more worker; `false` if all have ended, which they do together.
+    /// Spawns one more worker. `false` if the workers have ended.
     spawn_one: SpawnOne,
     size: Arc<PoolSize>,
-    /// The queue's count when the pool was spawned.
+    /// How many items of the queue were done when the pool was spawned.
     done_before: u64,
 }
 
 type SpawnOne = Box<dyn Fn(&mut JoinSet<()>) -> bool + Send + Sync>;
 
 impl<T: Send + 'static, K: Ord + Send + 'static> WorkerPool<T, K> {
-    /// Spawns `workers` workers (0 is taken for 1) with the defaults of the [builder](WorkerPool::builder).
+    /// Spawns `workers` workers (0 counts as 1) with the defaults of the [builder](WorkerPool::builder).
     ///
-    /// The handler is an async function or closure that captures nothing: see [`Handler`]. What it needs beside the item
-    /// comes with [`spawn_with`](Self::spawn_with).
+    /// The handler is an async function or closure that captures nothing: see [`Handler`]. With
+    /// [`spawn_with`](Self::spawn_with) it gets a state beside the item.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime with a timer.
+    /// Outside of a tokio runtime with time enabled.
     pub fn spawn<F>(queue: Queue<T, K>, workers: usize, handler: F) -> Self
     where
         F: for<'a> Handler<(&'a mut Lease<T, K>,), ()>,
@@ -84,14 +84,14 @@ impl<T: Send + 'static, K: Ord + Send + 'static> WorkerPool<T, K> {
         WorkerPool::builder().spawn(queue, workers, handler)
     }
 
-    /// As [`spawn`](Self::spawn), with a handler that has a share of `state`: a client, another queue, a pair of them.
+    /// As [`spawn`](Self::spawn), with a handler that also borrows `state`: a client, another queue, a pair of them.
     ///
     /// ```
     /// use std::time::Duration;
     /// use outbound_queue::{Lease, Queue, WorkerPool};
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// // Each job makes smaller ones, in its own queue. It is done when they are in there, so `join` waits for all.
+    /// // Each job pushes smaller jobs into its own queue. It is done once they are pushed, so `join` waits for all.
     /// let queue = Queue::unbounded();
     /// let pool =
     ///     WorkerPool::spawn_with(queue.clone(), queue.clone(), 4, async |queue: &Queue<u32>, job: &mut Lease<u32>| {
@@ -100,7 +100,7 @@ impl<T: Send + 'static, K: Ord + Send + 'static> WorkerPool<T, K> {
     ///         }
     ///         Ok(())
     ///     });
-    /// queue.push(3).await.expect("nobody has closed it");
+    /// queue.push(3).await.expect("the queue is open");
     /// queue.join().await;
     /// assert_eq!(pool.shutdown(Duration::from_secs(30)).await.done, 8);
     /// # }
@@ -108,7 +108,7 @@ impl<T: Send + 'static, K: Ord + Send + 'static> WorkerPool<T, K> {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime with a timer.
+    /// Outside of a tokio runtime with time enabled.
     pub fn spawn_with<S, F>(state: S, queue: Queue<T, K>, workers: usize, handler: F) -> Self
     where
         S: Send + Sync + 'static,
@@ -117,10 +117,10 @@ impl<T: Send + 'static, K: Ord + Send + 'static> WorkerPool<T, K> {
         WorkerPool::builder().spawn_with(state, queue, workers, handler)
     }
 
-    /// Makes the pool one of `workers` workers; 0 is taken for 1.
+    /// Changes the number of workers; 0 counts as 1.
     ///
-    /// New ones begin at once. Those that are too many end when they are idle: each finishes what it works on. Once
-    /// the queue is closed and the workers have ended, this has no effect.
+    /// New workers begin at once. Workers that are too many finish what they work on, and then end. Once the queue is
+    /// closed and the workers have ended, this has no effect.
     ///
     /// # Panics
     ///
@@ -131,38 +131,37 @@ impl<T: Send + 'static, K: Ord + Send + 'static> WorkerPool<T, K> {
         while self.size.wants_more() && (self.spawn_one)(&mut self.workers) {}
     }
 
-    /// How many workers there are, those included that will end when they have finished what they work on.
+    /// How many workers there are, including those that will end when they have finished what they work on.
     pub fn workers(&self) -> usize {
         self.size.present()
     }
 
-    /// The items that were delivered as often as they may be, since this was last called, each with how its last
-    /// delivery ended.
+    /// Takes the items that have used up their deliveries since the last call, each with how its last delivery ended.
     pub fn take_exhausted(&self) -> Vec<(T, Failure)> {
         self.failures.take_exhausted()
     }
 
-    /// Closes the queue, lets the workers finish what is in it for as long as `grace`, aborts those that have not,
-    /// and takes what is left out of the queue.
+    /// Shuts the pool down. It closes the queue and gives the workers the time `grace` to finish the items. Then it aborts
+    /// the workers that have not ended, and takes the remaining items out of the queue.
     ///
-    /// Each item ends up in exactly one place: it is done, or in one of the lists of the [`Report`], or still on a
-    /// lease that somebody else has taken. `Duration::ZERO` aborts at once, `Duration::MAX` waits until all is done.
+    /// Afterwards each item is exactly one of these: done, in one of the lists of the [`Report`], or on a lease that other
+    /// code has taken. `Duration::ZERO` aborts at once. `Duration::MAX` waits until all items are done.
     ///
-    /// Aborting takes effect where the handler awaits: one that blocks its thread is waited for.
+    /// An abort takes effect where the handler awaits. A handler that blocks its thread is waited for.
     ///
     /// # Cancel safety
     ///
-    /// Dropping this future aborts the workers; the queue is closed, and what is left in it is had from
-    /// [`Queue::take_all`].
+    /// Dropping this future aborts the workers. The queue is then closed, and [`Queue::take_all`] gives what is left in
+    /// it.
     ///
     /// # Panics
     ///
-    /// If the runtime has no timer.
+    /// If the runtime has no time enabled.
     pub async fn shutdown(mut self, grace: Duration) -> Report<T> {
         self.queue.close();
         let drained = timeout(grace, async { while self.workers.join_next().await.is_some() {} }).await;
         if drained.is_err() {
-            // Waits for the aborted as well, so that what they held is back in the queue.
+            // This also waits for the aborted workers, so that their items are back in the queue.
             self.workers.shutdown().await;
         }
         let (mut returned, mut abandoned) = (Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! Waiting for an item: to have it, or to have it on a lease.
+//! Waiting for an item, to take it or to lease it.
 
 use std::{
     convert::Infallible,
@@ -15,39 +15,40 @@ use crate::{
     lease::Lease,
     queue::Queue,
     state::{
-        Guard, POPPERS, Spot, State, Taking, finish, leaves_poppers, may_pop, poll_due, popper_was_woken,
-        set_bounds,
+        Guard, POPPERS, QueueWaiter, State, TakeKind, finish, may_pop, poll_due, popper_leaves,
+        popper_was_woken, update_bounds,
     },
 };
 
 pin_project! {
-    /// The future of [`Queue::pop`]. Dropping it takes nothing. Polled after it was ready, it waits for one more item.
+    /// The future of [`Queue::pop`]. Dropping it takes nothing. If it is polled after it was ready, it waits for another
+    /// item.
     #[must_use = "nothing is taken unless this is awaited"]
     pub struct Pop<'a, T, K = Infallible> where K: Ord {
         #[pin]
-        turn: PopTurn<'a, T, K>,
+        request: PopRequest<'a, T, K>,
     }
 }
 
 pin_project! {
-    /// The future of [`Queue::lease`]. Dropping it takes nothing. Polled after it was ready, it waits for one more
+    /// The future of [`Queue::lease`]. Dropping it takes nothing. If it is polled after it was ready, it waits for another
     /// item.
     #[must_use = "nothing is taken unless this is awaited"]
     pub struct NextLease<'a, T, K = Infallible> where K: Ord {
         #[pin]
-        turn: PopTurn<'a, T, K>,
+        request: PopRequest<'a, T, K>,
     }
 }
 
 pin_project! {
-    /// The waiting half of a pop or a lease. If it goes away when it has been woken, the next one is in its stead.
-    pub(crate) struct PopTurn<'a, T, K> where K: Ord {
+    /// The waiting part of a pop or a lease. If it is dropped after it was woken, the next waiter is woken instead.
+    pub(crate) struct PopRequest<'a, T, K> where K: Ord {
         queue: &'a Queue<T, K>,
         #[pin]
-        waiter: Spot<T, K>,
+        waiter: QueueWaiter<T, K>,
     }
 
-    impl<T, K: Ord> PinnedDrop for PopTurn<'_, T, K> {
+    impl<T, K: Ord> PinnedDrop for PopRequest<'_, T, K> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if !this.waiter.is_idle() {
@@ -57,8 +58,8 @@ pin_project! {
     }
 }
 
-/// What one look at the queue came to.
-enum Look {
+/// The outcome of one attempt to take an item.
+enum Outcome {
     Take,
     Closed,
     Wait,
@@ -66,17 +67,17 @@ enum Look {
 
 impl<'a, T, K: Ord> Pop<'a, T, K> {
     pub(crate) fn new(queue: &'a Queue<T, K>) -> Self {
-        Self { turn: PopTurn::new(queue) }
+        Self { request: PopRequest::new(queue) }
     }
 }
 
 impl<'a, T, K: Ord> NextLease<'a, T, K> {
     pub(crate) fn new(queue: &'a Queue<T, K>) -> Self {
-        Self { turn: PopTurn::new(queue) }
+        Self { request: PopRequest::new(queue) }
     }
 }
 
-impl<'a, T, K: Ord> PopTurn<'a, T, K> {
+impl<'a, T, K: Ord> PopRequest<'a, T, K> {
     pub(crate) fn new(queue: &'a Queue<T, K>) -> Self {
         Self { queue, waiter: Waiter::new() }
     }
@@ -85,36 +86,36 @@ impl<'a, T, K: Ord> PopTurn<'a, T, K> {
         !self.waiter.is_idle()
     }
 
-    /// Takes with `take` when it is this one's turn.
+    /// Calls `take` when an item is there for this request.
     pub(crate) fn poll_take<R>(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        taking: Taking,
+        kind: TakeKind,
         take: impl FnOnce(&mut State<T, K>) -> Option<R>,
     ) -> Poll<Option<R>> {
         let coop = ready!(coop::poll_proceed(cx));
         let this = self.project();
-        poll_slowly(this.queue.list.lock(), this.waiter, cx, coop, taking, take)
+        poll_slowly(this.queue.list.lock(), this.waiter, cx, coop, kind, take)
     }
 }
 
 impl<T, K: Ord> Future for Pop<'_, T, K> {
     type Output = Option<T>;
 
-    // As with a push.
+    // Inlined for the same reason as the poll of a push.
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project().turn.project();
+        let this = self.project().request.project();
         let coop = ready!(coop::poll_proceed(cx));
         let mut list = this.queue.list.hold();
         if this.waiter.is_idle()
-            && let Some(item) = list.pop_unnoticed()
+            && let Some(item) = list.pop_quickly()
         {
             drop(list);
             coop.made_progress();
             return Poll::Ready(Some(item));
         }
-        poll_slowly(list.locked(), this.waiter, cx, coop, Taking::Pop, State::pop)
+        poll_slowly(list.locked(), this.waiter, cx, coop, TakeKind::Pop, State::pop)
     }
 }
 
@@ -123,47 +124,47 @@ impl<T, K: Ord> Future for NextLease<'_, T, K> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let turn = self.project().turn;
-        let queue = turn.queue;
-        let leased = ready!(turn.poll_take(cx, Taking::Lease, State::lease));
+        let request = self.project().request;
+        let queue = request.queue;
+        let leased = ready!(request.poll_take(cx, TakeKind::Lease, State::lease));
         Poll::Ready(leased.map(|leased| Lease::new(queue, leased)))
     }
 }
 
-/// Ends a take that needs more than a look at the count of items.
+/// The slow path of a pop or a lease, where the count of items does not decide.
 #[inline(never)]
 fn poll_slowly<T, K: Ord, R>(
     mut list: Guard<'_, T, K>,
-    mut waiter: Pin<&mut Spot<T, K>>,
+    mut waiter: Pin<&mut QueueWaiter<T, K>>,
     cx: &mut Context<'_>,
     coop: Unit,
-    taking: Taking,
+    kind: TakeKind,
     take: impl FnOnce(&mut State<T, K>) -> Option<R>,
 ) -> Poll<Option<R>> {
     loop {
         list.promote();
         let waited = !waiter.is_idle();
         let look = if waiter.is_idle() {
-            look_first(&mut list, waiter.as_mut(), taking, cx)
+            try_first(&mut list, waiter.as_mut(), kind, cx)
         } else {
-            look_again(&mut list, waiter.as_mut(), taking, cx)
+            try_again(&mut list, waiter.as_mut(), kind, cx)
         };
         match look {
-            Look::Take => {
+            Outcome::Take => {
                 let taken = take(&mut list);
-                let alarm = if waited { leaves_poppers(&mut list) } else { None };
+                let timer = if waited { popper_leaves(&mut list) } else { None };
                 finish(list);
-                drop(alarm);
+                drop(timer);
                 coop.made_progress();
                 return Poll::Ready(taken);
             }
-            Look::Closed => {
+            Outcome::Closed => {
                 coop.made_progress();
                 return Poll::Ready(None);
             }
-            Look::Wait => {
+            Outcome::Wait => {
                 if list.delayed() == 0 || poll_due(&mut list, cx).is_pending() {
-                    set_bounds(&mut list);
+                    update_bounds(&mut list);
                     return Poll::Pending;
                 }
             }
@@ -171,64 +172,64 @@ fn poll_slowly<T, K: Ord, R>(
     }
 }
 
-fn look_first<T, K: Ord>(
+fn try_first<T, K: Ord>(
     list: &mut Guard<'_, T, K>,
-    waiter: Pin<&mut Spot<T, K>>,
-    taking: Taking,
+    waiter: Pin<&mut QueueWaiter<T, K>>,
+    kind: TakeKind,
     cx: &mut Context<'_>,
-) -> Look {
+) -> Outcome {
     if may_pop(list, false) {
-        return Look::Take;
+        return Outcome::Take;
     }
     if list.is_over() {
-        return Look::Closed;
+        return Outcome::Closed;
     }
-    list.line(POPPERS).enqueue(waiter, taking.place(), cx);
-    Look::Wait
+    list.line(POPPERS).enqueue(waiter, kind.sort_key(), cx);
+    Outcome::Wait
 }
 
-fn look_again<T, K: Ord>(
+fn try_again<T, K: Ord>(
     list: &mut Guard<'_, T, K>,
-    mut waiter: Pin<&mut Spot<T, K>>,
-    taking: Taking,
+    mut waiter: Pin<&mut QueueWaiter<T, K>>,
+    kind: TakeKind,
     cx: &mut Context<'_>,
-) -> Look {
+) -> Outcome {
     let woken = list.is_nudged(waiter.as_mut());
     if woken {
-        popper_was_woken(list, taking);
+        popper_was_woken(list, kind);
     }
     if may_pop(list, woken) {
         list.leave(waiter);
-        return Look::Take;
+        return Outcome::Take;
     }
     match list.poll_woken(waiter, cx) {
-        // Only the end takes a waiter out of its line.
-        Poll::Ready(_) => Look::Closed,
-        Poll::Pending => Look::Wait,
+        // A waiter is taken out of its line only when the queue is closed and empty.
+        Poll::Ready(_) => Outcome::Closed,
+        Poll::Pending => Outcome::Wait,
     }
 }
 
 #[cold]
 #[inline(never)]
-fn give_up<T, K: Ord>(queue: &Queue<T, K>, mut waiter: Pin<&mut Spot<T, K>>) {
+fn give_up<T, K: Ord>(queue: &Queue<T, K>, mut waiter: Pin<&mut QueueWaiter<T, K>>) {
     let mut list = queue.list.lock();
     let woken = list.is_nudged(waiter.as_mut());
-    if let (Some(Left::Queued(place)), true) = (list.leave(waiter), woken) {
-        popper_was_woken(&mut list, Taking::of(&place));
+    if let (Some(Left::Queued(sort_key)), true) = (list.leave(waiter), woken) {
+        popper_was_woken(&mut list, TakeKind::of(&sort_key));
     }
-    let alarm = leaves_poppers(&mut list);
+    let timer = popper_leaves(&mut list);
     finish(list);
-    drop(alarm);
+    drop(timer);
 }
 
 impl<T, K: Ord> fmt::Debug for Pop<'_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pop").field("waiting", &self.turn.is_waiting()).finish_non_exhaustive()
+        f.debug_struct("Pop").field("waiting", &self.request.is_waiting()).finish_non_exhaustive()
     }
 }
 
 impl<T, K: Ord> fmt::Debug for NextLease<'_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NextLease").field("waiting", &self.turn.is_waiting()).finish_non_exhaustive()
+        f.debug_struct("NextLease").field("waiting", &self.request.is_waiting()).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! Waiting for a place.
+//! Waiting for a free slot, to push an item.
 
 use std::{
     convert::Infallible,
@@ -15,8 +15,8 @@ use crate::{
     coop::{self, Unit},
     error::PushError,
     queue::Queue,
-    rank::Place,
-    state::{Guard, PUSHERS, Spot, State, finish, may_push, pusher_was_woken, set_bounds},
+    rank::SortKey,
+    state::{Guard, PUSHERS, QueueWaiter, State, finish, may_push, pusher_was_woken, update_bounds},
 };
 
 pin_project! {
@@ -26,7 +26,7 @@ pin_project! {
         // `None` once it has been pushed or handed back.
         item: Option<T>,
         #[pin]
-        turn: PushTurn<'a, T, K>,
+        request: PushRequest<'a, T, K>,
     }
 }
 
@@ -39,19 +39,19 @@ pin_project! {
         item: Option<T>,
         due: Instant,
         #[pin]
-        turn: PushTurn<'a, T, K>,
+        request: PushRequest<'a, T, K>,
     }
 }
 
 pin_project! {
-    /// The waiting half of a push. If it goes away when it has been woken, the next one is in its stead.
-    pub(crate) struct PushTurn<'a, T, K> where K: Ord {
+    /// The waiting part of a push. If it is dropped after it was woken, the next waiter is woken instead.
+    pub(crate) struct PushRequest<'a, T, K> where K: Ord {
         pub(crate) queue: &'a Queue<T, K>,
         #[pin]
-        pub(crate) waiter: Spot<T, K>,
+        pub(crate) waiter: QueueWaiter<T, K>,
     }
 
-    impl<T, K: Ord> PinnedDrop for PushTurn<'_, T, K> {
+    impl<T, K: Ord> PinnedDrop for PushRequest<'_, T, K> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if !this.waiter.is_idle() {
@@ -63,17 +63,17 @@ pin_project! {
 
 const POLLED_AGAIN: &str = "a push was polled after it was ready";
 
-/// What one look at the queue came to.
-pub(crate) enum Look<K> {
-    /// To the place that it had when it came.
-    Push(Place<K>),
+/// The outcome of one attempt to push.
+pub(crate) enum Outcome<K> {
+    /// Push with this sort key, which was computed when the push was first polled.
+    Push(SortKey<K>),
     Closed,
     Wait,
 }
 
 impl<'a, T, K: Ord> Push<'a, T, K> {
     pub(crate) fn new(queue: &'a Queue<T, K>, item: T) -> Self {
-        Self { item: Some(item), turn: PushTurn::new(queue) }
+        Self { item: Some(item), request: PushRequest::new(queue) }
     }
 }
 
@@ -83,28 +83,28 @@ impl<T, K: Ord> Future for Push<'_, T, K> {
     /// # Panics
     ///
     /// If polled after it was ready.
-    // Without this it is a call, and its result goes through memory: 20 instructions.
+    // Without this the poll is a call, and its result goes through memory.
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let coop = ready!(coop::poll_proceed(cx));
         let this = self.project();
-        let turn = this.turn.project();
-        let place = turn.queue.place_of(this.item.as_ref().expect(POLLED_AGAIN));
-        let mut list = turn.queue.list.hold();
-        if turn.waiter.is_idle()
-            && list.takes_newcomers()
+        let request = this.request.project();
+        let sort_key = request.queue.sort_key_of(this.item.as_ref().expect(POLLED_AGAIN));
+        let mut list = request.queue.list.hold();
+        if request.waiter.is_idle()
+            && list.can_push_quickly()
             && let Some(item) = this.item.take()
         {
-            list.push(place, item);
+            list.push(sort_key, item);
             drop(list);
             coop.made_progress();
             return Poll::Ready(Ok(()));
         }
-        poll_slowly(list.locked(), turn.waiter, cx, coop, place, this.item, State::push)
+        poll_slowly(list.locked(), request.waiter, cx, coop, sort_key, this.item, State::push)
     }
 }
 
-impl<'a, T, K: Ord> PushTurn<'a, T, K> {
+impl<'a, T, K: Ord> PushRequest<'a, T, K> {
     pub(crate) fn new(queue: &'a Queue<T, K>) -> Self {
         Self { queue, waiter: Waiter::new() }
     }
@@ -116,7 +116,7 @@ impl<'a, T, K: Ord> PushTurn<'a, T, K> {
 
 impl<'a, T, K: Ord> PushAt<'a, T, K> {
     pub(crate) fn new(queue: &'a Queue<T, K>, item: T, due: Instant) -> Self {
-        Self { item: Some(item), due, turn: PushTurn::new(queue) }
+        Self { item: Some(item), due, request: PushRequest::new(queue) }
     }
 }
 
@@ -129,40 +129,40 @@ impl<T, K: Ord> Future for PushAt<'_, T, K> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let coop = ready!(coop::poll_proceed(cx));
         let this = self.project();
-        let turn = this.turn.project();
-        let place = turn.queue.place_of(this.item.as_ref().expect(POLLED_AGAIN));
+        let request = this.request.project();
+        let sort_key = request.queue.sort_key_of(this.item.as_ref().expect(POLLED_AGAIN));
         let due = *this.due;
-        let put = |state: &mut State<T, K>, place, item| state.push_delayed(due, place, item);
-        poll_slowly(turn.queue.list.lock(), turn.waiter, cx, coop, place, this.item, put)
+        let put = |state: &mut State<T, K>, sort_key, item| state.push_delayed(due, sort_key, item);
+        poll_slowly(request.queue.list.lock(), request.waiter, cx, coop, sort_key, this.item, put)
     }
 }
 
-/// Ends a push that needs more than a look at the count of items. There is an item, which stays where it is as long as
-/// it waits.
+/// The slow path of a push, where the count of items does not decide. `item` holds the item, and keeps it while the push
+/// waits.
 #[inline(never)]
 fn poll_slowly<T, K: Ord>(
     mut list: Guard<'_, T, K>,
-    waiter: Pin<&mut Spot<T, K>>,
+    waiter: Pin<&mut QueueWaiter<T, K>>,
     cx: &mut Context<'_>,
     coop: Unit,
-    place: Place<K>,
+    sort_key: SortKey<K>,
     item: &mut Option<T>,
-    put: impl FnOnce(&mut State<T, K>, Place<K>, T),
+    put: impl FnOnce(&mut State<T, K>, SortKey<K>, T),
 ) -> Poll<Result<(), PushError<T>>> {
-    let result = match look(&mut list, waiter, place, false, cx) {
-        Look::Push(place) => {
+    let result = match try_push(&mut list, waiter, sort_key, false, cx) {
+        Outcome::Push(sort_key) => {
             if let Some(item) = item.take() {
-                put(&mut list, place, item);
+                put(&mut list, sort_key, item);
             }
             finish(list);
             Ok(())
         }
-        Look::Closed => {
+        Outcome::Closed => {
             drop(list);
             Err(PushError(item.take().expect(POLLED_AGAIN)))
         }
-        Look::Wait => {
-            set_bounds(&mut list);
+        Outcome::Wait => {
+            update_bounds(&mut list);
             return Poll::Pending;
         }
     };
@@ -170,66 +170,67 @@ fn poll_slowly<T, K: Ord>(
     Poll::Ready(result)
 }
 
-/// Whether it is the turn of a push, which gets in line if it is not. A `patient` one never goes ahead of the woken.
-pub(crate) fn look<T, K: Ord>(
+/// Tries to push, and puts the waiter in line if it cannot. With `never_overtakes` it never goes ahead of a waiter that was
+/// woken.
+pub(crate) fn try_push<T, K: Ord>(
     list: &mut Guard<'_, T, K>,
-    waiter: Pin<&mut Spot<T, K>>,
-    place: Place<K>,
-    patient: bool,
+    waiter: Pin<&mut QueueWaiter<T, K>>,
+    sort_key: SortKey<K>,
+    never_overtakes: bool,
     cx: &mut Context<'_>,
-) -> Look<K> {
+) -> Outcome<K> {
     if waiter.is_idle() {
-        look_first(list, waiter, place, patient, cx)
+        try_first(list, waiter, sort_key, never_overtakes, cx)
     } else {
-        look_again(list, waiter, place, patient, cx)
+        try_again(list, waiter, sort_key, never_overtakes, cx)
     }
 }
 
-fn look_first<T, K: Ord>(
+fn try_first<T, K: Ord>(
     list: &mut Guard<'_, T, K>,
-    waiter: Pin<&mut Spot<T, K>>,
-    place: Place<K>,
-    patient: bool,
+    waiter: Pin<&mut QueueWaiter<T, K>>,
+    sort_key: SortKey<K>,
+    never_overtakes: bool,
     cx: &mut Context<'_>,
-) -> Look<K> {
+) -> Outcome<K> {
     if list.is_closed() {
-        return Look::Closed;
+        return Outcome::Closed;
     }
-    if may_push(list, &place, false, patient) {
-        return Look::Push(place);
+    if may_push(list, &sort_key, false, never_overtakes) {
+        return Outcome::Push(sort_key);
     }
-    // In a queue whose places mean nothing all are equal, so this is the end of the line.
-    list.line(PUSHERS).enqueue_after(waiter, place, cx, |other, own| other <= own);
-    Look::Wait
+    // In a queue without ranks and keys all sort keys are equal, so this is the end of the line.
+    list.line(PUSHERS).enqueue_after(waiter, sort_key, cx, |other, own| other <= own);
+    Outcome::Wait
 }
 
-fn look_again<T, K: Ord>(
+fn try_again<T, K: Ord>(
     list: &mut Guard<'_, T, K>,
-    mut waiter: Pin<&mut Spot<T, K>>,
-    place: Place<K>,
-    patient: bool,
+    mut waiter: Pin<&mut QueueWaiter<T, K>>,
+    sort_key: SortKey<K>,
+    never_overtakes: bool,
     cx: &mut Context<'_>,
-) -> Look<K> {
+) -> Outcome<K> {
     let woken = list.is_nudged(waiter.as_mut());
     if woken {
         pusher_was_woken(list);
     }
-    if !list.is_closed() && may_push(list, &place, woken, patient) {
-        return Look::Push(match list.leave(waiter) {
-            Some(Left::Queued(place) | Left::Woken(place)) => place,
-            None => place,
+    if !list.is_closed() && may_push(list, &sort_key, woken, never_overtakes) {
+        return Outcome::Push(match list.leave(waiter) {
+            Some(Left::Queued(sort_key) | Left::Woken(sort_key)) => sort_key,
+            None => sort_key,
         });
     }
     match list.poll_woken(waiter, cx) {
-        // Only closing takes a waiter out of its line.
-        Poll::Ready(_) => Look::Closed,
-        Poll::Pending => Look::Wait,
+        // A waiter is taken out of its line only when the queue is closed.
+        Poll::Ready(_) => Outcome::Closed,
+        Poll::Pending => Outcome::Wait,
     }
 }
 
 #[cold]
 #[inline(never)]
-fn give_up<T, K: Ord>(queue: &Queue<T, K>, mut waiter: Pin<&mut Spot<T, K>>) {
+fn give_up<T, K: Ord>(queue: &Queue<T, K>, mut waiter: Pin<&mut QueueWaiter<T, K>>) {
     let mut list = queue.list.lock();
     if list.is_nudged(waiter.as_mut()) {
         pusher_was_woken(&mut list);
@@ -242,13 +243,13 @@ impl<T, K: Ord> fmt::Debug for PushAt<'_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PushAt")
             .field("due", &self.due)
-            .field("waiting", &self.turn.is_waiting())
+            .field("waiting", &self.request.is_waiting())
             .finish_non_exhaustive()
     }
 }
 
 impl<T, K: Ord> fmt::Debug for Push<'_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Push").field("waiting", &self.turn.is_waiting()).finish_non_exhaustive()
+        f.debug_struct("Push").field("waiting", &self.request.is_waiting()).finish_non_exhaustive()
     }
 }

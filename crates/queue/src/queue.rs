@@ -1,4 +1,4 @@
-//! The queue's handle: what it can be asked at once. What waits is in the files of its futures.
+//! The handle of a queue. The methods that wait return futures, which are in files of their own.
 
 use std::{collections::VecDeque, convert::Infallible, fmt, time::Duration};
 
@@ -12,39 +12,41 @@ use crate::{
     many::{Items, PopMany, PushMany},
     pop::{NextLease, Pop},
     push::{Push, PushAt},
-    rank::{Order, Place},
+    rank::{Order, SortKey},
     state::{self, JOINERS, List, POPPERS, PUSHERS, State, finish},
     store::Store,
 };
 
-/// A queue of items between tasks: many put in, many take out.
+/// A queue of items between tasks. Any number of tasks push, and any number pop.
 ///
 /// Cloning it gives another handle to the same queue. Items are dropped with the last handle. `Debug` shows how many
 /// items and waiting tasks there are, and no item.
 ///
-/// | | order | what [`pop`](Self::pop) gives |
+/// | constructor | order | what [`pop`](Self::pop) gives |
 /// |---|---|---|
 /// | [`bounded`](Self::bounded), [`unbounded`](Self::unbounded) | first in, first out | the oldest |
 /// | [`lifo`](Self::lifo) | last in, first out | the newest |
 /// | [`priority`](Self::priority) | by rank | the oldest of the lowest rank |
-/// | [`by_key`](Self::by_key) | by a key of any type that has an order, which is the queue's `K` | the oldest of the lowest key |
-/// | [`aging`](Self::aging) | by arrival plus handicap | the one whose time came first |
+/// | [`by_key`](Self::by_key) | by a key of any type that has an order: the `K` of the queue | the oldest of the lowest key |
+/// | [`aging`](Self::aging) | by arrival plus handicap | the one with the earliest sum |
 ///
-/// All else is the same for all of them.
+/// Everything else is the same for all of them.
 ///
 /// # Capacity
 ///
-/// Items on a lease keep their place. An item for which a waiting [`pop`](Self::pop) has been woken does not: its place
-/// is free at once, so that a producer need not wait for its consumer to run. If such pops are dropped instead of polled,
-/// their items stay, and until those are taken there are so many more than `capacity`: one for each, and of pops that all
-/// wait at once no more than about log2 of the capacity are woken before any of them runs.
+/// Each item has a slot in the capacity. A leased item keeps its slot. An item for which a waiting [`pop`](Self::pop) has
+/// been woken does not: its slot is free at once, so that a producer does not have to wait until its consumer runs.
+///
+/// If such pops are dropped instead of polled, their items stay in the queue. Until those items are taken, the queue holds
+/// more than `capacity`: one item more for each such pop. Of pops that wait at the same time, no more than about log2 of
+/// the capacity are woken before one of them runs.
 ///
 /// # Fairness
 ///
-/// Tasks that wait are served in the order in which they came; those that wait to push into a priority queue, by the
-/// rank of what they bring. A newcomer may take what is there beyond one for each task that has been woken, and go
-/// ahead of the woken themselves, who have not run yet, at most 32 times in a row. The `try_` forms never go ahead of
-/// anybody.
+/// Waiting tasks are served in the order in which they came. Tasks that wait to push into a priority queue are served by
+/// the rank of their items. Each task that was woken has a claim to one item or slot. A newcomer may take what is there
+/// beyond these claims. It may also overtake the woken tasks while they have not run yet, at most 32 times in a row. The
+/// `try_` forms overtake nobody.
 pub struct Queue<T, K = Infallible> {
     pub(crate) list: List<T, K>,
     pub(crate) order: Order<T, K>,
@@ -56,7 +58,7 @@ impl<T, K: Ord> Queue<T, K> {
         Self { list: WaitList::with_lines(State::new(store, capacity)), order }
     }
 
-    /// Puts an item in, waiting for a place if there is none.
+    /// Pushes an item. It waits while no slot is free.
     ///
     /// # Errors
     ///
@@ -64,17 +66,17 @@ impl<T, K: Ord> Queue<T, K> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping this future drops the item; it is never delivered.
+    /// Dropping this future drops the item, which is never delivered.
     pub fn push(&self, item: T) -> Push<'_, T, K> {
         Push::new(self, item)
     }
 
-    /// Puts an item in that cannot be taken before `due`, waiting for a place if there is none.
+    /// Pushes an item that cannot be taken before `due`. It waits while no slot is free.
     ///
-    /// It has a place and is unfinished from when this returns. When it is due it goes in as if it were pushed then; a
-    /// queue that is closed in the meantime ends after it. [`take_all`](Self::take_all) and
-    /// [`close_now`](Self::close_now) take it without waiting, behind all that is due. While items are not due, each
-    /// pop looks at the clock.
+    /// From the return of this call on, the item has a slot and is unfinished. When it is due, it takes its position as if
+    /// it were pushed at that moment. A queue that is closed before ends only after it.
+    /// [`take_all`](Self::take_all) and [`close_now`](Self::close_now) take it without waiting, behind all items that are
+    /// due. While there are items that are not due, each pop reads the clock.
     ///
     /// # Errors
     ///
@@ -82,23 +84,23 @@ impl<T, K: Ord> Queue<T, K> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping this future drops the item; it is never delivered.
+    /// Dropping this future drops the item, which is never delivered.
     ///
     /// # Panics
     ///
-    /// This does not, but as long as items are not due, waiting for one panics outside of a tokio runtime with a
-    /// timer.
+    /// This method does not panic. But while items are not due, waiting for an item panics outside of a tokio runtime with
+    /// time enabled.
     pub fn push_at(&self, item: T, due: Instant) -> PushAt<'_, T, K> {
         PushAt::new(self, item, due)
     }
 
-    /// As [`push_at`](Self::push_at), with an item that is due when `delay` has passed from this call on.
+    /// As [`push_at`](Self::push_at), with an item that is due `delay` after this call.
     pub fn push_after(&self, item: T, delay: Duration) -> PushAt<'_, T, K> {
         self.push_at(item, after(delay))
     }
 
-    /// Puts `items` in, the first first, waiting for places as long as there are none: as many at a time as there is
-    /// room for, with one lock and no more wakes than that takes. What it has put in is gone from `items`.
+    /// Pushes all `items` from the front on. It pushes as many at a time as there are free slots, with one lock, and waits
+    /// while none is free. Items that were pushed are removed from `items`.
     ///
     /// # Errors
     ///
@@ -106,22 +108,22 @@ impl<T, K: Ord> Queue<T, K> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping this future leaves what is not in the queue in `items`.
+    /// After a drop of this future, what is not in the queue is still in `items`.
     pub fn push_many<'b>(&self, items: &'b mut VecDeque<T>) -> PushMany<'_, 'b, T, K> {
         PushMany::new(self, items)
     }
 
-    /// Puts an item in at once, or not at all.
+    /// Pushes an item at once, or not at all.
     ///
     /// # Errors
     ///
-    /// If there is no place beyond those that others wait for, or the queue is closed: the item comes back in the
+    /// If no slot is free beyond those that other tasks wait for, or if the queue is closed: the item comes back in the
     /// error.
     pub fn try_push(&self, item: T) -> Result<(), TryPushError<T>> {
-        let place = self.place_of(&item);
+        let sort_key = self.sort_key_of(&item);
         let mut list = self.list.lock();
-        if list.nobody_waits() && list.takes_newcomers() {
-            list.push(place, item);
+        if list.nobody_waits() && list.can_push_quickly() {
+            list.push(sort_key, item);
             return Ok(());
         }
         if list.is_closed() {
@@ -130,23 +132,22 @@ impl<T, K: Ord> Queue<T, K> {
         if list.room() <= list.line(PUSHERS).len() {
             return Err(TryPushError::Full(item));
         }
-        list.push(place, item);
+        list.push(sort_key, item);
         finish(list);
         Ok(())
     }
 
-    /// Puts an item in though there may be no place for it, or the queue is closed.
+    /// Pushes an item even if no slot is free or the queue is closed.
     pub(crate) fn push_beyond_capacity(&self, item: T) {
-        let place = self.place_of(&item);
+        let sort_key = self.sort_key_of(&item);
         let mut list = self.list.lock();
-        list.push(place, item);
+        list.push(sort_key, item);
         finish(list);
     }
 
-    /// Takes the next item, waiting for one if there is none: `None` once the queue is closed and empty.
+    /// Takes the next item. It waits while there is none. `None` once the queue is closed and empty.
     ///
-    /// The item counts as done when it is returned. To keep it in the queue until its work is done, see
-    /// [`lease`](Self::lease).
+    /// The item counts as done when it is returned. [`lease`](Self::lease) keeps it in the queue until its work is done.
     ///
     /// # Cancel safety
     ///
@@ -155,8 +156,9 @@ impl<T, K: Ord> Queue<T, K> {
         Pop::new(self)
     }
 
-    /// Takes up to `limit` items (0 is taken for 1) and puts them at the end of `items`, waiting only while there is
-    /// none. It gives how many: 0 once the queue is closed and empty. What others have been woken for is left to them.
+    /// Takes up to `limit` items (0 counts as 1) and appends them to `items`. It waits only while there is none. It
+    /// returns how many it took: 0 once the queue is closed and empty. Items that other tasks have been woken for are left
+    /// to them.
     ///
     /// # Cancel safety
     ///
@@ -165,7 +167,7 @@ impl<T, K: Ord> Queue<T, K> {
         PopMany::new(self, items, limit)
     }
 
-    /// The items as a stream, which ends once the queue is closed and empty. Each is taken as by [`pop`](Self::pop).
+    /// The items as a stream. It takes each item as [`pop`](Self::pop) does, and ends once the queue is closed and empty.
     ///
     /// # Cancel safety
     ///
@@ -178,11 +180,11 @@ impl<T, K: Ord> Queue<T, K> {
     ///
     /// # Errors
     ///
-    /// If there is no item beyond those that others wait for.
+    /// If there is no item beyond those that other tasks wait for.
     pub fn try_pop(&self) -> Result<T, TryPopError> {
         let mut list = self.list.lock();
         if list.nobody_waits()
-            && let Some(item) = list.pop_unnoticed()
+            && let Some(item) = list.pop_quickly()
         {
             return Ok(item);
         }
@@ -195,9 +197,8 @@ impl<T, K: Ord> Queue<T, K> {
         Ok(item)
     }
 
-    /// Takes the next item on a [`Lease`], waiting for one if there is none: `None` once the queue is closed and
-    /// empty. What others still have on a lease then may come back later, and is had with
-    /// [`take_all`](Self::take_all) or another call.
+    /// Takes the next item on a [`Lease`]. It waits while there is none. `None` once the queue is closed and empty. Items
+    /// that are still leased then may come back later: [`take_all`](Self::take_all) or another call of this gives them.
     ///
     /// # Cancel safety
     ///
@@ -210,7 +211,7 @@ impl<T, K: Ord> Queue<T, K> {
     ///
     /// # Errors
     ///
-    /// If there is no item beyond those that others wait for.
+    /// If there is no item beyond those that other tasks wait for.
     pub fn try_lease(&self) -> Result<Lease<T, K>, TryPopError> {
         let mut list = self.list.lock();
         list.promote();
@@ -222,10 +223,10 @@ impl<T, K: Ord> Queue<T, K> {
         Ok(Lease::new(self, leased))
     }
 
-    /// Waits until nothing is unfinished: no item waits and none is on a lease. Items pushed meanwhile are waited for,
-    /// too. It does not close the queue.
+    /// Waits until no item is unfinished: none is in the queue and none is leased. It also waits for items that are pushed
+    /// in the meantime. It does not close the queue.
     ///
-    /// An item that nobody takes keeps it waiting, in a closed queue as well: see [`take_all`](Self::take_all).
+    /// It waits as long as nobody takes an item, also in a closed queue: see [`take_all`](Self::take_all).
     ///
     /// # Cancel safety
     ///
@@ -234,15 +235,16 @@ impl<T, K: Ord> Queue<T, K> {
         Join::new(self)
     }
 
-    /// Closes the queue: pushing fails from now on, for those who wait to as well; what is in it can still be taken.
+    /// Closes the queue. From now on pushing fails, also for tasks that wait to push. What is in the queue can still be
+    /// taken.
     pub fn close(&self) {
         state::close(self.list.lock());
     }
 
-    /// Closes the queue and takes all that nobody has taken: those who wait for an item end at once.
+    /// Closes the queue and takes all items out. Tasks that wait for an item end at once.
     ///
-    /// Items on a lease are not among them. One that is not acknowledged comes back into the closed queue, for
-    /// [`take_all`](Self::take_all).
+    /// Leased items are not among the items. A leased item that is not done comes back into the closed queue, where
+    /// [`take_all`](Self::take_all) gives it.
     pub fn close_now(&self) -> Vec<T> {
         let mut list = self.list.lock();
         let store = list.take_all();
@@ -250,7 +252,7 @@ impl<T, K: Ord> Queue<T, K> {
         store.into_items().map(|(item, _)| item).collect()
     }
 
-    /// Takes all that waits, in its order. Those who wait to push go on, in an open queue.
+    /// Takes all items out, in their order. In an open queue, tasks that wait to push then go on.
     pub fn take_all(&self) -> Vec<T> {
         self.take_all_with_deliveries().map(|(item, _)| item).collect()
     }
@@ -263,7 +265,7 @@ impl<T, K: Ord> Queue<T, K> {
         store.into_items()
     }
 
-    /// How many items can be taken. Those on a lease, or not due yet, are not among them.
+    /// How many items can be taken. Leased items, and items that are not due, are not counted.
     pub fn len(&self) -> usize {
         let mut list = self.list.lock();
         list.promote();
@@ -282,24 +284,24 @@ impl<T, K: Ord> Queue<T, K> {
         self.len() == 0
     }
 
-    /// Whether there is no place for [`try_push`](Self::try_push) to take. Items on a lease and those that are not due
-    /// keep theirs, and a place that others wait for is not free.
+    /// Whether [`try_push`](Self::try_push) would find no free slot. Leased items and items that are not due keep their
+    /// slots. A slot that other tasks wait for is not free.
     pub fn is_full(&self) -> bool {
         let mut list = self.list.lock();
         list.room() <= list.line(PUSHERS).len()
     }
 
-    /// How many items there is room for: `usize::MAX` if there is no bound.
+    /// How many items the queue can hold: `usize::MAX` if there is no bound.
     pub fn capacity(&self) -> usize {
         self.list.lock().capacity()
     }
 
-    /// How many items are not done yet: those that wait, those that are not due, and those on a lease.
+    /// How many items are not done: those that can be taken, those that are not due, and those that are leased.
     pub fn unfinished(&self) -> usize {
         self.list.lock().unfinished()
     }
 
-    /// How many items are on a lease.
+    /// How many items are leased.
     pub fn leased(&self) -> usize {
         self.list.lock().leased()
     }
@@ -319,7 +321,7 @@ impl<T, K: Ord> Queue<T, K> {
         self.list.lock().line(POPPERS).len()
     }
 
-    /// How many tasks wait for all to be done.
+    /// How many tasks wait until all items are done.
     pub fn waiting_to_join(&self) -> usize {
         self.list.lock().line(JOINERS).len()
     }
@@ -330,12 +332,12 @@ impl<T, K: Ord> Queue<T, K> {
     }
 
     #[inline]
-    pub(crate) fn place_of(&self, item: &T) -> Place<K> {
-        self.order.place_of(item)
+    pub(crate) fn sort_key_of(&self, item: &T) -> SortKey<K> {
+        self.order.sort_key_of(item)
     }
 }
 
-/// `delay` from now, or so far away that it never comes.
+/// The instant `delay` from now, but at most a century away.
 pub(crate) fn after(delay: Duration) -> Instant {
     const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
     Instant::now() + delay.min(CENTURY)

@@ -1,43 +1,42 @@
-//! What an item of a queue is ordered by.
+//! The order of a queue: what its items are sorted by.
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-/// Parts of a second that the ranks of an aging queue tell apart: 32 bits of them last for more than eight years.
+/// The ranks of an aging queue count in this part of a second. So 32 bits last for more than eight years.
 const TICKS: u128 = 16;
 
-/// The rank of all items that are ordered by their keys alone: behind those of the priority store that have a FIFO of
-/// their own.
+/// The rank of all items that are sorted by key. It is the first rank that has no FIFO of its own in the priority store.
 pub(crate) const BY_KEY: u32 = u64::BITS;
 
-/// Where an item stands among others: by its rank, then by its key. Queues have the one or the other, or neither.
+/// What an item is sorted by: its rank, then its key. A queue has ranks or keys or neither.
 ///
-/// It is in every waiting future, so that of a queue without keys has no room for a tag or a key.
+/// It is in every waiting future. So the rank is not zero, and a queue without keys stores neither a tag nor a key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place<K> {
+pub(crate) struct SortKey<K> {
     rank: NonZeroU32,
     key: Option<K>,
 }
 
-/// What the places of a queue's items are made of. Each handle has it, since it is asked outside of the lock.
-// A tag of its own is read in one step, a niche in an `Instant` in several.
+/// How the sort keys of a queue's items are made. Each handle has it, because it is called outside the lock.
+// A separate tag is read in one step. A tag stored in the unused values of an `Instant` takes several.
 #[repr(u8)]
 pub(crate) enum Order<T, K> {
-    /// Nothing: all have the same.
+    /// All items have the same sort key.
     Arrival,
-    /// The rank read off the item.
+    /// By the rank of the item.
     Rank(Arc<Read<T, u32>>),
-    /// When the item came plus its handicap, counted from when the queue was made.
+    /// By the arrival of the item plus its handicap, counted from when the queue was made.
     Aging { handicap: Arc<Read<T, Duration>>, since: Instant },
-    /// The key read off the item.
+    /// By the key of the item.
     Key(Arc<Read<T, K>>),
 }
 
-/// What reads something off an item.
+/// A function of the user that reads a rank, a handicap or a key from an item.
 pub(crate) type Read<T, R> = dyn Fn(&T) -> R + Send + Sync;
 
-impl<K> Place<K> {
+impl<K> SortKey<K> {
     pub(crate) const fn ranked(rank: u32) -> Self {
         Self { rank: NonZeroU32::MIN.saturating_add(rank), key: None }
     }
@@ -48,21 +47,21 @@ impl<K> Place<K> {
 }
 
 impl<T, K> Order<T, K> {
-    /// The place of an item that comes now. Runs the user's code, unless the order is that of arrival.
+    /// The sort key of an item that comes now. It calls the user's function, unless the order is that of arrival.
     #[inline]
-    pub(crate) fn place_of(&self, item: &T) -> Place<K> {
-        // Most queues read nothing, and are not to pay for a jump by a table.
-        if let Self::Arrival = self { Place::ranked(0) } else { self.read(item) }
+    pub(crate) fn sort_key_of(&self, item: &T) -> SortKey<K> {
+        // Most queues have no such function. This check first spares them a jump table.
+        if let Self::Arrival = self { SortKey::ranked(0) } else { self.read(item) }
     }
 
-    fn read(&self, item: &T) -> Place<K> {
+    fn read(&self, item: &T) -> SortKey<K> {
         match self {
-            Self::Arrival => Place::ranked(0),
-            Self::Rank(rank) => Place::ranked(rank(item)),
+            Self::Arrival => SortKey::ranked(0),
+            Self::Rank(rank) => SortKey::ranked(rank(item)),
             Self::Aging { handicap, since } => {
-                Place::ranked(ticks(since.elapsed().saturating_add(handicap(item))))
+                SortKey::ranked(ticks(since.elapsed().saturating_add(handicap(item))))
             }
-            Self::Key(key) => Place { key: Some(key(item)), ..Place::ranked(BY_KEY) },
+            Self::Key(key) => SortKey { key: Some(key(item)), ..SortKey::ranked(BY_KEY) },
         }
     }
 }

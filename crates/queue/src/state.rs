@@ -1,85 +1,86 @@
-//! What is behind a queue's one lock.
+//! The state of a queue, which is behind its one lock.
 
-mod turns;
+mod fairness;
 
 use std::collections::VecDeque;
 
 use outbound_waitlist::{Locked, WaitList, Waiter};
 use tokio::time::Instant;
 
-use self::turns::Turns;
-pub(crate) use self::turns::{
-    close, finish, leaves_poppers, may_pop, may_push, poll_due, popper_was_woken, pusher_was_woken,
-    set_bounds,
+use self::fairness::Fairness;
+pub(crate) use self::fairness::{
+    close, finish, may_pop, may_push, poll_due, popper_leaves, popper_was_woken, pusher_was_woken,
+    update_bounds,
 };
 use crate::{
-    rank::{Order, Place},
-    store::{Store, Taken},
+    rank::{Order, SortKey},
+    store::{Store, StoredItem},
 };
 
-/// The lines of tasks that wait.
+/// The lines of waiting tasks.
 pub(crate) const PUSHERS: usize = 0;
 pub(crate) const POPPERS: usize = 1;
 pub(crate) const JOINERS: usize = 2;
 const LINES: usize = 3;
 
-/// Each waiter has the place of the item it brings, by which it is ordered, or that of one who brings none.
-pub(crate) type List<T, K> = WaitList<State<T, K>, Place<K>, LINES>;
-pub(crate) type Guard<'a, T, K> = Locked<'a, State<T, K>, Place<K>, LINES>;
-pub(crate) type Spot<T, K> = Waiter<State<T, K>, Place<K>, LINES>;
+/// The value of a waiter is a sort key: of the item that it pushes, or of its [`TakeKind`].
+pub(crate) type List<T, K> = WaitList<State<T, K>, SortKey<K>, LINES>;
+pub(crate) type Guard<'a, T, K> = Locked<'a, State<T, K>, SortKey<K>, LINES>;
+pub(crate) type QueueWaiter<T, K> = Waiter<State<T, K>, SortKey<K>, LINES>;
 
 pub(crate) struct State<T, K> {
     store: Store<T, K>,
-    /// Items that are not done: in the store, or out on a lease, which hold their place. At most `capacity`, but for
-    /// those that a woken pop is on its way for, and what a pool had to deliver.
+    /// Items that are not done, in the store or leased. At most `capacity`, plus the items that woken pops will take, plus
+    /// the results that a pool had to push beyond the capacity.
     unfinished: usize,
-    /// While fewer are unfinished, a push concerns nobody who waits, and none of them it: it need not look at the
-    /// lines. Worked out by [`finish`], and may be lower than it could be, never higher.
-    ceiling: usize,
-    /// While more are unfinished, so it is with a pop, which finds an item that was never leased. May be higher than it
-    /// could be.
-    floor: usize,
+    /// While fewer items are unfinished, a push does not have to look at the lines of waiters: it wakes none of them and
+    /// overtakes none. Computed by [`finish`]. It may be too low, never too high.
+    quick_push_below: usize,
+    /// While more items are unfinished, the same holds for a pop, and there is an item that was never leased. It may be
+    /// too high, never too low.
+    quick_pop_above: usize,
     capacity: usize,
-    /// Items out on a lease.
+    /// Items that are leased.
     leased: usize,
     closed: bool,
-    pushing: Turns,
-    popping: Turns,
-    /// Of the waiters that were woken to take an item, how many pop it. See [`places`](Self::places).
+    pushing: Fairness,
+    popping: Fairness,
+    /// How many of the waiters that were woken to take an item will pop it. See
+    /// [`total_capacity`](Self::total_capacity).
     woken_pops: usize,
-    /// The next ticket of a first lease.
-    next_ticket: u64,
+    /// The number of the next item that is leased for the first time.
+    next_number: u64,
     /// Leases that were acknowledged.
     acknowledged: u64,
 }
 
-impl Taking {
-    pub(crate) const fn place<K>(self) -> Place<K> {
-        Place::ranked(self as u32)
+impl TakeKind {
+    pub(crate) const fn sort_key<K>(self) -> SortKey<K> {
+        SortKey::ranked(self as u32)
     }
 
-    pub(crate) fn of<K>(place: &Place<K>) -> Self {
-        if place.rank() == Self::Pop as u32 { Self::Pop } else { Self::Lease }
+    pub(crate) fn of<K>(sort_key: &SortKey<K>) -> Self {
+        if sort_key.rank() == Self::Pop as u32 { Self::Pop } else { Self::Lease }
     }
 }
 
-/// An item that goes out on a lease.
+/// An item that is being leased.
 pub(crate) struct Leased<T, K> {
     pub(crate) item: T,
-    /// The place it was pushed to.
-    pub(crate) place: Place<K>,
-    /// When it was first leased, counted in leases.
-    pub(crate) ticket: u64,
-    /// How often it has been leased, this time included.
+    /// The sort key of its push.
+    pub(crate) sort_key: SortKey<K>,
+    /// How many items were leased for the first time before it.
+    pub(crate) number: u64,
+    /// How often it has been leased, including this time.
     pub(crate) deliveries: u32,
 }
 
-/// What a task that waits for an item will do with it: its place in line.
+/// What a task that waits for an item will do with it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Taking {
-    /// The item leaves, and its place is free.
+pub(crate) enum TakeKind {
+    /// The item leaves the queue, and its slot is free.
     Pop,
-    /// The item keeps its place.
+    /// The item keeps its slot.
     Lease,
 }
 
@@ -87,30 +88,30 @@ impl<T, K: Ord> State<T, K> {
     pub(crate) fn new(store: Store<T, K>, capacity: usize) -> Self {
         Self {
             unfinished: 0,
-            ceiling: capacity,
-            floor: 0,
+            quick_push_below: capacity,
+            quick_pop_above: 0,
             store,
             capacity,
             leased: 0,
             closed: false,
-            pushing: Turns::default(),
-            popping: Turns::default(),
+            pushing: Fairness::default(),
+            popping: Fairness::default(),
             woken_pops: 0,
-            next_ticket: 0,
+            next_number: 0,
             acknowledged: 0,
         }
     }
 
-    /// Whether a push concerns nobody who waits.
+    /// Whether a push does not have to look at the lines of waiters.
     #[inline]
-    pub(crate) fn takes_newcomers(&self) -> bool {
-        self.unfinished < self.ceiling
+    pub(crate) fn can_push_quickly(&self) -> bool {
+        self.unfinished < self.quick_push_below
     }
 
-    /// Pops if that concerns nobody who waits.
+    /// Pops if it does not have to look at the lines of waiters.
     #[inline]
-    pub(crate) fn pop_unnoticed(&mut self) -> Option<T> {
-        if self.unfinished <= self.floor {
+    pub(crate) fn pop_quickly(&mut self) -> Option<T> {
+        if self.unfinished <= self.quick_pop_above {
             return None;
         }
         let item = self.store.pop_fresh()?;
@@ -130,20 +131,20 @@ impl<T, K: Ord> State<T, K> {
         self.store.delayed.len()
     }
 
-    /// Whether no item is to come: not from a push, nor with time.
+    /// Whether no item will come any more, neither by a push nor by becoming due.
     pub(crate) fn is_over(&self) -> bool {
         self.closed && self.delayed() == 0
     }
 
     #[inline]
     pub(crate) fn room(&self) -> usize {
-        self.places().saturating_sub(self.unfinished)
+        self.total_capacity().saturating_sub(self.unfinished)
     }
 
-    /// How many items there can be: `capacity`, and those that a woken pop is on its way for. Their places are free
-    /// already: a producer goes on while its consumer comes, which with a capacity of 1 halves the switches between them.
+    /// How many items there can be: `capacity`, plus the items that woken pops will take. The slots of those are free
+    /// already, so that a producer goes on before its consumer runs. With a capacity of 1 this halves the task switches.
     #[inline]
-    fn places(&self) -> usize {
+    fn total_capacity(&self) -> usize {
         self.capacity.saturating_add(self.woken_pops.min(self.ready()))
     }
 
@@ -174,9 +175,9 @@ impl<T, K: Ord> State<T, K> {
     }
 
     #[inline]
-    pub(crate) fn push(&mut self, place: Place<K>, item: T) {
+    pub(crate) fn push(&mut self, sort_key: SortKey<K>, item: T) {
         self.unfinished += 1;
-        self.store.push(place, item);
+        self.store.push(sort_key, item);
     }
 
     pub(crate) fn pop(&mut self) -> Option<T> {
@@ -185,12 +186,12 @@ impl<T, K: Ord> State<T, K> {
         Some(item)
     }
 
-    pub(crate) fn push_delayed(&mut self, due: Instant, place: Place<K>, item: T) {
+    pub(crate) fn push_delayed(&mut self, due: Instant, sort_key: SortKey<K>, item: T) {
         self.unfinished += 1;
-        self.store.delayed.push(due, Taken { item, place, ticket: None, deliveries: 0 });
+        self.store.delayed.push(due, StoredItem { item, sort_key, number: None, deliveries: 0 });
     }
 
-    /// Lets what is due be taken. Before every look at what is ready.
+    /// Makes the items that are due ready. It has to be called before the number of ready items is read.
     #[inline]
     pub(crate) fn promote(&mut self) {
         if self.delayed() > 0 {
@@ -198,7 +199,7 @@ impl<T, K: Ord> State<T, K> {
         }
     }
 
-    /// Takes as many as `limit`, but at least one and none of those that others have been woken for.
+    /// Takes up to `limit` items, but at least one. Items that other tasks have been woken for are left to them.
     pub(crate) fn pop_many(&mut self, items: &mut Vec<T>, limit: usize) -> usize {
         let unclaimed = self.ready().saturating_sub(self.popping.woken);
         let count = limit.min(unclaimed).max(1).min(self.ready());
@@ -206,23 +207,23 @@ impl<T, K: Ord> State<T, K> {
         count
     }
 
-    /// Takes an item that keeps its place in the capacity.
+    /// Leases an item. It keeps its slot in the capacity.
     pub(crate) fn lease(&mut self) -> Option<Leased<T, K>> {
-        let Taken { item, place, ticket, deliveries } = self.store.pop()?;
+        let StoredItem { item, sort_key, number, deliveries } = self.store.pop()?;
         self.leased += 1;
-        let ticket = ticket.unwrap_or_else(|| {
-            self.next_ticket += 1;
-            self.next_ticket - 1
+        let number = number.unwrap_or_else(|| {
+            self.next_number += 1;
+            self.next_number - 1
         });
-        Some(Leased { item, place, ticket, deliveries: deliveries.saturating_add(1) })
+        Some(Leased { item, sort_key, number, deliveries: deliveries.saturating_add(1) })
     }
 
-    /// Pushes from the front of `items` as many as there is room for beyond what others have been woken for, but at
-    /// least one. There is room. The order of the queue is one that runs none of the user's code.
+    /// Pushes items from the front of `items`, but at least one. It fills the free slots, except those that other tasks
+    /// have been woken for. At least one slot is free. The order of the queue is that of arrival, so no user code runs.
     pub(crate) fn push_many(&mut self, items: &mut VecDeque<T>, order: &Order<T, K>) {
         let unclaimed = self.room().saturating_sub(self.pushing.woken);
         for item in items.drain(..items.len().min(unclaimed.max(1))) {
-            self.push(order.place_of(&item), item);
+            self.push(order.sort_key_of(&item), item);
         }
     }
 
@@ -233,11 +234,11 @@ impl<T, K: Ord> State<T, K> {
         self.acknowledged += u64::from(acknowledged);
     }
 
-    /// Ends a lease whose item comes back, `due` now or later.
+    /// Ends a lease whose item comes back, at once or at `due`.
     pub(crate) fn put_back(
         &mut self,
-        place: Place<K>,
-        ticket: u64,
+        sort_key: SortKey<K>,
+        number: u64,
         deliveries: u32,
         item: T,
         due: Option<Instant>,
@@ -245,9 +246,9 @@ impl<T, K: Ord> State<T, K> {
         self.leased -= 1;
         match due {
             Some(due) => {
-                self.store.delayed.push(due, Taken { item, place, ticket: Some(ticket), deliveries });
+                self.store.delayed.push(due, StoredItem { item, sort_key, number: Some(number), deliveries });
             }
-            None => self.store.put_back(place, ticket, deliveries, item),
+            None => self.store.put_back(sort_key, number, deliveries, item),
         }
     }
 
@@ -256,36 +257,36 @@ impl<T, K: Ord> State<T, K> {
         self.store.take()
     }
 
-    /// See `ceiling` and `floor`. So many have been woken, and so many sleep, to push and to pop.
+    /// Computes `quick_push_below` and `quick_pop_above`. A waiter is asleep if it has not been woken.
     #[inline]
-    pub(crate) fn set_bounds(&mut self, pushers_asleep: usize, poppers_asleep: usize, joiners: bool) {
+    pub(crate) fn update_bounds(&mut self, pushers_asleep: usize, poppers_asleep: usize, joiners: bool) {
         let out = self.leased + self.delayed();
-        // What newcomers leave to those that have been woken.
-        self.ceiling = self.places().saturating_sub(self.pushing.woken);
-        self.floor = out + self.popping.woken;
-        if self.floor >= self.unfinished && self.unfinished >= self.ceiling {
-            // Now it concerns others whatever is done, and then this is worked out again.
-            (self.ceiling, self.floor) = (0, usize::MAX);
+        // Newcomers leave one slot or item to each waiter that has been woken.
+        self.quick_push_below = self.total_capacity().saturating_sub(self.pushing.woken);
+        self.quick_pop_above = out + self.popping.woken;
+        if self.quick_pop_above >= self.unfinished && self.unfinished >= self.quick_push_below {
+            // Now every operation has to look at the lines, and this is computed again after it.
+            (self.quick_push_below, self.quick_pop_above) = (0, usize::MAX);
             return;
         }
-        // From where on one more is woken.
+        // From this many items on, one more popper has to be woken.
         if poppers_asleep > 0 {
-            self.ceiling = self.ceiling.min(out.saturating_add(self.popping.unnoticed));
+            self.quick_push_below = self.quick_push_below.min(out.saturating_add(self.popping.covered));
         }
         if pushers_asleep > 0 {
-            // More items may come, and with them places.
-            let places = self.capacity.saturating_add(self.woken_pops);
-            self.floor = self.floor.max(places.saturating_sub(self.pushing.unnoticed));
+            // More items may become ready, and with them the total capacity grows.
+            let total = self.capacity.saturating_add(self.woken_pops);
+            self.quick_pop_above = self.quick_pop_above.max(total.saturating_sub(self.pushing.covered));
         }
         if joiners {
-            self.floor = self.floor.max(1);
+            self.quick_pop_above = self.quick_pop_above.max(1);
         }
         if self.closed {
-            self.ceiling = 0;
+            self.quick_push_below = 0;
         }
-        // A pop looks at the clock then, or at what came back.
+        // Then a pop has to read the clock, or to look at the items that came back.
         if self.delayed() > 0 || !self.store.is_fresh() {
-            self.floor = usize::MAX;
+            self.quick_pop_above = usize::MAX;
         }
     }
 }

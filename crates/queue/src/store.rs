@@ -1,4 +1,4 @@
-//! The items of a queue, in the order in which they are to be taken.
+//! The items of a queue, in the order in which they are taken.
 
 mod delayed;
 mod priority;
@@ -7,24 +7,25 @@ use std::collections::{BTreeMap, VecDeque};
 
 use tokio::time::Instant;
 
-pub(crate) use self::delayed::Alarm;
+pub(crate) use self::delayed::DueTimer;
 use self::{delayed::Delayed, priority::Priority};
-use crate::rank::Place;
+use crate::rank::SortKey;
 
-/// A burst's memory is given back down to room for this many items.
+/// The memory of a burst is given back, but room for this many items is kept.
 const KEEP: usize = 1024;
 
-/// Items that wait to be taken: those that came back from a lease before those that were never out, rank by rank.
+/// The items of a queue. Within a rank, items that came back from a lease go before items that were never leased.
 pub(crate) struct Store<T, K> {
-    /// What was never leased.
+    /// Items that were never leased.
     fresh: Fresh<T, K>,
-    /// By place, then by when they were first leased, so that several that come back stand as they stood before.
-    returned: BTreeMap<(Place<K>, u64), Returned<T>>,
-    /// What cannot be taken yet.
+    /// Items that came back from a lease, by their sort key and then by the order of their first lease. So several items
+    /// that come back have the same order as before.
+    returned: BTreeMap<(SortKey<K>, u64), Returned<T>>,
+    /// Items that are not due.
     pub(crate) delayed: Delayed<T, K>,
 }
 
-/// The order of a queue, with its items.
+/// The items that were never leased, in the structure for the order of the queue.
 enum Fresh<T, K> {
     Fifo(VecDeque<T>),
     Lifo(VecDeque<T>),
@@ -36,13 +37,13 @@ struct Returned<T> {
     deliveries: u32,
 }
 
-/// An item that is not in its order, and what is known of its past.
-pub(crate) struct Taken<T, K> {
+/// An item with its history, on its way in or out of the store.
+pub(crate) struct StoredItem<T, K> {
     pub(crate) item: T,
-    /// The place it was pushed to: in a queue where that means nothing, one for all.
-    pub(crate) place: Place<K>,
-    /// When it was first leased, if it has been.
-    pub(crate) ticket: Option<u64>,
+    /// The sort key of its push. In a queue without ranks and keys all are equal.
+    pub(crate) sort_key: SortKey<K>,
+    /// Its number in the order of first leases, if it has been leased.
+    pub(crate) number: Option<u64>,
     /// How often it has been leased before.
     pub(crate) deliveries: u32,
 }
@@ -64,29 +65,29 @@ impl<T, K: Ord> Store<T, K> {
         Self { fresh, returned: BTreeMap::new(), delayed: Delayed::new() }
     }
 
-    /// Whether places mean anything here.
+    /// Whether the queue is sorted by rank or key.
     pub(crate) fn is_ranked(&self) -> bool {
         matches!(self.fresh, Fresh::Priority(_))
     }
 
-    /// Whether the next item is one that was never leased, whatever its place.
+    /// Whether all items were never leased.
     pub(crate) fn is_fresh(&self) -> bool {
         self.returned.is_empty()
     }
 
     #[inline]
-    pub(crate) fn push(&mut self, place: Place<K>, item: T) {
+    pub(crate) fn push(&mut self, sort_key: SortKey<K>, item: T) {
         match &mut self.fresh {
             Fresh::Fifo(items) | Fresh::Lifo(items) => items.push_back(item),
-            Fresh::Priority(items) => items.push(place, item),
+            Fresh::Priority(items) => items.push(sort_key, item),
         }
     }
 
-    pub(crate) fn put_back(&mut self, place: Place<K>, ticket: u64, deliveries: u32, item: T) {
-        self.returned.insert((place, ticket), Returned { item, deliveries });
+    pub(crate) fn put_back(&mut self, sort_key: SortKey<K>, number: u64, deliveries: u32, item: T) {
+        self.returned.insert((sort_key, number), Returned { item, deliveries });
     }
 
-    /// The next of those that were never leased.
+    /// Takes the next item that was never leased.
     #[inline(always)]
     pub(crate) fn pop_fresh(&mut self) -> Option<T> {
         let (item, items) = match &mut self.fresh {
@@ -100,40 +101,40 @@ impl<T, K: Ord> Store<T, K> {
         item
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Taken<T, K>> {
+    pub(crate) fn pop(&mut self) -> Option<StoredItem<T, K>> {
         if let Some(taken) = self.pop_returned() {
             return Some(taken);
         }
-        let (place, item) = match &mut self.fresh {
+        let (sort_key, item) = match &mut self.fresh {
             Fresh::Priority(items) => items.pop()?,
-            _ => (Place::ranked(0), self.pop_fresh()?),
+            _ => (SortKey::ranked(0), self.pop_fresh()?),
         };
-        Some(Taken { item, place, ticket: None, deliveries: 0 })
+        Some(StoredItem { item, sort_key, number: None, deliveries: 0 })
     }
 
-    /// The first of the returned, if no fresh item outranks it.
-    fn pop_returned(&mut self) -> Option<Taken<T, K>> {
+    /// Takes the first item that came back, unless an item that was never leased goes before it.
+    fn pop_returned(&mut self) -> Option<StoredItem<T, K>> {
         let first = self.returned.first_entry()?;
         if let Fresh::Priority(items) = &self.fresh
             && items.first_is_before(&first.key().0)
         {
             return None;
         }
-        let ((place, ticket), Returned { item, deliveries }) = first.remove_entry();
-        Some(Taken { item, place, ticket: Some(ticket), deliveries })
+        let ((sort_key, number), Returned { item, deliveries }) = first.remove_entry();
+        Some(StoredItem { item, sort_key, number: Some(number), deliveries })
     }
 
-    /// Lets what is due be taken, as if it were pushed now, or came back now from its lease.
+    /// Makes the items that are due ready, as if they were pushed now or came back now from a lease.
     pub(crate) fn promote(&mut self, now: Instant) {
-        while let Some(Taken { item, place, ticket, deliveries }) = self.delayed.pop_due(now) {
-            match ticket {
-                Some(ticket) => self.put_back(place, ticket, deliveries, item),
-                None => self.push(place, item),
+        while let Some(StoredItem { item, sort_key, number, deliveries }) = self.delayed.pop_due(now) {
+            match number {
+                Some(number) => self.put_back(sort_key, number, deliveries, item),
+                None => self.push(sort_key, item),
             }
         }
     }
 
-    /// Leaves an empty store of the same order behind.
+    /// Takes the whole store, and leaves an empty one of the same order.
     pub(crate) fn take(&mut self) -> Self {
         let empty = match self.fresh {
             Fresh::Fifo(_) => Self::fifo(),
@@ -143,7 +144,7 @@ impl<T, K: Ord> Store<T, K> {
         std::mem::replace(self, empty)
     }
 
-    /// All items in their order, each with how often it has been leased; those that are not due come last.
+    /// All items in their order, each with how often it has been leased. Items that are not due come last.
     pub(crate) fn into_items(mut self) -> impl Iterator<Item = (T, u32)> {
         let delayed = std::mem::replace(&mut self.delayed, Delayed::new());
         std::iter::from_fn(move || self.pop().map(|taken| (taken.item, taken.deliveries)))
@@ -151,8 +152,8 @@ impl<T, K: Ord> Store<T, K> {
     }
 }
 
-/// Whether so little of the room is used that half of it goes back. Between two such moments lie at least a quarter
-/// of the room's pops, so it costs nothing in the long run.
+/// Whether so little of the memory is used that half of it is given back. Between two such moments there are at least as
+/// many pops as a quarter of the capacity, so the cost for each pop is constant.
 #[inline]
 fn is_sparse(len: usize, capacity: usize) -> bool {
     capacity > KEEP && len < capacity / 4

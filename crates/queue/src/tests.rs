@@ -1,4 +1,4 @@
-//! Models in loom: no interleaving loses an item, doubles one, or leaves a task asleep with work to do.
+//! Loom models: no interleaving loses an item, delivers one twice, or leaves a task asleep although there is work.
 
 use std::{
     pin::pin,
@@ -9,7 +9,7 @@ use loom::{future::block_on, model::Builder, thread};
 
 use crate::Queue;
 
-/// All interleavings with at most three preemptions: nearly all bugs need fewer.
+/// Runs all interleavings with at most three preemptions. Nearly all bugs need fewer.
 fn model(f: impl Fn() + Sync + Send + 'static) {
     let mut builder = Builder::new();
     builder.preemption_bound = Some(3);
@@ -35,7 +35,7 @@ fn an_item_passes_between_threads() {
 }
 
 #[test]
-fn two_items_reach_two_who_wait() {
+fn two_items_reach_two_waiting_tasks() {
     model(|| {
         let queue = Queue::bounded(2);
         let consumer = || {
@@ -50,7 +50,7 @@ fn two_items_reach_two_who_wait() {
 }
 
 #[test]
-fn two_pushers_share_one_place() {
+fn two_pushers_share_one_slot() {
     model(|| {
         let queue = Queue::bounded(1);
         let producer = |item| {
@@ -89,7 +89,7 @@ fn what_is_accepted_before_closing_comes_out_and_what_is_not_comes_back() {
 }
 
 #[test]
-fn closing_ends_two_who_wait() {
+fn closing_ends_two_waiting_tasks() {
     model(|| {
         let queue: Queue<u32> = Queue::bounded(1);
         let consumer = || {
@@ -145,7 +145,7 @@ fn a_push_dropped_after_its_wake_passes_it_on() {
 }
 
 #[test]
-fn a_lease_put_back_reaches_who_waits_and_a_join_ends() {
+fn a_lease_put_back_reaches_a_waiting_task_and_a_join_ends() {
     model(|| {
         let queue = Queue::bounded(1);
         queue.try_push(1).unwrap();
@@ -163,14 +163,14 @@ fn a_lease_put_back_reaches_who_waits_and_a_join_ends() {
 }
 
 #[test]
-fn a_place_that_a_woken_pop_has_freed_is_taken_back_when_it_goes_away() {
+fn a_slot_that_a_woken_pop_has_freed_is_taken_back_when_it_is_dropped() {
     model(|| {
         let queue = Queue::bounded(1);
         let mut quitter = Box::pin(queue.pop());
         assert!(quitter.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         let producer = {
             let queue = queue.clone();
-            // The second may go in while the quitter is on its way, and waits for a place otherwise.
+            // The second item may be pushed while the quitter is woken. Otherwise it waits for a slot.
             thread::spawn(move || (1..=2).for_each(|item| block_on(queue.push(item)).unwrap()))
         };
         let consumer = {
@@ -185,7 +185,7 @@ fn a_place_that_a_woken_pop_has_freed_is_taken_back_when_it_goes_away() {
 }
 
 #[test]
-fn a_woken_lease_frees_no_place_before_it_is_done() {
+fn a_woken_lease_frees_no_slot_before_it_is_done() {
     model(|| {
         let queue: Queue<i32> = Queue::bounded(1);
         let leaser = {
@@ -205,7 +205,7 @@ fn a_woken_lease_frees_no_place_before_it_is_done() {
     });
 }
 
-/// Nothing is left of those who waited.
+/// Dropped waiters have left nothing behind: the queue has exactly one free slot.
 fn assert_has_room_for_one(queue: &Queue<i32>) {
     assert_eq!(queue.unfinished(), 0);
     queue.try_push(0).unwrap();

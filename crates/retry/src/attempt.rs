@@ -1,6 +1,8 @@
+//! An attempt: its number and its deadline.
+
 use tokio::time::Instant;
 
-/// One attempt, as the operation is given it.
+/// One attempt, as the operation sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Attempt {
     pub(crate) number: u32,
@@ -19,12 +21,12 @@ impl Attempt {
         self.number > 1
     }
 
-    /// By when this attempt should be done: the earlier of its own end
-    /// ([`attempt_timeout`](crate::Retry::attempt_timeout)) and the end of everything ([`within`](crate::Retry::within),
-    /// [`until`](crate::Retry::until)). So the limit of an attempt shrinks to the time that remains. `None` where none of
-    /// the three is set.
+    /// The instant by which this attempt should be done. It is the earlier of the attempt's own limit
+    /// ([`attempt_timeout`](crate::Retry::attempt_timeout)) and the limit of everything
+    /// ([`within`](crate::Retry::within), [`until`](crate::Retry::until)). So an attempt never gets more than the time
+    /// that remains. `None` where none of the three is set.
     ///
-    /// It is fixed when the attempt begins, however late it is asked for.
+    /// It is fixed when the attempt begins. A later call returns the same instant.
     pub const fn deadline(&self) -> Option<Instant> {
         self.deadline
     }

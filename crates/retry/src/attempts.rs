@@ -1,3 +1,5 @@
+//! The loop written out by the caller, which reports each failure.
+
 use std::{
     fmt,
     future::Future,
@@ -17,7 +19,7 @@ use crate::{
 
 /// The attempts of one operation, for a loop that the caller writes; made by [`Retry::start`].
 ///
-/// The loop is for operations that borrow, for decisions that await, and for those who like to see it:
+/// The loop is for operations that borrow, and for decisions that await:
 ///
 /// ```
 /// use outbound_retry::{Retry, Wait};
@@ -41,7 +43,7 @@ use crate::{
 /// # }
 /// ```
 #[derive(Debug)]
-#[must_use = "it counts the failures it is told of"]
+#[must_use = "it does nothing until a failure is reported to it"]
 pub struct Attempts<P = AnyError> {
     retry: Retry<P>,
     run: Run,
@@ -55,16 +57,18 @@ impl<P: Part> Attempts<P> {
         Self { retry, run, attempt }
     }
 
-    /// The attempt under way. Its [`deadline`](Attempt::deadline) is for the loop to put on it.
+    /// The attempt under way. The loop itself has to put the [`deadline`](Attempt::deadline) on what it does.
     pub const fn attempt(&self) -> Attempt {
         self.attempt
     }
 
-    /// The attempt failed. Where the policy has it tried again, waits and gives `Ok`; where it gives up, gives the error
-    /// back. The failure is recorded and judged at once, by what [`when`](Retry::when) says and with the policy's hooks;
-    /// the returned future only waits.
+    /// Says that the attempt failed. Where the policy retries, the returned future waits and gives `Ok`. Where it gives
+    /// up, the future gives the error back.
     ///
-    /// The loop keeps its successes to itself, so that hooks see a `Result<(), E>`; [`judge`](Self::judge) shows them the
+    /// This call records and judges the failure at once, by [`when`](Retry::when) and with the policy's hooks. The
+    /// returned future only waits.
+    ///
+    /// The loop does not report its successes, so hooks see a `Result<(), E>` here. [`judge`](Self::judge) shows them the
     /// whole result.
     pub fn failed<E>(&mut self, error: E) -> Failed<'_, P, E>
     where
@@ -75,7 +79,7 @@ impl<P: Part> Attempts<P> {
         self.wait(wait, result)
     }
 
-    /// As [`failed`](Self::failed), with the verdict given here.
+    /// As [`failed`](Self::failed), with a verdict given by the caller.
     pub fn failed_as<E>(&mut self, verdict: impl Into<Verdict>, error: E) -> Failed<'_, P, E>
     where
         P: Judge<(), E>,
@@ -95,10 +99,10 @@ impl<P: Part> Attempts<P> {
         Failed { attempts: self, error, state }
     }
 
-    /// Judges the result of the attempt, for a caller that does the waiting itself: how long to wait for the next
-    /// attempt, or `None` where the result stands.
+    /// Judges the result of the attempt, for a caller that waits by itself. Returns how long to wait before the next
+    /// attempt, or `None` where there is no further attempt.
     ///
-    /// A retry paid for out of the budget stays paid, whether or not it is made; see
+    /// A retry that the budget has paid for stays paid, even if the caller does not make it; see
     /// [`Budget::refund`](crate::Budget::refund).
     pub fn judge<T, E>(&mut self, result: &Result<T, E>) -> Option<Duration>
     where
@@ -109,20 +113,20 @@ impl<P: Part> Attempts<P> {
         Some(wait)
     }
 
-    /// As [`judge`](Self::judge), with the verdict given here and no result to look at, so that no hook is called: how
-    /// long to wait, or why to give up.
+    /// As [`judge`](Self::judge), with a verdict given by the caller and without a result, so that no hook is called.
+    /// Returns how long to wait, or why to give up.
     pub fn decide(&mut self, verdict: impl Into<Verdict>) -> Result<Duration, StopReason> {
         let wait = self.run.decide(&self.retry.settings, self.retry.policy.budget(), verdict.into())?;
         self.attempt = self.run.begin_after(&self.retry.settings, &self.retry.policy, wait);
         Ok(wait)
     }
 
-    /// Something has been delivered, such as the first item of a stream: no failure is retried from now on.
+    /// Says that something has been delivered, such as the first item of a stream. From now on no failure is retried.
     pub const fn commit(&mut self) {
         self.run.committed = true;
     }
 
-    /// What it has come to so far.
+    /// The attempts and waits so far, and why it gave up if it did.
     pub fn report(&self) -> Report {
         self.run.report()
     }
@@ -131,16 +135,17 @@ impl<P: Part> Attempts<P> {
 pin_project! {
     /// The wait after a failure; made by [`Attempts::failed`].
     ///
-    /// Gives `Ok` once it is time for the next attempt, or `Err` with the caller's error at once where there is none.
+    /// It gives `Ok` once it is time for the next attempt. Where there is no further attempt, it gives `Err` with the
+    /// caller's error at once.
     ///
-    /// Dropping it ends the wait and puts the retry it had paid for back into the budget; the failure stays recorded.
+    /// Dropping it ends the wait, and a retry that was paid for goes back into the budget. The failure stays recorded.
     #[must_use = "it waits, and gives the error back where there is no further attempt"]
     pub struct Failed<'a, P, E>
     where
         P: Part,
     {
         attempts: &'a mut Attempts<P>,
-        // There is no further attempt.
+        // Set where there is no further attempt.
         error: Option<E>,
         #[pin]
         state: State,
@@ -161,9 +166,9 @@ pin_project! {
     #[project = StateProj]
     #[derive(Debug)]
     enum State {
-        // Nothing, or nothing more, to wait for.
+        // There is nothing to wait for, or the wait is over.
         Ready,
-        // Lets other tasks run once.
+        // Pending once, so that other tasks run.
         Yield,
         // Waiting for the next attempt.
         Sleep { #[pin] sleep: Sleep },

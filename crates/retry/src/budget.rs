@@ -1,3 +1,5 @@
+//! A budget: how many retries all calls together may make.
+
 use std::fmt;
 #[cfg(not(outbound_loom))]
 use std::sync::{
@@ -14,19 +16,20 @@ use loom::sync::{
 #[cfg(all(test, outbound_loom))]
 mod tests;
 
-/// A shared allowance for retries, so that a struggling server is not buried under them.
+/// A shared allowance for retries, so that they do not overload a server that already has trouble.
 ///
-/// Each call pays in a share of a retry, and each retry takes a whole one out: with [`percent(10)`](Self::percent),
-/// retries are at most one call in ten, beyond the reserve. A retry that cannot be paid for is not made. A hedge is paid
-/// for as a retry is ([`Hedge::call_idempotent`](crate::Hedge::call_idempotent)).
+/// Each call pays a share of a retry into the budget, and each retry takes a whole one out. With
+/// [`percent(10)`](Self::percent) there is at most one retry for ten calls, beyond the reserve. A retry that the budget
+/// cannot pay for is not made. A hedge is paid for in the same way as a retry
+/// ([`Hedge::call_idempotent`](crate::Hedge::call_idempotent)).
 ///
 /// | setter | default |
 /// |---|---|
-/// | [`reserve`](Self::reserve), there at the start | 10 retries |
-/// | [`max`](Self::max), the most it holds | 100 retries |
+/// | [`reserve`](Self::reserve): what it holds at the start | 10 retries |
+/// | [`max`](Self::max): the most that it can hold | 100 retries |
 ///
-/// It is a handle: clones share one balance. It is exact under any number of threads, takes no lock and reads no clock;
-/// what it holds does not decay.
+/// It is a handle: clones share one balance. It is exact with any number of threads. It takes no lock and reads no clock.
+/// What it holds does not expire.
 ///
 /// ```
 /// use outbound_retry::Budget;
@@ -38,40 +41,41 @@ mod tests;
 /// assert!(budget.try_withdraw());
 /// ```
 #[derive(Clone)]
-pub struct Budget(Arc<Account>);
+pub struct Budget(Arc<Balance>);
 
-struct Account {
-    // In hundredths of a retry. Never above `max`.
-    balance: AtomicU64,
+struct Balance {
+    // In hundredths of a retry, as `deposit` and `max` are. Never above `max`.
+    available: AtomicU64,
     denied: AtomicU64,
     deposit: u64,
     max: u64,
 }
 
-/// What one retry costs, in the balance's unit.
+/// The price of one retry, in the unit of the balance.
 const RETRY: u64 = 100;
 
 impl Budget {
-    /// So many retries for each hundred calls.
+    /// This many retries for each hundred calls.
     pub fn percent(percent: u32) -> Self {
         Self::with(u64::from(percent), 10 * RETRY, 100 * RETRY)
     }
 
-    /// How many retries it holds at the start. Set it before the budget is shared: it makes a new one.
+    /// How many retries it holds at the start. Set it before the budget is shared, because it makes a new budget.
     #[must_use = "it makes a new budget"]
     pub fn reserve(self, retries: u32) -> Self {
         Self::with(self.0.deposit, u64::from(retries) * RETRY, self.0.max)
     }
 
-    /// How many retries it can hold, however long all went well. Set it before the budget is shared: it makes a new one.
+    /// The most retries that it can hold, however many calls pay in. Set it before the budget is shared, because it makes
+    /// a new budget.
     #[must_use = "it makes a new budget"]
     pub fn max(self, retries: u32) -> Self {
-        Self::with(self.0.deposit, self.0.balance.load(Ordering::Relaxed), u64::from(retries) * RETRY)
+        Self::with(self.0.deposit, self.0.available.load(Ordering::Relaxed), u64::from(retries) * RETRY)
     }
 
     fn with(deposit: u64, balance: u64, max: u64) -> Self {
-        let balance = AtomicU64::new(balance.min(max));
-        Self(Arc::new(Account { balance, denied: AtomicU64::new(0), deposit, max }))
+        let available = AtomicU64::new(balance.min(max));
+        Self(Arc::new(Balance { available, denied: AtomicU64::new(0), deposit, max }))
     }
 
     /// Pays in for one call.
@@ -80,12 +84,13 @@ impl Budget {
         self.add(self.0.deposit);
     }
 
-    /// Takes a retry out, or nothing and `false` where there is less than a whole one.
+    /// Takes one retry out. Where it holds less than one, it takes nothing and returns `false`.
     pub fn try_withdraw(&self) -> bool {
-        // Only the number matters and it orders no other memory, so `Relaxed` is enough.
-        let mut balance = self.0.balance.load(Ordering::Relaxed);
+        // The number orders no other memory, so `Relaxed` is enough.
+        let mut balance = self.0.available.load(Ordering::Relaxed);
         while let Some(rest) = balance.checked_sub(RETRY) {
-            match self.0.balance.compare_exchange_weak(balance, rest, Ordering::Relaxed, Ordering::Relaxed) {
+            match self.0.available.compare_exchange_weak(balance, rest, Ordering::Relaxed, Ordering::Relaxed)
+            {
                 Ok(_) => return true,
                 Err(seen) => balance = seen,
             }
@@ -94,7 +99,7 @@ impl Budget {
         false
     }
 
-    /// Puts a retry back that was taken out and not made.
+    /// Puts back one retry that was taken out and not made.
     #[cold]
     pub fn refund(&self) {
         self.add(RETRY);
@@ -102,7 +107,7 @@ impl Budget {
 
     /// How many whole retries it holds now.
     pub fn available(&self) -> u64 {
-        self.0.balance.load(Ordering::Relaxed) / RETRY
+        self.0.available.load(Ordering::Relaxed) / RETRY
     }
 
     /// How many times a retry was refused.
@@ -112,12 +117,12 @@ impl Budget {
 
     #[inline]
     fn add(&self, amount: u64) {
-        let mut balance = self.0.balance.load(Ordering::Relaxed);
-        // A full budget is only read, so that calls that go well do not contend for it.
+        let mut balance = self.0.available.load(Ordering::Relaxed);
+        // A full budget is only read, so that successful calls do not contend for it.
         while balance < self.0.max {
-            // Both are far below the end of the range: `max` and `amount` come from a `u32`.
+            // This cannot overflow: `max` and `amount` come from a `u32`.
             let sum = (balance + amount).min(self.0.max);
-            match self.0.balance.compare_exchange_weak(balance, sum, Ordering::Relaxed, Ordering::Relaxed) {
+            match self.0.available.compare_exchange_weak(balance, sum, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(seen) => balance = seen,
             }

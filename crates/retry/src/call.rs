@@ -1,3 +1,5 @@
+//! The loop as a future: an operation with its retries.
+
 use std::{
     fmt,
     future::Future,
@@ -19,13 +21,15 @@ use crate::{
 pin_project! {
     /// An operation with its retries; made by [`Retry::call`] and [`Retry::operate`].
     ///
-    /// The output is the operation's own: its success, or its last error. The failed attempt is dropped before the wait
-    /// begins. Success at the first attempt draws no random number and allocates nothing; nothing here ever allocates.
-    /// Where there is no limit in time, a success at once reads no clock. A wait of zero takes no timer, and there is
-    /// never more than one timer at a time: that of the attempt, where the policy cuts it, or that of the wait.
+    /// The output is the operation's own: its success, or its last error. A failed attempt is dropped before the wait
+    /// begins.
     ///
-    /// Dropping this future drops the attempt under way, or ends the wait and puts the retry it had paid for back into
-    /// the budget.
+    /// Nothing here allocates. A success at the first attempt draws no random number, and reads no clock if it is ready
+    /// at once and there is no limit in time. A wait of zero takes no timer. At any time there is at most one timer: that
+    /// of the attempt, where the policy limits it, or that of the wait.
+    ///
+    /// Dropping this future drops the attempt under way, or ends the wait. A retry that was paid for and not made goes
+    /// back into the budget.
     ///
     /// # Panics
     ///
@@ -48,7 +52,7 @@ pin_project! {
     {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            // Nothing is owed in the end; to ask this first spares a success the rest.
+            // A finished call has nothing to give back. This check first keeps the drop after a success cheap.
             if !matches!(this.state.project(), StateProj::Done) {
                 this.run.abandoned(this.retry.policy.budget());
             }
@@ -76,7 +80,8 @@ impl<P: Part, F, Fut> Call<P, F, Fut> {
         Self { retry, run: Run::new(), operation, state: State::Ready }
     }
 
-    /// What it has come to so far. To read it after the end, pin the call and await it by reference:
+    /// The attempts and waits so far, and why it gave up if it did. To read it after the end, pin the call and await it
+    /// by reference:
     ///
     /// ```
     /// # use std::pin::pin;
@@ -119,7 +124,7 @@ where
             if next {
                 let begun = this.run.begin(settings, policy);
                 let attempt = this.operation.attempt(begun);
-                this.state.set(State::Attempt { attempt, limit: P::Limit::until(begun.deadline) });
+                this.state.set(State::Attempt { attempt, limit: P::Limit::at(begun.deadline) });
             }
             let StateProj::Attempt { attempt, limit } = this.state.as_mut().project() else {
                 unreachable!("set above")
@@ -131,9 +136,9 @@ where
             let result = match polled {
                 Poll::Ready(result) => result,
                 Poll::Pending => {
-                    this.run.anchor(settings);
-                    // A result that is there goes before the limit.
-                    ready!(limit.poll_cut(cx))
+                    this.run.note_start(settings);
+                    // The limit comes second: a result that is ready wins.
+                    ready!(limit.poll_elapsed(cx))
                 }
             };
             match this.run.judge(settings, policy, &result) {
@@ -151,7 +156,7 @@ where
                 }
                 Some(wait) => {
                     this.state.set(State::Sleep { sleep: tokio::time::sleep(wait) });
-                    // Armed now. A wait that is over before it began still lets other tasks run.
+                    // This poll registers the timer. Where the wait is over already, other tasks run all the same.
                     if waited(this.state, cx).is_ready() {
                         cx.waker().wake_by_ref();
                     }
@@ -162,7 +167,7 @@ where
     }
 }
 
-/// Whether the wait is over. Panics where the call is.
+/// Ready once the wait is over. Panics if the call has finished.
 #[cold]
 fn waited<Fut, L>(state: Pin<&mut State<Fut, L>>, cx: &mut Context<'_>) -> Poll<()> {
     let StateProj::Sleep { sleep } = state.project() else { panic!("`Call` polled after it had finished") };

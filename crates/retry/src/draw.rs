@@ -1,17 +1,19 @@
+//! Random draws that a seed repeats.
+
 use std::{
     hash::{BuildHasher, RandomState},
     num::NonZeroU64,
     time::Duration,
 };
 
-/// A seed that no other run has. std draws the keys of a thread's first hasher from the system and counts on from there;
-/// `SipHash` makes 64 unrelated bits of each.
+/// A seed that no other run has. std draws the keys of a thread's first hasher from the system, and counts up for each
+/// further hasher. `SipHash` makes 64 unrelated bits of each count.
 #[cold]
 pub(crate) fn fresh_seed() -> NonZeroU64 {
     seed(RandomState::new().hash_one(()))
 }
 
-/// Zero is as good a seed as any.
+/// A seed of zero is allowed. It is stored as another number, because `Option<NonZeroU64>` uses zero for `None`.
 pub(crate) const fn seed(seed: u64) -> NonZeroU64 {
     match NonZeroU64::new(seed) {
         Some(seed) => seed,
@@ -19,11 +21,11 @@ pub(crate) const fn seed(seed: u64) -> NonZeroU64 {
     }
 }
 
-/// The random draws of one run, each a function of the seed and its index: which retry draws what depends on nothing
-/// that happens elsewhere.
+/// The random draws of one run. Each is a function of the seed and its index alone, so what a retry draws does not depend
+/// on other draws.
 ///
-/// `SplitMix64`, from Steele, Lea, Flood: "Fast splittable pseudorandom number generators" (OOPSLA 2014), read at a
-/// chosen index. Its 64 bits are more than jitter needs, and its state is one word.
+/// The generator is `SplitMix64`, read at a chosen index: Steele, Lea, Flood, "Fast splittable pseudorandom number
+/// generators" (OOPSLA 2014). Its 64 bits are enough for jitter, and its state is one word.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Draw {
     pub(crate) seed: u64,
@@ -31,13 +33,13 @@ pub(crate) struct Draw {
 }
 
 impl Draw {
-    /// A family of draws of its own, for the part with this number.
+    /// Independent draws for the part with this number.
     pub(crate) fn child(seed: u64, part: u64) -> Self {
         let seed = Self { seed, index: !part }.next();
         Self { seed, index: 0 }
     }
 
-    /// The draws of this retry: two at most, one for the shape and one for the jitter.
+    /// The draws of this retry. There are at most two: one for the shape and one for the jitter.
     pub(crate) fn at(self, retry: u32) -> Self {
         Self { index: u64::from(retry) * 2, ..self }
     }
@@ -50,8 +52,8 @@ impl Draw {
         z ^ (z >> 31)
     }
 
-    /// Uniform between the two, both included, in whole nanoseconds while they are within 500 years of each other.
-    /// Where `low` is above `high` it is `high`.
+    /// A uniform draw between the two, both included. It is in whole nanoseconds, unless the two are more than 500 years
+    /// apart. Where `low` is above `high`, it is `high`.
     pub(crate) fn between(&mut self, low: Duration, high: Duration) -> Duration {
         if low >= high {
             return high;

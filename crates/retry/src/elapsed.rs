@@ -1,9 +1,11 @@
+//! The error of an attempt that took too long.
+
 use std::{error, fmt, io};
 
-/// An attempt was cut, because it was not done by [`Attempt::deadline`](crate::Attempt::deadline).
+/// An attempt was dropped, because it was not done by [`Attempt::deadline`](crate::Attempt::deadline).
 ///
-/// A policy with an [`attempt_timeout`](crate::Retry::attempt_timeout) makes the operation's error out of it, so that it
-/// is judged, and returned in the end, as any other error is.
+/// A policy with an [`attempt_timeout`](crate::Retry::attempt_timeout) converts it into the operation's error. That error
+/// is then judged, and returned at the end, like any other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Elapsed;

@@ -1,10 +1,12 @@
+//! An attempt that has ended, as hooks see it.
+
 use std::{cell::Cell, fmt, num::NonZeroU64, time::Duration};
 
 use tokio::time::Instant;
 
 use crate::draw::{Draw, fresh_seed};
 
-/// An attempt that has ended, as hooks and rules see it.
+/// An attempt that has ended, with its result.
 pub struct Ended<'a, T, E> {
     pub(crate) number: u32,
     pub(crate) result: &'a Result<T, E>,
@@ -18,7 +20,7 @@ impl<'a, T, E> Ended<'a, T, E> {
         self.number
     }
 
-    /// What it came to.
+    /// Its result.
     pub const fn result(&self) -> &'a Result<T, E> {
         self.result
     }
@@ -28,18 +30,19 @@ impl<'a, T, E> Ended<'a, T, E> {
         self.result.as_ref().err()
     }
 
-    /// The time since the first attempt began: attempts and waits. Reads the clock. Zero where nothing has had to wait so
-    /// far.
+    /// The time since the first attempt began, with all attempts and waits. Reads the clock. It is zero where nothing had
+    /// to wait so far.
     pub fn elapsed(&self) -> Duration {
         self.started.map_or(Duration::ZERO, |started| started.elapsed())
     }
 
-    /// *U(low, high)*, both ends included, drawn from the run's seed ([`Retry::seed`](crate::Retry::seed)): for a
-    /// [`wait_with`](crate::Retry::wait_with). Asked again about the same attempt, it draws the same share.
+    /// A uniform draw *U(low, high)*, both ends included, from the seed of the run
+    /// ([`Retry::seed`](crate::Retry::seed)). It is meant for [`wait_with`](crate::Retry::wait_with). A second call for
+    /// the same attempt draws the same share.
     pub fn uniform(&self, low: Duration, high: Duration) -> Duration {
         let seed = self.seed.get().unwrap_or_else(fresh_seed);
         self.seed.set(Some(seed));
-        // Not the draws that the policy's own wait takes.
+        // These draws are independent of those of the policy's own wait.
         Draw::child(seed.get(), u64::MAX).at(self.number).between(low, high)
     }
 }

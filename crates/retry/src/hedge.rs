@@ -1,3 +1,5 @@
+//! The hedging policy: when a slow call is made a second time.
+
 use std::{future::Future, marker::PhantomData, time::Duration};
 
 use tokio::time::Instant;
@@ -15,17 +17,17 @@ pub use latencies::Latencies;
 
 /// A hedging policy: when a call is slow enough to be made a second time while it still runs.
 ///
-/// A retry answers failures, a hedge answers slowness: where a call has run longer than most of the latest did, the
-/// chance that a second one is faster than the rest of the first is good (Dean, Barroso: "The Tail at Scale", 2013).
-/// The first to succeed is the answer, and the other is dropped.
+/// A retry answers failures, and a hedge answers slowness. Where a call has run longer than most of the latest calls, a
+/// second call is likely to be done before the first (Dean, Barroso: "The Tail at Scale", 2013). The first success is the
+/// answer, and the other call is dropped.
 ///
 /// | setter | default |
 /// |---|---|
-/// | [`min_delay`](Self::min_delay) | 1 ms, the least there is |
+/// | [`min_delay`](Self::min_delay) | 1 ms, the smallest value |
 /// | [`until`](Self::until) | no deadline |
-/// | [`when`](Self::when) | every error leaves the other attempt its chance |
+/// | [`when`](Self::when) | after every error the other attempt runs on |
 ///
-/// It is plain data, usable in a `const`; a setter makes a variant for one call.
+/// It is plain data, usable in a `const`. A setter makes a variant for one call.
 ///
 /// ```
 /// use outbound_retry::{Budget, Hedge, Latencies};
@@ -35,15 +37,15 @@ pub use latencies::Latencies;
 /// # async fn fetch(_: u32) -> Result<&'static str, ()> { Ok("page") }
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
-/// // Both are handles: one of each for all calls to a server.
+/// // Both are handles. Use one of each for all calls to a server.
 /// let (latencies, budget) = (Latencies::new(), Budget::percent(5));
 /// let reply = HEDGE.call_idempotent(&latencies, &budget, |attempt| fetch(attempt.number())).await;
 /// assert_eq!(reply, Ok("page"));
 /// # }
 /// ```
 ///
-/// There is one hedge for a call and never a second. At the 95th percentile both are slow in one call of 400, where
-/// slowness strikes by chance; where it does not, all are slow, and more of them are what the server needs least.
+/// A call has at most one hedge. At the 95th percentile, both attempts are slow in one call of 400 if slowness is random.
+/// If it is not random, all calls are slow, and more calls would make the server slower.
 #[derive(Clone, Copy, Debug)]
 #[must_use = "a policy does nothing until something is called under it"]
 pub struct Hedge<P = AnyError> {
@@ -54,15 +56,15 @@ pub struct Hedge<P = AnyError> {
 }
 
 impl Hedge {
-    /// Hedges the calls that run longer than so many of a hundred did lately, by [`Latencies::percentile`]. At 95, no
-    /// more than about one call in twenty is hedged; at 100, none is.
+    /// Hedges the calls that run longer than this percentile of the latest calls: see [`Latencies::percentile`]. At 95,
+    /// at most about one call in twenty is hedged. At 100, none is.
     pub const fn at_percentile(percentile: u32) -> Self {
         Self { percentile, min_delay: MIN_DELAY, until: None, policy: AnyError }
     }
 
-    /// Asks `when` about an error that could be final, with a `bool` or a [`Verdict`](crate::Verdict). Where it says
-    /// stop, the error is returned at once and the other attempt dropped: it would fare no better. Any other verdict
-    /// leaves it its chance; a hedge waits for nothing.
+    /// Asks `when` about each error once there is a hedge. It returns a `bool` or a [`Verdict`](crate::Verdict). On stop,
+    /// the error is returned at once and the other attempt is dropped. On any other verdict the other attempt runs on. The
+    /// waits in a verdict have no effect on a hedge.
     pub fn when<E, V, F>(self, when: F) -> Hedge<When<E, AnyError, F>>
     where
         F: FnMut(&E) -> V,
@@ -73,31 +75,31 @@ impl Hedge {
     }
 }
 
-/// What a timer of tokio's can tell apart.
+/// The step of tokio's timer.
 const MIN_DELAY: Duration = Duration::from_millis(1);
 
 impl<P> Hedge<P> {
-    /// No hedge is made sooner, however fast the others were. Less than 1 ms counts as 1 ms.
+    /// No hedge is made sooner than this, however fast the latest calls were. Less than 1 ms counts as 1 ms.
     pub const fn min_delay(mut self, delay: Duration) -> Self {
         self.min_delay = if delay.as_nanos() > MIN_DELAY.as_nanos() { delay } else { MIN_DELAY };
         self
     }
 
-    /// The instant by which everything must be done; the earlier one where it is set twice. No hedge is made at it or
-    /// after it. What is under way is not cut by it, unless the operation puts [`Attempt::deadline`] on it.
+    /// The instant by which everything must be done. Where it is set twice, the earlier one counts. No hedge is made at
+    /// this instant or after it. An attempt under way runs on, unless the operation puts [`Attempt::deadline`] on it.
     pub fn until(mut self, instant: impl Into<Option<Instant>>) -> Self {
         self.until = [self.until, instant.into()].into_iter().flatten().min();
         self
     }
 
-    /// Calls `operation`, and calls it again if it is slow. It must be idempotent (RFC 9110, section 9.2.2), which here
-    /// means: safe to run twice, both at the same time, and to be dropped at any point.
+    /// Calls `operation`, and calls it again if it is slow. The operation must be idempotent (RFC 9110, section 9.2.2).
+    /// Here this means that it is safe to run it twice at the same time, and to drop it at any point.
     ///
-    /// The [`Attempt`] tells the two apart: its [`number`](Attempt::number) is 1, and 2 for the hedge, which had better
-    /// go to another server where there is one.
+    /// [`Attempt::number`] is 1 for the original and 2 for the hedge. The hedge should go to another server where there
+    /// is one.
     ///
-    /// Each call is a deposit in the budget and each hedge a withdrawal. Where the budget refuses, the call goes on
-    /// without a hedge. A retry around the hedge that has the same budget pays in as well, and both draw from the sum.
+    /// Each call pays into the budget, and each hedge takes one retry out. Where the budget refuses, the call goes on
+    /// without a hedge. A retry around the hedge may have the same budget: then both pay in, and both take out of the sum.
     pub fn call_idempotent<'a, F, Fut, T, E>(
         self,
         latencies: &'a Latencies,
@@ -112,12 +114,12 @@ impl<P> Hedge<P> {
         Hedged::new(self, latencies, budget, operation)
     }
 
-    /// How long a call may run before its hedge is due, where enough is known.
+    /// How long a call runs before its hedge is due. `None` while too few latencies are known.
     fn delay(&self, latencies: &Latencies) -> Option<Duration> {
         latencies.percentile(self.percentile).map(|latency| latency.max(self.min_delay))
     }
 
-    /// Whether a hedge made then has any time left.
+    /// Whether a hedge that is made at this instant has time left.
     fn is_in_time(&self, instant: Instant) -> bool {
         self.until.is_none_or(|until| instant < until)
     }

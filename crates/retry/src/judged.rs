@@ -1,11 +1,13 @@
+//! An error that brings its verdict with it.
+
 use std::{error, fmt};
 
 use crate::Verdict;
 
-/// An error with its verdict, for an operation that knows itself what each of its failures is worth.
+/// An error with its verdict, for an operation that knows what to do about each of its failures.
 ///
-/// `?` makes one of a plain error, which is worth another attempt; [`bail`] makes one that ends everything. The policy
-/// takes the verdicts over with [`when(Judged::verdict)`](crate::Retry::when):
+/// `?` converts a plain error, with the verdict to retry. [`bail`] makes an error that ends the call. The policy uses the
+/// verdicts by [`when(Judged::verdict)`](crate::Retry::when):
 ///
 /// ```
 /// use outbound_retry::{Judged, Retry, bail};
@@ -28,7 +30,7 @@ pub struct Judged<E> {
     verdict: Verdict,
 }
 
-/// This error ends everything: no attempt is made after it. See [`Judged`].
+/// An error that ends the call: no attempt is made after it. See [`Judged`].
 pub const fn bail<E>(error: E) -> Judged<E> {
     Judged::new(Verdict::Stop, error)
 }
@@ -56,7 +58,7 @@ impl<E> Judged<E> {
 }
 
 impl<E> From<E> for Judged<E> {
-    /// Worth another attempt.
+    /// With the verdict to retry.
     fn from(error: E) -> Self {
         Self::new(Verdict::Retry, error)
     }

@@ -1,83 +1,98 @@
 //! Trying again: when, how long to wait, when to stop, what it may cost.
 //!
-//! A request that failed is often worth another. Done carelessly that makes an outage worse: everyone retries at the
-//! same instant, for errors that cannot go away, past the time anyone still waits, and every layer multiplies the
-//! calls of the one above. Here a policy is plain data, one function says what to do about an error, and there is one
-//! loop.
+//! A request that failed is often worth another attempt. But careless retries make an outage worse: all clients retry at
+//! the same instant, for errors that no retry can mend, past the time that anyone still waits, and each layer multiplies
+//! the calls of the layer above.
+//!
+//! Here a policy is plain data, one function says what to do about an error, and there is one loop.
 //!
 //! ```
 //! use std::time::Duration;
 //! use outbound_retry::{Retry, Wait};
 //!
-//! # #[derive(Debug, PartialEq)]
-//! # enum ApiError { Overloaded, BadRequest }
-//! # impl ApiError { fn is_transient(&self) -> bool { *self == Self::Overloaded } }
-//! # async fn fetch(attempt: u32) -> Result<&'static str, ApiError> {
-//! #     if attempt < 3 { Err(ApiError::Overloaded) } else { Ok("page") }
-//! # }
+//! #[derive(Debug, PartialEq)]
+//! enum ApiError { Overloaded, BadRequest }
+//!
+//! impl ApiError {
+//!     fn is_transient(&self) -> bool { *self == Self::Overloaded }
+//! }
+//!
+//! async fn fetch(attempt: u32) -> Result<&'static str, ApiError> {
+//!     if attempt < 3 { Err(ApiError::Overloaded) } else { Ok("page") }
+//! }
+//!
 //! const POLICY: Retry = Retry::attempts(5)
 //!     .within(Duration::from_secs(600))
-//!     .wait(Wait::exponential(Duration::from_secs(1)).max(Duration::from_secs(30)).full_jitter());
+//!     .wait(Wait::exponential(Duration::from_millis(10)).max(Duration::from_secs(30)).full_jitter());
 //!
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() {
+//!     let reply = POLICY.when(ApiError::is_transient).call(|attempt| fetch(attempt.number())).await;
+//!     assert_eq!(reply, Ok("page"));
+//! }
+//! ```
+//!
+//! # What is in it
+//!
+//! | type | is |
+//! |---|---|
+//! | [`Retry`] | the policy: attempts, time, waits, the weight of a server's hint, and closures. `Copy`, usable in a `const` |
+//! | [`policy`] | the names of policies with closures, for a `static` or a return type; [`policy::Judge`] for hooks of your own |
+//! | [`Wait`], [`Waits`] | how long to wait before each retry; the same as an iterator |
+//! | [`Hint`] | how a wait that the server asks for changes the policy's wait; [`Retry::give_up_beyond`] bounds it |
+//! | [`Verdict`] | what to do about one error: a `bool`, or stop, retry, retry after a time, retry free of charge |
+//! | [`Judged`], [`bail`] | an error that brings its verdict with it |
+//! | [`Ended`] | an attempt that has ended, as hooks see it: number, result, elapsed time, a random draw |
+//! | [`Call`] | the loop as a future: `POLICY.when(..).call(..)`; with a named [`Operation`] by [`Retry::operate`] |
+//! | [`RetryStream`] | the loop for a stream, which retries until the first item and then never |
+//! | [`Attempts`], [`Failed`] | the loop written out by you: `POLICY.start()`; the wait after a failure |
+//! | [`Hedge`], [`Hedged`] | a second attempt beside one that is slow: `HEDGE.call_idempotent(..)` |
+//! | [`Latencies`] | what "slow" means, measured |
+//! | [`Budget`] | a shared allowance for retries and hedges |
+//! | [`Report`], [`StopReason`] | how many attempts there were, and why it gave up |
+//!
+//! # The loop written out
+//!
+//! For an operation that borrows, or a decision that awaits, write the loop:
+//!
+//! ```
+//! use outbound_retry::{Retry, Wait};
+//!
+//! # async fn fetch(pages: &mut Vec<u32>) -> Result<(), std::io::Error> {
+//! #     pages.push(1);
+//! #     if pages.len() < 3 { Err(std::io::ErrorKind::TimedOut.into()) } else { Ok(()) }
+//! # }
+//! # fn is_transient(error: &std::io::Error) -> bool { error.kind() == std::io::ErrorKind::TimedOut }
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
-//! # async fn main() {
-//! let reply = POLICY.when(ApiError::is_transient).call(|attempt| fetch(attempt.number())).await;
-//! assert_eq!(reply, Ok("page"));
-//!
-//! // The same as a loop, for operations that borrow and decisions that await:
-//! let mut attempts = POLICY.start();
-//! let mut calls = 0;
-//! let reply = loop {
-//!     calls += 1;
-//!     match fetch(calls).await {
-//!         Ok(reply) => break Ok(reply),
-//!         Err(error) => match attempts.failed_as(error.is_transient(), error).await {
-//!             Ok(()) => {}
-//!             Err(error) => break Err(error),
-//!         },
-//!     }
-//! };
-//! assert_eq!(reply, Ok("page"));
+//! # async fn main() -> Result<(), std::io::Error> {
+//! let mut pages = Vec::new();
+//! let mut attempts = Retry::attempts(5).start();
+//! while let Err(error) = fetch(&mut pages).await {
+//!     attempts.failed_as(is_transient(&error), error).await?;
+//! }
 //! assert_eq!(attempts.report().attempts(), 3);
+//! # Ok(())
 //! # }
 //! ```
 //!
-//! # The pieces
+//! # Guarantees
 //!
-//! | piece | is |
-//! |---|---|
-//! | [`Retry`] | the policy: attempts, time, waits, what a server's hint is worth, and code. `Copy`, usable in a `const` |
-//! | [`Wait`] | how long to wait before each retry |
-//! | [`Verdict`] | what to do about one error: a `bool`, or stop, retry, retry after, retry free of charge |
-//! | [`Judged`], [`bail`] | an error that brings its verdict |
-//! | [`Ended`] | an attempt that has ended, as hooks see it: number, result, time gone by, a draw |
-//! | [`Call`] | the loop as a future: `POLICY.when(..).call(..)` |
-//! | [`RetryStream`] | the loop for a stream, which retries until the first item and then never |
-//! | [`Attempts`] | the loop written out: `POLICY.start()` |
-//! | [`Hedge`], [`Hedged`] | a second attempt beside one that is slow: `HEDGE.call_idempotent(..)` |
-//! | [`Latencies`] | what is slow, measured |
-//! | [`Budget`] | a shared allowance for retries and hedges |
-//! | [`Report`], [`StopReason`] | what it came to, and why it gave up |
+//! - **The last error is yours**, unchanged. Where results are judged, so is the last result.
+//! - **Cancel safety.** Dropping a call drops the attempt under way and leaves no wake-up. A retry that was paid for and
+//!   not made goes back into the budget.
+//! - **Fairness.** Of many retries without a wait, one in 32 lets other tasks run first. What is drawn at random is
+//!   bounded before it is drawn, so no bound sends many clients back at the same instant.
+//! - **Time.** All time is tokio's, so the paused clock works. A wait that would end at the deadline or after it is not
+//!   begun, and there is no wait after the last attempt.
+//! - **Panics.** No number of attempts, no factor and no duration overflows. A call panics where it is polled after it
+//!   has finished, and where it has to wait outside a tokio runtime with time enabled. A panic of the operation or of a
+//!   hook passes through.
 //!
-//! # What is promised
+//! # A limit for one attempt
 //!
-//! - **The last error is yours**, untouched. So is the last result, where results are judged.
-//! - **No useless last wait.** A wait that would end at the deadline or after it is not begun; neither is one after the
-//!   last attempt.
-//! - **Success costs next to nothing.** At the first attempt: no random number, no allocation, and no clock unless it has
-//!   to wait or a limit in time is set. A wait of zero takes no timer, and one in 32 of those lets other tasks run.
-//! - **No herd.** What is drawn at random is bounded before it is drawn.
-//! - **Nothing overflows.** Any number of attempts, factor and duration gives a wait within its bounds.
-//! - **Cancel safety.** Dropping a call drops what is under way and leaves no wake-up; a retry that was paid for and not
-//!   made goes back into the budget.
-//! - Time is tokio's, so the paused clock works. A call that has to wait needs a runtime with time enabled.
-//!
-//! # The limit of one attempt
-//!
-//! [`attempt_timeout`](Retry::attempt_timeout) cuts each attempt that takes longer, or takes longer than the time that
-//! remains of [`within`](Retry::within). The operation's error is made from [`Elapsed`] then, and judged like any other.
-//! [`Attempt::deadline`] is the same instant, for an operation that passes it on. Only one of the two, the attempt's timer
-//! or the wait's, exists at a time:
+//! [`attempt_timeout`](Retry::attempt_timeout) ends each attempt that takes too long, or longer than the time that
+//! remains of [`within`](Retry::within). The operation's error is then made from [`Elapsed`] and judged like any other
+//! error. [`Attempt::deadline`] is the same instant, for an operation that passes it on.
 //!
 //! ```
 //! use std::{io, time::Duration};
@@ -99,7 +114,7 @@
 //!
 //! # Policies as values
 //!
-//! A policy owns what it consists of. A function can return one, a `static` can hold one, and a call can be spawned:
+//! A policy owns its parts. A function can return one, a `static` can hold one, and a call can be spawned:
 //!
 //! ```
 //! use outbound_retry::{Retry, policy::{Rules, When}};
@@ -123,16 +138,17 @@
 //!
 //! # Streams
 //!
-//! A stream may be opened again until something of it has been delivered, and never after: the first items would come
-//! twice. [`Retry::stream`] keeps that rule; in a loop, [`Attempts::commit`] marks the moment.
+//! A stream may be opened again until its first item has been delivered. After that a new attempt would deliver the
+//! first items twice. [`Retry::stream`] keeps this rule. In a loop of your own, [`Attempts::commit`] marks the moment.
 //!
 //! # Hedging
 //!
-//! Where one call in a hundred takes a hundred times as long as the others, a second one beside it is most likely done
-//! sooner. [`Hedge`] makes it once the first has run longer than a percentile of the latest calls, if the budget has
-//! room, and drops the slower of the two. The operation runs twice at the same time then, and has to be safe for it.
+//! Where one call in a hundred takes a hundred times as long as the others, a second call beside it is most likely done
+//! sooner. [`Hedge`] makes the second call once the first has run longer than a percentile of the latest calls. It does
+//! so only where the budget allows it, and it drops the slower of the two. The operation then runs twice at the same
+//! time, and must be safe for that.
 //!
-//! A hedge is for slowness and a retry for failures. Around hedges, the retry gives each pair its limits:
+//! A hedge answers slowness, and a retry answers failures. A retry around hedges puts its limits on each pair:
 //!
 //! ```
 //! use outbound_retry::{Budget, Hedge, Latencies, Retry};
@@ -143,7 +159,7 @@
 //! # async fn fetch() -> Result<&'static str, ()> { Ok("page") }
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() {
-//! // For all calls to a server.
+//! // One of each for all calls to a server.
 //! let (latencies, budget) = (Latencies::new(), Budget::percent(5));
 //!
 //! let reply = POLICY.budget(&budget).call(|retry| {
@@ -155,8 +171,36 @@
 //!
 //! # Layers
 //!
-//! Retries in several layers multiply: three layers of four attempts make 64 calls. [`Retry::outermost`] makes a
-//! layer step back wherever another one retries around it.
+//! Retries in several layers multiply: three layers of four attempts make 64 calls. A policy with
+//! [`Retry::outermost`] makes one attempt only where another layer retries around it.
+//!
+//! # Without async
+//!
+//! [`Attempts::decide`] says how long to wait and does not wait itself. A loop around it works without a runtime:
+//!
+//! ```
+//! use std::{thread, time::Duration};
+//! use outbound_retry::{Retry, Wait};
+//!
+//! const POLICY: Retry = Retry::attempts(3).wait(Wait::fixed(Duration::from_millis(1)));
+//!
+//! # fn read_port(attempt: u32) -> Result<u16, &'static str> { if attempt < 3 { Err("busy") } else { Ok(80) } }
+//! let mut attempts = POLICY.start();
+//! let port = loop {
+//!     match read_port(attempts.attempt().number()) {
+//!         Err(error) => thread::sleep(attempts.decide(true).map_err(|_| error)?),
+//!         Ok(port) => break port,
+//!     }
+//! };
+//! assert_eq!(port, 80);
+//! # Ok::<(), &str>(())
+//! ```
+//!
+//! # What it does not do
+//!
+//! - It has no circuit breaker. A spent [`Budget`] protects a failing server without refusing first attempts.
+//! - It does not know HTTP. What a status or a `Retry-After` header means is yours to say, with a [`Verdict`].
+//! - It does not limit rates or concurrency: see `outbound-limiter`.
 //!
 //! # Coming from tenacity
 //!
@@ -168,7 +212,7 @@
 //! | `enabled=False` | [`Retry::enabled`] |
 //! | `name` | not offered, because a policy is a named constant |
 //! | `stop_after_attempt` | [`Retry::attempts`] |
-//! | `stop_after_delay`, `stop_before_delay` | [`Retry::within`], which is the second: the first one overruns |
+//! | `stop_after_delay`, `stop_before_delay` | [`Retry::within`], which behaves as `stop_before_delay`: `stop_after_delay` overruns its time |
 //! | `stop_never` | [`Retry::forever`] |
 //! | `stop_any`, <code>a &#124; b</code> | set both |
 //! | `stop_all`, `a & b` | [`Retry::stop_when`] |
@@ -192,13 +236,13 @@
 //! | `before` | the first lines of the operation, which is given its [`Attempt`] |
 //! | `after` | [`Retry::after_attempt`], which sees the last attempt and a success too |
 //! | `before_sleep`, `before_sleep_log` | [`Retry::before_sleep`] |
-//! | `before_log`, `after_log` | a line of one's own where `before` and `after` are |
+//! | `before_log`, `after_log` | a log line of your own in the places of `before` and `after` |
 //! | async callbacks | the loop |
 //! | `reraise=True` | always: the error is the operation's own |
-//! | `RetryError`, `retry_error_cls` | not offered, because the caller's own error says more; [`Report`] says the rest |
+//! | `RetryError`, `retry_error_cls` | not offered, because your own error says more; [`Report`] has the rest |
 //! | `retry_error_callback` | `.or_else(..)` on the result |
 //! | `statistics` | [`Call::report`], [`Attempts::report`] |
-//! | `RetryCallState` | [`Attempt`] while it runs, [`Ended`] in hooks and closures (outcome, number, seconds since the start), [`Report`] afterwards; the arguments are in the closure's own scope |
+//! | `RetryCallState` | [`Attempt`] while it runs, [`Ended`] in hooks and closures (outcome, number, seconds since the start), [`Report`] afterwards; the arguments are in the scope of the closure |
 //! | `sleep=`, `nap` | not offered, because tokio's paused clock makes a test instant |
 //! | `sleep_using_event` | dropping the call ends its wait |
 //!
@@ -208,16 +252,16 @@
 //! |---|---|
 //! | `ExponentialBuilder`, `ConstantBuilder`, `FibonacciBuilder` | [`Wait::exponential`], [`Wait::fixed`], [`Wait::fibonacci`] |
 //! | `with_min_delay`, `with_max_delay`, `with_factor` | the argument, [`Wait::max`], [`Wait::factor`] |
-//! | `with_jitter`, `with_jitter_seed` | a jitter of choice, within the maximum; [`Retry::seed`] |
+//! | `with_jitter`, `with_jitter_seed` | any of the jitters, within the maximum; [`Retry::seed`] |
 //! | `build()`, an iterator | [`Wait::iter`] |
-//! | `with_max_times(n)` | [`Retry::attempts`]`(n + 1)`, which counts the first one too |
+//! | `with_max_times(n)` | [`Retry::attempts`]`(n + 1)`, which counts the first attempt too |
 //! | `without_max_times` | [`Retry::forever`] |
 //! | `with_total_delay` | [`Retry::within`], which counts the attempts too |
 //! | `op.retry(policy)` | [`Retry::call`] |
 //! | `when`, `adjust`, `notify` | [`Retry::when`]; [`Verdict::RetryAfter`] or [`Retry::wait_with`]; [`Retry::before_sleep`] |
-//! | `RetryWithContext` | the loop, which borrows what it likes |
+//! | `RetryWithContext` | the loop, which can borrow anything |
 //! | `sleep` | not offered, as above |
-//! | `BlockingRetry` | the loop below |
+//! | `BlockingRetry` | the loop without async, above |
 //!
 //! # Coming from async-retry, p-retry
 //!
@@ -230,31 +274,12 @@
 //! | `maxRetryTime` | [`Retry::within`] |
 //! | `signal` | dropping the call |
 //!
-//! # Without async
+//! # Cost
 //!
-//! The loop around [`Attempts::decide`] blocks as well as any:
-//!
-//! ```
-//! use std::{thread, time::Duration};
-//! use outbound_retry::{Retry, Wait};
-//!
-//! const POLICY: Retry = Retry::attempts(3).wait(Wait::fixed(Duration::from_millis(1)));
-//!
-//! # fn read_port(attempt: u32) -> Result<u16, &'static str> { if attempt < 3 { Err("busy") } else { Ok(80) } }
-//! let mut attempts = POLICY.start();
-//! let port = loop {
-//!     match read_port(attempts.attempt().number()) {
-//!         Err(error) => thread::sleep(attempts.decide(true).map_err(|_| error)?),
-//!         Ok(port) => break port,
-//!     }
-//! };
-//! assert_eq!(port, 80);
-//! # Ok::<(), &str>(())
-//! ```
-//!
-//! # Not offered
-//!
-//! Circuit breakers: a spent [`Budget`] keeps a failing server from being buried without refusing first attempts.
+//! A success at the first attempt draws no random number and allocates nothing. It reads no clock, unless it has to wait
+//! or a limit in time is set. A wait of zero takes no timer. At any time there is at most one timer: that of the attempt
+//! or that of the wait. There are no features. `benches/RESULTS.md` in the repository has the measured costs, beside
+//! those of other crates.
 #![forbid(unsafe_code)]
 
 mod attempt;

@@ -1,6 +1,9 @@
+//! A duration in eight bytes.
+
 use std::{fmt, time::Duration};
 
-/// A duration in half the room: policies are copied into each call. What is longer than 584 years has no end.
+/// A duration in half the size, because a policy is copied into each call. A duration of more than 584 years is stored as
+/// `Duration::MAX`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Nanos(u64);
 

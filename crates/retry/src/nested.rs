@@ -1,3 +1,5 @@
+//! How a retry layer knows that another layer retries around it.
+
 use std::cell::Cell;
 
 thread_local! {
@@ -10,7 +12,7 @@ pub(crate) fn in_attempt() -> bool {
     IN_ATTEMPT.get()
 }
 
-/// Marks the poll of an attempt, until it is dropped; a panic drops it too.
+/// Marks the poll of an attempt until it is dropped. A panic drops it too.
 pub(crate) struct Mark {
     before: bool,
 }

@@ -1,11 +1,13 @@
+//! What is called again.
+
 use crate::Attempt;
 
-/// What is called again: a closure that makes a future, as a rule.
+/// What is called again. Usually it is a closure that makes a future.
 ///
-/// A type of one's own is for code that has to name the type of its [`Call`](crate::Call); see
+/// Implement it on a type of your own where the type of the [`Call`](crate::Call) needs a name; see
 /// [`Retry::operate`](crate::Retry::operate).
 pub trait Operation {
-    /// One attempt.
+    /// The future of one attempt.
     type Future;
 
     /// Makes the next attempt.

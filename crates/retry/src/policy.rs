@@ -1,7 +1,7 @@
-//! The code a policy can have beside its data: which results to retry, what an attempt is cut by, hooks.
+//! The code that a policy can have beside its data: which results to retry, the limit of an attempt, hooks.
 //!
-//! The types here are made by the methods of [`Retry`](crate::Retry) out of closures, and each holds the one it was added
-//! to. They are named where a policy is kept in a `static` or returned by a function:
+//! The methods of [`Retry`](crate::Retry) make these types out of closures. Each type holds the one that it was added to.
+//! Their names are needed where a policy is kept in a `static` or returned by a function:
 //!
 //! ```
 //! use outbound_retry::{Retry, policy::When};
@@ -15,16 +15,16 @@
 //! }
 //! ```
 //!
-//! `When<ApiError>` holds a function pointer. A function becomes one where the type says so, which it does for the last
-//! call of the chain: `when` comes last there, as in `Retry<When<ApiError, AttemptTimeout>>`.
+//! `When<ApiError>` holds a function pointer. The compiler turns a function into a pointer only for the last call of the
+//! chain. So `when` comes last, as in `Retry<When<ApiError, AttemptTimeout>>`.
 //!
-//! A type of one's own with several of the methods is a [`Judge`]; give it to [`Retry::judge`](crate::Retry::judge).
+//! A type of your own that has several hooks implements [`Judge`]; give it to [`Retry::judge`](crate::Retry::judge).
 
 use std::time::Duration;
 
 use crate::{Budget, Ended, Verdict};
 
-/// The methods of [`Judge`] that a layer leaves to the policy below it.
+/// The methods of [`Judge`] that a layer passes on to the policy it was added to.
 macro_rules! delegate {
     ($($method:ident),*) => { $(delegate!(@$method);)* };
     (@verdict) => {
@@ -54,7 +54,7 @@ macro_rules! delegate {
     };
 }
 
-/// What cuts an attempt, and what pays for it, as the policy below has them.
+/// The limit of an attempt and the budget, from the policy that the layer was added to.
 macro_rules! delegate_part {
     () => {
         type Limit = P::Limit;
@@ -84,34 +84,34 @@ pub trait Judge<T, E> {
     /// What to do about this result. [`Verdict::Stop`] for a success means that it is accepted.
     fn verdict(&mut self, result: &Result<T, E>) -> Verdict;
 
-    /// Called after each attempt, the last one too. By default nothing.
+    /// Called after each attempt, the last one too. By default it does nothing.
     fn after_attempt(&mut self, ended: &Ended<'_, T, E>) {
         let _ = ended;
     }
 
-    /// Whether to give up after this attempt, asked once a retry is otherwise due. By default no.
+    /// Whether to give up after this attempt. It is asked only where the attempt would be retried. By default no.
     fn stop(&mut self, ended: &Ended<'_, T, E>) -> bool {
         let _ = ended;
         false
     }
 
-    /// How long to wait, where the data says `wait`. By default that.
+    /// How long to wait, where the data of the policy says `wait`. By default `wait`.
     fn wait(&mut self, ended: &Ended<'_, T, E>, wait: Duration) -> Duration {
         let _ = ended;
         wait
     }
 
-    /// Called before each wait, once it is certain. By default nothing.
+    /// Called before each wait, once it is certain. By default it does nothing.
     fn before_sleep(&mut self, ended: &Ended<'_, T, E>, wait: Duration) {
         let _ = (ended, wait);
     }
 }
 
-/// What a [`Retry`](crate::Retry) can hold: the types of this module, whatever they judge.
+/// What a [`Retry`](crate::Retry) can hold: the types of this module.
 ///
-/// It is not meant to be implemented elsewhere; implement [`Judge`].
+/// It is not meant to be implemented elsewhere. Implement [`Judge`].
 pub trait Part {
-    /// What cuts an attempt.
+    /// What limits an attempt in time.
     #[doc(hidden)]
     type Limit;
 
@@ -128,11 +128,11 @@ pub trait Part {
     }
 }
 
-/// What a [`Retry`](crate::Retry) must hold to call something with this result: the bound of a function that takes any
-/// policy.
+/// What a [`Retry`](crate::Retry) must hold to call an operation with this result. It is the bound of a function that
+/// takes any policy.
 ///
-/// It is there for whatever is [`Part`] and [`Judge`]; where attempts are cut by an
-/// [`attempt_timeout`](crate::Retry::attempt_timeout), if `E: From<`[`Elapsed`](crate::Elapsed)`>`.
+/// All types that are [`Part`] and [`Judge`] have it. With an [`attempt_timeout`](crate::Retry::attempt_timeout), the
+/// error must also be `E: From<`[`Elapsed`](crate::Elapsed)`>`.
 pub trait Rules<T, E>: Judge<T, E> + Part<Limit: Limit<T, E>> {}
 
 impl<T, E, P: Judge<T, E> + Part<Limit: Limit<T, E>>> Rules<T, E> for P {}

@@ -1,6 +1,8 @@
+//! What is known of a call afterwards: its attempts, its waits, and why it gave up.
+
 use std::{fmt, time::Duration};
 
-/// What one run of attempts came to, so far or in the end.
+/// The attempts and waits of one call or loop, so far or at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
     pub(crate) attempts: u32,
@@ -10,17 +12,17 @@ pub struct Report {
 }
 
 impl Report {
-    /// How many attempts were begun, the free ones included.
+    /// How many attempts were begun, including the free ones.
     pub const fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    /// How many of them were free: failed as [`Verdict::RetryFree`](crate::Verdict::RetryFree).
+    /// How many of them were free: their verdict was [`Verdict::RetryFree`](crate::Verdict::RetryFree).
     pub const fn free(&self) -> u32 {
         self.free
     }
 
-    /// The sum of the waits begun. A wait that was dropped half way counts whole.
+    /// The sum of all waits that were begun. A wait that was dropped before its end counts in full.
     pub const fn slept(&self) -> Duration {
         self.slept
     }
@@ -36,17 +38,17 @@ impl Report {
 #[non_exhaustive]
 pub enum StopReason {
     /// The verdict was [`Verdict::Stop`](crate::Verdict::Stop).
-    // From one, so that "not stopped" is zero.
+    // It starts at one, so that "not stopped" can be stored as zero.
     NotRetryable = 1,
     /// All attempts have been made.
     Attempts,
-    /// The next attempt would have begun after the time allowed, or at its very end.
+    /// The next attempt would have begun at the deadline or after it.
     Deadline,
     /// The server asked for a longer wait than [`Retry::give_up_beyond`](crate::Retry::give_up_beyond).
     HintTooLong,
     /// The shared [`Budget`](crate::Budget) is spent.
     Budget,
-    /// A [`stop_when`](crate::Retry::stop_when) said so.
+    /// A [`stop_when`](crate::Retry::stop_when) closure said so.
     Condition,
     /// Something had been delivered already; see [`Attempts::commit`](crate::Attempts::commit).
     Committed,

@@ -1,3 +1,5 @@
+//! The policy: its data, and the methods that add code to it.
+
 use std::{borrow::Borrow, future::Future, marker::PhantomData, time::Duration};
 
 use futures_core::Stream;
@@ -13,7 +15,7 @@ use crate::{
     settings::Settings,
 };
 
-/// A retry policy: plain data, and the code that goes with it in `P`. Usable in a `const` and in a `static`.
+/// A retry policy: plain data, and code in `P`. It is usable in a `const` and in a `static`.
 ///
 /// | setter | default |
 /// |---|---|
@@ -21,7 +23,7 @@ use crate::{
 /// | [`within`](Self::within), [`until`](Self::until) | no limit |
 /// | [`attempt_timeout`](Self::attempt_timeout) | none |
 /// | [`hint`](Self::hint) | [`Hint::Floor`] |
-/// | [`give_up_beyond`](Self::give_up_beyond) | none: a hint is bounded by `within` alone |
+/// | [`give_up_beyond`](Self::give_up_beyond) | none: only `within` and `until` bound a hint |
 /// | [`enabled`](Self::enabled) | yes |
 /// | [`outermost`](Self::outermost) | no |
 /// | [`seed`](Self::seed) | each call draws its own |
@@ -36,12 +38,12 @@ use crate::{
 /// const POLICY: Retry = Retry::attempts(5)
 ///     .within(Duration::from_secs(600))
 ///     .wait(Wait::exponential(Duration::from_secs(1)).max(Duration::from_secs(30)).full_jitter());
-/// // It is `Copy`, so a setter makes a variant for one call and leaves the policy as it is:
+/// // It is `Copy`, so a setter makes a variant for one call and does not change the policy:
 /// const PATIENT: Retry = POLICY.max_attempts(9).within(Duration::from_secs(3_600));
 /// assert_ne!(POLICY, PATIENT);
 /// ```
 ///
-/// With closures it is `Copy` and `Clone` where they are. A call takes the policy over, so that it can be spawned.
+/// A policy with closures is `Copy` and `Clone` where the closures are. A call owns its policy, so it can be spawned.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[must_use = "a policy does nothing until something is called under it"]
 pub struct Retry<P = AnyError> {
@@ -50,41 +52,41 @@ pub struct Retry<P = AnyError> {
 }
 
 impl Retry {
-    /// So many attempts, the first one included. Zero counts as one: the operation is always tried.
+    /// At most this many attempts, including the first. Zero counts as one: the operation is always called once.
     pub const fn attempts(attempts: u32) -> Self {
         Self { settings: Settings::new(attempts), policy: AnyError }
     }
 
-    /// Any number of attempts. Bound it by [`within`](Self::within), a budget or a verdict.
+    /// Any number of attempts. Limit them by [`within`](Self::within), a budget or a verdict.
     pub const fn forever() -> Self {
         Self::attempts(u32::MAX)
     }
 
-    /// Lets a [`Judge`] of one's own decide: a type with several hooks in one.
+    /// Lets a [`Judge`] of your own decide: one type that has several hooks.
     pub const fn judge<J>(self, judge: J) -> Retry<Own<J>> {
         Retry { settings: self.settings, policy: Own { policy: judge } }
     }
 }
 
 impl<P> Retry<P> {
-    /// Another number of attempts for a policy that has one. Zero counts as one.
+    /// Changes the number of attempts. Zero counts as one.
     pub const fn max_attempts(mut self, attempts: u32) -> Self {
         self.settings.attempts = if attempts == 0 { 1 } else { attempts };
         self
     }
 
-    /// The time for everything, attempts and waits, from the beginning of the first attempt. A wait that would not end
-    /// before it is not begun.
+    /// The time for all attempts and waits together, from the beginning of the first attempt. A wait that would not end
+    /// within this time is not begun.
     ///
-    /// An attempt under way is not cut by it, unless there is an [`attempt_timeout`](Self::attempt_timeout) or the
+    /// An attempt under way runs on after this time, unless there is an [`attempt_timeout`](Self::attempt_timeout) or the
     /// operation puts [`Attempt::deadline`] on what it does.
     pub const fn within(mut self, total: Duration) -> Self {
         self.settings.set_within(total);
         self
     }
 
-    /// The instant by which everything must be done, as [`within`](Self::within) is a length; the earlier of the two
-    /// counts, and the earlier of two instants.
+    /// The instant by which everything must be done. It works as [`within`](Self::within), which is a duration. Where both
+    /// are set, or two instants, the earliest counts.
     pub fn until(mut self, instant: impl Into<Option<Instant>>) -> Self {
         self.settings.set_until(instant.into());
         self
@@ -96,13 +98,13 @@ impl<P> Retry<P> {
         self
     }
 
-    /// What a wait named by the server is worth.
+    /// How a wait that the server asks for changes the policy's own wait.
     pub const fn hint(mut self, hint: Hint) -> Self {
         self.settings.hint = hint;
         self
     }
 
-    /// Stop where the server asks for a wait longer than this.
+    /// Gives up where the server asks for a wait longer than this.
     pub const fn give_up_beyond(mut self, longest: Duration) -> Self {
         self.settings.give_up_beyond = Nanos::new(longest);
         self
@@ -115,10 +117,10 @@ impl<P> Retry<P> {
         self
     }
 
-    /// Retries only where no other layer does: inside an attempt of an outer [`Call`], this policy makes one attempt and
-    /// leaves the rest to the outer one, so that layers do not multiply.
+    /// Retries only where no other layer does. Inside an attempt of an outer [`Call`] this policy makes one attempt and
+    /// leaves the retries to the outer call, so that layers do not multiply.
     ///
-    /// "Inside" means polled by it. A task spawned by the attempt is outside.
+    /// "Inside" means that the outer attempt polls this call. A task that the attempt spawned is outside.
     pub const fn outermost(mut self) -> Self {
         self.settings.set_outermost();
         self
@@ -130,15 +132,15 @@ impl<P> Retry<P> {
         self
     }
 
-    /// Pays for retries out of a shared budget, given by reference or as a clone of its handle. Each call is a deposit,
-    /// each retry that is charged a withdrawal. Dropping the call while it waits puts the withdrawal back.
+    /// Pays for retries out of a shared budget, given by reference or as a clone of its handle. Each call pays in, and
+    /// each retry that is charged takes one out. Dropping the call while it waits puts that one back.
     pub fn budget<B: Borrow<Budget>>(self, budget: B) -> Retry<Budgeted<P, B>> {
         self.map(|policy| Budgeted { policy, budget })
     }
 
-    /// Calls `after` after each attempt, the last and a successful one too.
+    /// Calls `after` after each attempt, also after the last one and after a success.
     ///
-    /// Where the types are not known yet, the closure says them: `|ended: &Ended<'_, Page, ApiError>| ..`.
+    /// Where the compiler cannot infer the types, the closure names them: `|ended: &Ended<'_, Page, ApiError>| ..`.
     pub fn after_attempt<T, E, F>(self, after: F) -> Retry<AfterAttempt<P, F, Result<T, E>>>
     where
         P: Judge<T, E>,
@@ -147,8 +149,8 @@ impl<P> Retry<P> {
         self.map(|policy| AfterAttempt { policy, hook: after, result: PhantomData })
     }
 
-    /// Calls `before_sleep` before each retry with the attempt that failed (its number, its error, the time gone by) and
-    /// the wait that follows: for logs and metrics.
+    /// Calls `before_sleep` before each retry, with the attempt that failed (its number, its error, the elapsed time) and
+    /// the wait that follows. It is meant for logs and metrics.
     ///
     /// ```
     /// use std::time::Duration;
@@ -175,8 +177,8 @@ impl<P> Retry<P> {
         self.map(|policy| BeforeSleep { policy, hook: before_sleep, result: PhantomData })
     }
 
-    /// Lets `wait` change each wait: it is given the attempt that failed and what the data says.
-    /// [`Ended::uniform`] draws from the run's seed.
+    /// Lets `wait` change each wait. It is given the attempt that failed and the wait by the policy's data.
+    /// [`Ended::uniform`] draws from the seed of the run.
     pub fn wait_with<T, E, F>(self, wait: F) -> Retry<WaitWith<P, F, Result<T, E>>>
     where
         P: Judge<T, E>,
@@ -185,7 +187,7 @@ impl<P> Retry<P> {
         self.map(|policy| WaitWith { policy, hook: wait, result: PhantomData })
     }
 
-    /// Gives up once `stop` says so; it is asked after each attempt that would be retried.
+    /// Gives up once `stop` returns `true`. It is asked after each attempt that would be retried.
     pub fn stop_when<T, E, F>(self, stop: F) -> Retry<StopWhen<P, F, Result<T, E>>>
     where
         P: Judge<T, E>,
@@ -199,9 +201,10 @@ impl<P> Retry<P> {
     }
 }
 
-// `const`, which asks for policies without a destructor.
+// These are `const`, so they need policies without a destructor: `P: Copy`.
 impl<P: Copy> Retry<P> {
-    /// Retries the errors for which `when` says so: it returns a `bool` or a [`Verdict`]. Of two, the later one counts.
+    /// Retries the errors for which `when` says so, by a `bool` or a [`Verdict`]. Where it is called twice, the later one
+    /// counts.
     pub const fn when<E, V, F>(self, when: F) -> Retry<When<E, P, F>>
     where
         F: FnMut(&E) -> V,
@@ -211,8 +214,8 @@ impl<P: Copy> Retry<P> {
         Retry { settings: self.settings, policy }
     }
 
-    /// Retries the successes for which `when` says so, beside the errors that are retried anyway: it returns a `bool` or a
-    /// [`Verdict`]. When it gives up, the last success is returned, though it was not good enough.
+    /// Also retries the successes for which `when` says so, by a `bool` or a [`Verdict`]. Which errors are retried does
+    /// not change. When it gives up, the last success is returned, even if `when` did not accept it.
     ///
     /// ```
     /// use outbound_retry::{Retry, Wait};
@@ -233,9 +236,9 @@ impl<P: Copy> Retry<P> {
         Retry { settings: self.settings, policy }
     }
 
-    /// Retries the results for which `when` says so, successes among them: it returns a `bool` or a [`Verdict`].
+    /// Retries the results for which `when` says so, successes as well as errors, by a `bool` or a [`Verdict`].
     ///
-    /// When it gives up, the last result is returned as it was, a success that was not good enough too.
+    /// When it gives up, the last result is returned unchanged, even if it is a success that `when` did not accept.
     pub const fn when_result<T, E, V, F>(self, when: F) -> Retry<WhenResult<Result<T, E>, P, F>>
     where
         F: FnMut(&Result<T, E>) -> V,
@@ -245,23 +248,23 @@ impl<P: Copy> Retry<P> {
         Retry { settings: self.settings, policy }
     }
 
-    /// The time for one attempt, from its beginning. An attempt that is not done by then, or by the end of everything
-    /// ([`within`](Self::within)) where that comes first, is dropped; it has failed with the error that
-    /// [`From<Elapsed>`](crate::Elapsed) makes. A stream's attempt is done with its first item. Of two, the
-    /// later one counts.
+    /// The time for one attempt, from its beginning. An attempt is dropped if it is not done within this time, or by the
+    /// end of [`within`](Self::within) where that comes first. It has then failed with the error that
+    /// [`From<Elapsed>`](crate::Elapsed) makes. The attempt of a stream is done with its first item. Where it is called
+    /// twice, the later one counts.
     ///
-    /// The loop of [`start`](Self::start) makes the attempts itself: there it has to put
+    /// A loop of [`start`](Self::start) makes the attempts itself. So the loop has to put
     /// [`Attempts::attempt`]`().deadline()` on them.
     ///
     /// ```compile_fail,E0277
     /// # use std::time::Duration;
     /// # use outbound_retry::Retry;
-    /// // There is no error that says so: `()` cannot be made from `Elapsed`.
+    /// // The error type `()` cannot be made from `Elapsed`.
     /// let policy = Retry::attempts(3).attempt_timeout(Duration::from_secs(20));
     /// let call = policy.call(|_| std::future::pending::<Result<(), ()>>());
     /// ```
-    pub const fn attempt_timeout(self, limit: Duration) -> Retry<AttemptTimeout<P>> {
-        Retry { settings: self.settings, policy: AttemptTimeout { policy: self.policy, limit } }
+    pub const fn attempt_timeout(self, timeout: Duration) -> Retry<AttemptTimeout<P>> {
+        Retry { settings: self.settings, policy: AttemptTimeout { policy: self.policy, timeout } }
     }
 }
 
@@ -277,7 +280,7 @@ impl<P: Part> Retry<P> {
         Call::new(self, operation)
     }
 
-    /// As [`call`](Self::call), for an [`Operation`] whose type has a name.
+    /// As [`call`](Self::call), for an [`Operation`] of a named type.
     #[inline]
     pub fn operate<O, Fut, T, E>(self, operation: O) -> Call<P, O, Fut>
     where
@@ -298,7 +301,7 @@ impl<P: Part> Retry<P> {
         RetryStream::new(self, open)
     }
 
-    /// Starts a loop of attempts written out by the caller. See [`Attempts`].
+    /// Starts a loop that the caller writes. See [`Attempts`].
     pub fn start(self) -> Attempts<P> {
         Attempts::new(self)
     }

@@ -1,3 +1,5 @@
+//! The decisions of one run of attempts: retry or give up, and how long to wait.
+
 use std::{cell::Cell, num::NonZeroU64, time::Duration};
 
 use tokio::time::Instant;
@@ -10,38 +12,45 @@ use crate::{
     timing::Timing,
 };
 
-/// How far one run of attempts has come. Deciding is here and waits for nothing.
+/// The state of one run of attempts. All decisions are made here, and nothing here waits.
 ///
-/// What a success and a retry at once need is eight bytes and a tag; the rest is made where it is first needed.
+/// A success or a retry without a wait needs only the first fields. `timing` is made where it is first needed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Run {
-    // Attempts that failed. Stops short of `u32::MAX`: the number of the next attempt stays in range, and as many
-    // attempts as that are never used up.
+    // Attempts that failed. The count stops below `u32::MAX`. So the number of the next attempt stays in range, and
+    // a policy with `u32::MAX` attempts never uses them up.
     failed: u32,
     stopped: Option<StopReason>,
-    // A retry taken out of the budget for which the attempt has not begun.
-    owes: bool,
-    // The start of the run is known, or nobody needs it.
-    anchored: bool,
-    // Something has been delivered.
+    // A retry was taken out of the budget, and its attempt has not begun.
+    withdrawn: bool,
+    // The start of the run has been recorded.
+    start_known: bool,
+    // Something has been delivered, so nothing is retried any more.
     pub(crate) committed: bool,
     timing: Option<Timing>,
 }
 
 impl Run {
-    // Not a constant: copying one would also copy the room for what is not there.
+    // A function and not a constant: copying a constant would also copy the empty `timing`.
     #[inline(always)]
     pub(crate) const fn new() -> Self {
-        Self { failed: 0, stopped: None, owes: false, anchored: false, committed: false, timing: None }
+        Self {
+            failed: 0,
+            stopped: None,
+            withdrawn: false,
+            start_known: false,
+            committed: false,
+            timing: None,
+        }
     }
 
-    /// Made where it is first asked for.
+    /// The timing, which is made where it is first asked for.
     #[inline]
     fn timing(&mut self) -> &mut Timing {
         self.timing.get_or_insert(Timing::NEW)
     }
 
-    /// An attempt begins: the first pays into the budget, a retry has been paid for.
+    /// An attempt begins. The first attempt pays into the budget. A retry has been paid for before.
     #[inline(always)]
     pub(crate) fn begin<P: Part>(&mut self, settings: &Settings, policy: &P) -> Attempt {
         if let Some(budget) = policy.budget()
@@ -61,16 +70,16 @@ impl Run {
         wait: Duration,
     ) -> Attempt {
         if policy.budget().is_some() {
-            self.owes = false;
+            self.withdrawn = false;
         }
         let timeout = policy.attempt_timeout();
         let timed = timeout.is_some() || settings.is_bounded();
-        let deadline = if timed { self.attempt_ends(settings, timeout, wait) } else { None };
+        let deadline = if timed { self.attempt_deadline(settings, timeout, wait) } else { None };
         Attempt { number: self.failed + 1, deadline }
     }
 
     #[cold]
-    fn attempt_ends(
+    fn attempt_deadline(
         &mut self,
         settings: &Settings,
         timeout: Option<Duration>,
@@ -78,24 +87,25 @@ impl Run {
     ) -> Option<Instant> {
         let now = Instant::now();
         self.start(settings, now);
-        self.timing().attempt_ends(timeout, now.checked_add(wait)?)
+        self.timing().attempt_deadline(timeout, now.checked_add(wait)?)
     }
 
     #[cold]
     fn start(&mut self, settings: &Settings, now: Instant) {
-        self.anchored = true;
+        self.start_known = true;
         self.timing().start(settings, now);
     }
 
-    /// The run has to wait: from here on somebody may ask how long it has taken.
+    /// Records the start of the run, unless it is known. It is called where the run has to wait, because from then on a
+    /// hook may ask for the elapsed time.
     #[inline]
-    pub(crate) fn anchor(&mut self, settings: &Settings) {
-        if !self.anchored {
+    pub(crate) fn note_start(&mut self, settings: &Settings) {
+        if !self.start_known {
             self.start(settings, Instant::now());
         }
     }
 
-    /// An attempt has ended with this result: how long to wait for the next one, or `None` where the result stands.
+    /// An attempt has ended with this result. Returns how long to wait for the next one, or `None` where there is none.
     #[inline(always)]
     pub(crate) fn judge<T, E, P: Judge<T, E> + Part>(
         &mut self,
@@ -132,10 +142,10 @@ impl Run {
         if let Ok(wait) = decision {
             self.with_ended_number(settings, result, number, |ended| policy.before_sleep(ended, wait));
         }
-        self.note(decision).ok()
+        self.record(decision).ok()
     }
 
-    /// A failure about which no code is asked.
+    /// As [`failed`](Self::failed), without asking the hooks.
     pub(crate) fn decide(
         &mut self,
         settings: &Settings,
@@ -144,14 +154,14 @@ impl Run {
     ) -> Result<Duration, StopReason> {
         let decision =
             self.allowed(settings, verdict).and_then(|wait| self.affordable(settings, budget, verdict, wait));
-        self.note(decision)
+        self.record(decision)
     }
 
     #[inline(always)]
-    fn note(&mut self, decision: Result<Duration, StopReason>) -> Result<Duration, StopReason> {
+    fn record(&mut self, decision: Result<Duration, StopReason>) -> Result<Duration, StopReason> {
         match decision {
             Ok(Duration::ZERO) if self.timing.is_none() => {}
-            Ok(wait) => self.timing().waits(wait),
+            Ok(wait) => self.timing().record_wait(wait),
             Err(reason) => self.stopped = Some(reason),
         }
         decision
@@ -167,7 +177,8 @@ impl Run {
         self.with_ended_number(settings, result, self.failed + 1, ask)
     }
 
-    /// Asks a hook about the attempt with this number. What it draws, if it is the first to draw, is the run's seed.
+    /// Asks a hook about the attempt with this number. If the hook is the first to draw, its draw fixes the seed of the
+    /// run.
     #[inline(always)]
     fn with_ended_number<T, E, R>(
         &mut self,
@@ -186,7 +197,7 @@ impl Run {
         answer
     }
 
-    /// What the verdict and the number of attempts say.
+    /// Decides by the verdict and by the number of attempts.
     #[inline(always)]
     fn allowed(&mut self, settings: &Settings, verdict: Verdict) -> Result<Duration, StopReason> {
         self.count(verdict);
@@ -211,7 +222,7 @@ impl Run {
         if !settings.is_enabled() {
             return Err(StopReason::Disabled);
         }
-        // An attempt of this layer is not being polled now, so any mark is an outer layer's.
+        // No attempt of this layer is being polled now, so a mark is that of an outer layer.
         if settings.is_outermost() && in_attempt() {
             return Err(StopReason::Nested);
         }
@@ -235,7 +246,7 @@ impl Run {
         }
     }
 
-    /// What time and the budget say.
+    /// Decides by the deadline and by the budget.
     #[inline(always)]
     fn affordable(
         &mut self,
@@ -249,14 +260,14 @@ impl Run {
                 return Err(StopReason::Deadline);
             }
         } else if !wait.is_zero() {
-            self.anchor(settings);
+            self.note_start(settings);
         }
-        // The last to be asked, so that a retry that is not made for another reason costs nothing.
+        // The budget is asked last, so that a retry that is refused for another reason costs nothing.
         if let (false, Some(budget)) = (matches!(verdict, Verdict::RetryFree(_)), budget) {
             if !budget.try_withdraw() {
                 return Err(StopReason::Budget);
             }
-            self.owes = true;
+            self.withdrawn = true;
         }
         Ok(wait)
     }
@@ -290,17 +301,17 @@ impl Run {
         self.timing.as_ref().map_or(0, |timing| timing.free)
     }
 
-    /// The retry that was paid for will not be made.
+    /// The run is dropped: a retry that was paid for and not made goes back into the budget.
     #[inline]
     pub(crate) fn abandoned(&mut self, budget: Option<&Budget>) {
-        if let (true, Some(budget)) = (self.owes, budget) {
-            self.owes = false;
+        if let (true, Some(budget)) = (self.withdrawn, budget) {
+            self.withdrawn = false;
             budget.refund();
         }
     }
 
-    /// Whether a retry without a wait should let other tasks run first: an operation that fails at once, retried at
-    /// once, would otherwise hold its thread for as long as that goes on.
+    /// Whether a retry without a wait should let other tasks run first. Without this, an operation that always fails at
+    /// once would keep its thread busy.
     #[inline]
     pub(crate) const fn should_yield(&self) -> bool {
         self.failed.is_multiple_of(32)

@@ -1,3 +1,5 @@
+//! The data of a policy.
+
 use std::{num::NonZeroU64, time::Duration};
 
 use tokio::time::Instant;
@@ -6,12 +8,12 @@ use crate::{Hint, Wait, nanos::Nanos};
 
 /// The data of a policy; [`Retry`](crate::Retry) has a setter for each.
 ///
-/// It is copied into each call, which is why it is small: what fits into 128 bytes is copied in line.
+/// It is copied into each call. Up to 128 bytes the compiler copies it without a call to `memcpy`, so it is kept small.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Settings {
-    // At least one: an operation is always tried once.
+    // At least one: an operation is always called once.
     pub(crate) attempts: u32,
-    // What has to be looked at. Each setter keeps it right.
+    // Which of the settings differ from "nothing to check". Each setter updates it.
     flags: u8,
     within: Nanos,
     until: Option<Instant>,
@@ -67,7 +69,7 @@ impl Settings {
         self.flag(WITHIN, true);
     }
 
-    /// The earlier one of two counts.
+    /// Of two instants the earlier counts.
     pub(crate) fn set_until(&mut self, until: Option<Instant>) {
         self.until = [self.until, until].into_iter().flatten().min();
         self.flag(UNTIL, self.until.is_some());
@@ -92,20 +94,20 @@ impl Settings {
         self.flags & WAITS != 0
     }
 
-    /// Whether the number of attempts is all that there is to look at: nothing is waited for and no time limits it.
+    /// Whether only the number of attempts has to be checked: there are no waits and no limit in time.
     #[inline(always)]
     pub(crate) const fn is_plain(&self) -> bool {
         self.flags == 0
     }
 
-    /// Whether the whole has an end.
+    /// Whether there is a limit in time for everything.
     #[inline(always)]
     pub(crate) const fn is_bounded(&self) -> bool {
         self.flags & (WITHIN | UNTIL) != 0
     }
 
-    /// When a run that starts then must be done.
-    pub(crate) fn ends(&self, started: Instant) -> Option<Instant> {
+    /// The deadline of a run that starts at this instant.
+    pub(crate) fn deadline(&self, started: Instant) -> Option<Instant> {
         let within = (self.flags & WITHIN != 0).then(|| started.checked_add(self.within.get())).flatten();
         [self.until, within].into_iter().flatten().min()
     }

@@ -1,3 +1,5 @@
+//! The loop for streams: they are opened again until their first item.
+
 use std::{
     fmt,
     future::Future,
@@ -21,12 +23,12 @@ pin_project! {
     /// A stream that is opened again while it fails before its first item; made by
     /// [`Retry::stream`](crate::Retry::stream).
     ///
-    /// Once an item has been delivered the stream is committed: what comes after it is passed on as it is, errors too,
-    /// because opening the stream again would deliver the first items twice. A stream that ends without an item ends.
-    /// An [`attempt_timeout`](crate::Retry::attempt_timeout) is the time to the first item.
+    /// Once an item has been delivered, the stream is never opened again, because that would deliver the first items
+    /// twice. All later items are passed on unchanged, errors too. A stream that ends without an item is not opened
+    /// again. An [`attempt_timeout`](crate::Retry::attempt_timeout) is the time to the first item.
     ///
-    /// Dropping it drops the stream, or ends the wait and puts the retry it had paid for back into the budget. No item is
-    /// lost by dropping its `next` future.
+    /// Dropping it drops the stream, or ends the wait. A retry that was paid for and not made goes back into the budget.
+    /// Dropping its `next` future loses no item.
     ///
     /// # Panics
     ///
@@ -59,11 +61,11 @@ pin_project! {
     enum State<S, L> {
         // The next attempt can begin.
         Ready,
-        // Open, and not known to have failed.
+        // The stream is open and has not failed.
         Open { #[pin] stream: S, #[pin] limit: L },
         // Waiting for the next attempt.
         Sleep { #[pin] sleep: Sleep },
-        // Ended.
+        // The stream has ended.
         Done,
     }
 }
@@ -73,7 +75,7 @@ impl<P: Part, F, S> RetryStream<P, F, S> {
         Self { retry, run: Run::new(), open, state: State::Ready }
     }
 
-    /// What it has come to so far.
+    /// The attempts and waits so far, and why it gave up if it did.
     pub fn report(&self) -> Report {
         self.run.report()
     }
@@ -94,7 +96,7 @@ where
             if let StateProj::Ready = this.state.as_mut().project() {
                 let begun = this.run.begin(settings, policy);
                 let stream = (this.open)(begun);
-                this.state.set(State::Open { stream, limit: P::Limit::until(begun.deadline) });
+                this.state.set(State::Open { stream, limit: P::Limit::at(begun.deadline) });
             }
             let (stream, limit) = match this.state.as_mut().project() {
                 StateProj::Open { stream, limit } => (stream, limit),
@@ -113,8 +115,8 @@ where
                 Poll::Ready(item) => item,
                 Poll::Pending if this.run.committed => return Poll::Pending,
                 Poll::Pending => {
-                    this.run.anchor(settings);
-                    Some(ready!(limit.poll_cut(cx)))
+                    this.run.note_start(settings);
+                    Some(ready!(limit.poll_elapsed(cx)))
                 }
             };
             let failure = match item {

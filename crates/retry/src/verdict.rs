@@ -1,3 +1,5 @@
+//! What to do about one failure.
+
 use std::time::Duration;
 
 /// What to do about a failure. A `bool` is a verdict too: `true` is [`Retry`](Self::Retry), `false` is
@@ -9,12 +11,13 @@ pub enum Verdict {
     Stop,
     /// Try again after the policy's wait.
     Retry,
-    /// Try again; the server said after how long. [`Retry::hint`](crate::Retry::hint) says what that is worth.
+    /// Try again. The server asked for this wait. [`Retry::hint`](crate::Retry::hint) says how it changes the policy's
+    /// own wait.
     RetryAfter(Duration),
-    /// Try again after exactly this long, and charge neither the attempts nor the budget: the failed attempt provably
-    /// never reached the server, or the server asked for the wait.
+    /// Try again after exactly this wait, and charge neither the attempts nor the budget. It is for a failed attempt that
+    /// provably never reached the server, or where the server asked for the wait.
     ///
-    /// Only time bounds attempts that are free; see [`Retry::within`](crate::Retry::within).
+    /// Only time limits free attempts; see [`Retry::within`](crate::Retry::within).
     RetryFree(Duration),
 }
 
@@ -29,12 +32,12 @@ impl From<bool> for Verdict {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Hint {
-    /// The longer of the two is waited: never earlier than the server asked.
+    /// The longer of the two counts, so that no retry comes earlier than the server asked.
     #[default]
     Floor,
-    /// The hint is waited, whatever the policy says.
+    /// The hint counts, whatever the policy says.
     Exact,
-    /// The hint is waited, but no less than the policy's wait and no more than this much above it.
+    /// The hint counts, but not less than the policy's wait, and not more than the policy's wait plus this duration.
     Clamp(Duration),
 }
 

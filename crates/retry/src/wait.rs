@@ -1,3 +1,5 @@
+//! The waits between attempts: their shape, their jitter and their bounds.
+
 use std::time::Duration;
 
 use crate::{draw::Draw, nanos::Nanos};
@@ -10,7 +12,7 @@ pub use iter::Waits;
 
 /// How long to wait before each retry. Plain `Copy` data, usable in a `const`.
 ///
-/// A shape says how the wait grows from retry to retry, a jitter spreads it, [`min`](Self::min) and
+/// The shape says how the wait grows from retry to retry. The jitter spreads it. [`min`](Self::min) and
 /// [`max`](Self::max) bound the result:
 ///
 /// | setter | default |
@@ -20,11 +22,11 @@ pub use iter::Waits;
 /// | [`max`](Self::max) | none |
 /// | jitter | none |
 ///
-/// In the formulae, *n* is 1 for the first retry and *U(a, b)* is drawn uniformly, both ends included. Everything
-/// saturates: no number of retries and no duration makes a wait overflow or shrink.
+/// In the formulae, *n* is 1 for the first retry, *t* is the wait by the shape, and *U(a, b)* is a uniform draw, both
+/// ends included. All arithmetic saturates: no number of retries and no duration makes a wait overflow or shrink.
 ///
-/// What is drawn is drawn between bounds that are within `min` and `max` already. A draw that was cut afterwards would
-/// send many clients back at the same instant.
+/// A draw is made between bounds that lie within `min` and `max`. A draw that was clamped afterwards would send many
+/// clients back at the same instant.
 ///
 /// The jitters are those of Marc Brooker, "Exponential backoff and jitter" (AWS Architecture Blog, 2015), where full and
 /// decorrelated jitter needed the fewest calls.
@@ -64,13 +66,13 @@ impl Wait {
         Self { shape, jitter: Jitter::None, min: Nanos::ZERO, max: Nanos::MAX }
     }
 
-    /// No wait: the next attempt follows at once, whatever else is set here. Of many in a row, one in 32 lets other
-    /// tasks run first.
+    /// No wait: the next attempt follows at once, whatever else is set here. Of many such retries in a row, one in 32
+    /// lets other tasks run first.
     pub const fn none() -> Self {
         Self::new(Shape::None)
     }
 
-    /// Always the same.
+    /// Always the same wait.
     pub const fn fixed(wait: Duration) -> Self {
         Self::new(Shape::Fixed(Nanos::new(wait)))
     }
@@ -95,7 +97,7 @@ impl Wait {
         Self::new(Shape::Fibonacci(Nanos::new(base)))
     }
 
-    /// Each in turn, and then the last one for ever. An empty list is [`none`](Self::none).
+    /// Each of the steps in turn, and then always the last one. An empty list is [`none`](Self::none).
     pub const fn steps(steps: &'static [Duration]) -> Self {
         Self::new(Shape::Steps(steps))
     }
@@ -103,7 +105,7 @@ impl Wait {
     /// The sum of several, each with its own jitter and bounds, as tenacity's `a + b` makes it. An empty list is
     /// [`none`](Self::none).
     ///
-    /// [`min`](Self::min) and [`max`](Self::max) of the sum move all that can be drawn, instead of cutting it.
+    /// [`min`](Self::min) and [`max`](Self::max) of the sum shift the whole range of draws, and do not clamp it.
     ///
     /// ```
     /// use std::time::Duration;
@@ -120,8 +122,8 @@ impl Wait {
         Self::new(if waits.is_empty() { Shape::None } else { Shape::Sum(waits) })
     }
 
-    /// The growth of an [`exponential`](Self::exponential) wait; other shapes ignore it. A factor below one, infinite or
-    /// not a number counts as one.
+    /// The growth of an [`exponential`](Self::exponential) wait. Other shapes ignore it. A factor that is below one,
+    /// infinite or not a number counts as one.
     pub const fn factor(mut self, factor: f64) -> Self {
         if let Shape::Exponential { base, .. } = self.shape {
             let factor = if factor >= 1.0 && factor.is_finite() { factor } else { 1.0 };
@@ -132,59 +134,61 @@ impl Wait {
 
     /// No wait is shorter than this, jitter included. Where it is above [`max`](Self::max), `max` counts.
     ///
-    /// A jitter that goes down to zero or to a half goes down to this instead. Where the wait has not grown to twice
-    /// this yet, it is drawn from up to twice this (and never above `max`): the first waits are spread too.
+    /// A jitter that draws from zero, or from a half of the wait, draws from this minimum instead. Where the wait is still
+    /// below twice the minimum, it is drawn from up to twice the minimum (and never above `max`), so that the first waits
+    /// are spread too.
     pub const fn min(mut self, min: Duration) -> Self {
         self.min = Nanos::new(min);
         self
     }
 
-    /// No wait is longer than this, jitter included. The growing wait is capped before a jitter shortens it, so that
-    /// the waits stay spread at the cap.
+    /// No wait is longer than this, jitter included. The growing wait is capped before the jitter shortens it, so that
+    /// waits are still spread when they have reached the cap.
     pub const fn max(mut self, max: Duration) -> Self {
         self.max = Nanos::new(max);
         self
     }
 
-    /// *U(0, t)* instead of *t*: spreads best.
+    /// *U(0, t)* instead of *t*. It spreads best.
     pub const fn full_jitter(mut self) -> Self {
         self.jitter = Jitter::Full;
         self
     }
 
-    /// *t/2 + U(0, t/2)* instead of *t*: never less than half.
+    /// *t/2 + U(0, t/2)* instead of *t*. It is never less than half.
     pub const fn equal_jitter(mut self) -> Self {
         self.jitter = Jitter::Equal;
         self
     }
 
-    /// *min(max, U(first, 3 · previous))* instead of *t*: it grows by itself from the shape's first wait.
+    /// *min(max, U(first, 3 · previous))* instead of *t*, where *first* is the first wait of the shape and *previous* the
+    /// wait before.
     pub const fn decorrelated_jitter(mut self) -> Self {
         self.jitter = Jitter::Decorrelated;
         self
     }
 
-    /// *t + U(0, extra)* instead of *t*. At the cap, *t* makes room: it is at most *max - extra*.
+    /// *t + U(0, extra)* instead of *t*. Near the cap, *t* is limited to *max - extra*.
     pub const fn additive_jitter(mut self, extra: Duration) -> Self {
         self.jitter = Jitter::Additive(Nanos::new(extra));
         self
     }
 
-    /// The wait before retry `retry`, counted from 1, in the run with this seed: for a loop that waits by this shape
-    /// without charging an attempt ([`Verdict::RetryFree`](crate::Verdict::RetryFree)). Decorrelated jitter, which
-    /// follows the wait before, knows of none here.
+    /// The wait before retry `retry`, counted from 1, in the run with this seed. It is meant for a loop that waits by this
+    /// shape without charging an attempt ([`Verdict::RetryFree`](crate::Verdict::RetryFree)). Decorrelated jitter depends
+    /// on the wait before; here it is drawn as if that had been zero.
     pub fn delay(&self, retry: u32, seed: u64) -> Duration {
-        self.drawn(retry, Duration::ZERO, seed)
+        self.draw(retry, Duration::ZERO, seed)
     }
 
-    /// *t + U(0, share · t)* instead of *t*: `jitter(0.1)` adds up to a tenth. At the cap, *t* makes room: it is at most
-    /// *max / (1 + share)*. A share below zero, infinite or not a number counts as zero.
+    /// *t + U(0, share · t)* instead of *t*: `jitter(0.1)` adds up to a tenth. Near the cap, *t* is limited to
+    /// *max / (1 + share)*. A share that is below zero, infinite or not a number counts as zero.
     pub const fn jitter(mut self, share: f64) -> Self {
         self.jitter = Jitter::Proportional(if share >= 0.0 && share.is_finite() { share } else { 0.0 });
         self
     }
 
-    /// The waits before the first retry, the second and so on, without an end, in the run with this seed.
+    /// The waits before the first retry, the second and so on, in the run with this seed. It has no end.
     ///
     /// ```
     /// use std::time::Duration;
@@ -197,37 +201,37 @@ impl Wait {
         Waits::new(self, seed)
     }
 
-    /// Whether there is never a wait, whatever else is set.
+    /// Whether it never waits, whatever else is set.
     #[inline]
     pub(crate) const fn is_none(&self) -> bool {
         matches!(self.shape, Shape::None)
     }
 
-    /// The wait before retry `retry` (from 1), after one of `previous`. `seed` gives the run's seed, and is asked only
-    /// where something is drawn.
+    /// The wait before retry `retry` (from 1), where the wait before was `previous`. `seed` gives the seed of the run. It
+    /// is called only where something is drawn.
     pub(crate) fn before(&self, retry: u32, previous: Duration, seed: impl FnOnce() -> u64) -> Duration {
         if self.is_none() {
             return Duration::ZERO;
         }
-        self.drawn(retry, previous, if self.draws() { seed() } else { 0 })
+        self.draw(retry, previous, if self.is_random() { seed() } else { 0 })
     }
 
-    fn draws(&self) -> bool {
+    fn is_random(&self) -> bool {
         self.jitter != Jitter::None
             || match self.shape {
                 Shape::Random(..) => true,
-                Shape::Sum(waits) => waits.iter().any(Self::draws),
+                Shape::Sum(waits) => waits.iter().any(Self::is_random),
                 _ => false,
             }
     }
 
-    pub(crate) fn drawn(&self, retry: u32, previous: Duration, seed: u64) -> Duration {
+    pub(crate) fn draw(&self, retry: u32, previous: Duration, seed: u64) -> Duration {
         let mut draw = Draw { seed, index: 0 }.at(retry);
         let (low, high) = self.range(retry, previous, &mut draw);
         draw.between(low, high)
     }
 
-    /// What the wait is drawn from, within `min` and `max`.
+    /// The range that the wait is drawn from, within `min` and `max`.
     fn range(&self, retry: u32, previous: Duration, draw: &mut Draw) -> (Duration, Duration) {
         let (min, max) = self.bounds();
         let grown = match (self.shape, self.jitter) {
@@ -254,14 +258,14 @@ impl Wait {
                 (low, low.saturating_add(extra).min(max))
             }
             Jitter::Proportional(share) => {
-                // Floating point rounds, by a nanosecond or so: the bounds have the last word.
+                // Floating point rounds by a nanosecond or so, so the bounds are applied last.
                 let low = grown.max(min).min(scaled(max, 1.0 / (1.0 + share))).clamp(min, max);
                 (low, scaled(low, 1.0 + share).clamp(low, max))
             }
         }
     }
 
-    /// From `low` to `high`, or from `min` on; there has to be room above `min` then.
+    /// The range from `low` to `high`. Where `low` is below `min`, from `min` to at least twice `min`.
     fn spread(&self, low: Duration, high: Duration) -> (Duration, Duration) {
         let (min, max) = self.bounds();
         let high = if low < min { high.max(min.saturating_mul(2)) } else { high };
@@ -291,7 +295,8 @@ impl Wait {
         }
     }
 
-    /// Each with draws of its own. Where a bound of the sum cuts into what can be drawn, all of it is moved.
+    /// The sum of the parts, each with draws of its own. Where a bound lies inside the range of the sum, the whole range
+    /// is shifted.
     fn sum_of(&self, waits: &[Self], retry: u32, draw: &Draw) -> Duration {
         let zero = Duration::ZERO;
         let (mut sum, mut low, mut high) = (zero, zero, zero);
@@ -300,7 +305,7 @@ impl Wait {
                 continue;
             }
             let mut draw = Draw::child(draw.seed, part).at(retry);
-            // The wait before is the sum's: a decorrelated part starts anew each time.
+            // The previous wait is known for the sum only, so a decorrelated part starts anew each time.
             let range = wait.range(retry, zero, &mut draw);
             sum = sum.saturating_add(draw.between(range.0, range.1));
             (low, high) = (low.saturating_add(range.0), high.saturating_add(range.1));
@@ -312,14 +317,14 @@ impl Wait {
     }
 }
 
-/// *wait · factor*, up to the end of the range.
+/// *wait · factor*, or `Duration::MAX` where that is out of range.
 fn scaled(wait: Duration, factor: f64) -> Duration {
     Duration::try_from_secs_f64(wait.as_secs_f64() * factor).unwrap_or(Duration::MAX)
 }
 
 fn exponential(base: Duration, factor: f64, power: u32) -> Duration {
     let growth = factor.powi(i32::try_from(power).unwrap_or(i32::MAX));
-    // Zero times infinity is not a number, but zero is what grows to zero. Beyond the range it is the range's end.
+    // Zero times infinity is not a number, but a wait of zero stays zero.
     if base.is_zero() { base } else { scaled(base, growth) }
 }
 

@@ -12,13 +12,13 @@ use crate::{
 /// Limits per minute, at most one for each dimension.
 pub(crate) type Limits = Vec<(Dimension, u64)>;
 
-/// Sets a limit; the last word on a dimension counts.
+/// Sets the limit of a dimension, in place of an earlier one.
 pub(crate) fn set(limits: &mut Limits, dimension: Dimension, limit: u64) {
     limits.retain(|(other, _)| *other != dimension);
     limits.push((dimension, limit));
 }
 
-/// What holds for every key and model that has nothing of its own.
+/// The settings of every key and model that has none of its own.
 #[derive(Debug)]
 pub(crate) struct Common<'a> {
     pub(crate) limits: &'a Limits,
@@ -31,9 +31,9 @@ pub(crate) struct Common<'a> {
 /// One set of quotas for each key, and one for each key and each model that has limits of its own.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Accounts {
-    // For each key, or for all together where none is listed: first its own quotas, then those of its models.
+    // For each key, or once for all requests where no key is listed: first its own quotas, then those of its models.
     quotas: Vec<Quotas>,
-    // Where a model's quotas stand behind those of its key, from 1.
+    // The position of a model's quotas behind those of its key, from 1.
     models: BTreeMap<String, usize>,
     keys: usize,
 }
@@ -67,7 +67,7 @@ impl Accounts {
         Self { quotas, models, keys: count }
     }
 
-    /// The account of a request; none if keys are listed and its key is not one of them.
+    /// The account of a request. `None`: keys are listed, and its key is not one of them.
     pub(crate) fn index(&self, key: Option<usize>, model: Option<&str>) -> Option<usize> {
         let key = if self.keys == 0 { 0 } else { key? };
         let place = model.and_then(|model| self.models.get(model)).copied().unwrap_or(0);
@@ -79,13 +79,13 @@ impl Accounts {
     }
 
     /// The same without other users.
-    pub(crate) fn alone(&self) -> Self {
-        let mut alone = self.clone();
-        alone.quotas = alone.quotas.into_iter().map(|quotas| quotas.with_others(None)).collect();
-        alone
+    pub(crate) fn without_others(&self) -> Self {
+        let mut accounts = self.clone();
+        accounts.quotas = accounts.quotas.into_iter().map(|quotas| quotas.with_others(None)).collect();
+        accounts
     }
 
-    /// How many calls of others were admitted until now in all accounts, and what they took.
+    /// How many calls of other users were admitted so far in all accounts, and what they took.
     pub(crate) fn taken_by_others(&mut self, now: Duration) -> (u64, Cost) {
         self.quotas.iter_mut().fold((0, Cost::default()), |(calls, sum), quotas| {
             let (more, cost) = quotas.taken_by_others(now);
@@ -97,8 +97,8 @@ impl Accounts {
         self.quotas.first().map_or_else(Charging::default, Quotas::charging)
     }
 
-    /// Each dimension that limits every account, with the sums of their limits per minute and of what can be used at
-    /// once, changes to come left out.
+    /// Each dimension that limits every account, with the sum of the limits per minute and the sum of what can be used at
+    /// once. Later changes of the limits are left out.
     pub(crate) fn limits(&self) -> Vec<(Dimension, u64, f64)> {
         let mut sums = BTreeMap::<Dimension, (usize, u64, f64)>::new();
         for (dimension, limit, capacity) in self.quotas.iter().flat_map(Quotas::limits) {
@@ -112,7 +112,7 @@ impl Accounts {
     }
 }
 
-/// The limits of something that has some of its own.
+/// The limits of a key or a model that has some of its own.
 fn over(base: &Limits, own: &Limits) -> Limits {
     let mut limits = base.clone();
     own.iter().for_each(|(dimension, limit)| set(&mut limits, *dimension, *limit));

@@ -1,20 +1,14 @@
-//! What the model says: words that depend on the seed and on the body, and on nothing else.
+//! What the model says: a text that depends on the seed and on the body, and on nothing else. Each word is a token.
 
 use std::ops::RangeInclusive;
 
 use crate::{
     dialect::Ask,
     draw::{Draw, Purpose},
+    prose::Subject,
 };
 
-/// Three letters each, so that a word and its space are four characters, which is one token.
-const WORDS: [&str; 32] = [
-    "sun", "sea", "oak", "fox", "owl", "bee", "ant", "elk", "ash", "fir", "yew", "ivy", "fig", "pea", "rye",
-    "oat", "hay", "dew", "fog", "ice", "bay", "cap", "den", "ewe", "fen", "gem", "hut", "ink", "jar", "keg",
-    "log", "mud",
-];
-
-/// Tokens in a text of this many characters: one for every four, rounded up. Exact for the words of an answer.
+/// Tokens in a prompt of this many characters: one for every four, rounded up.
 pub(crate) fn tokens_of(characters: u64) -> u64 {
     characters.div_ceil(4)
 }
@@ -30,7 +24,9 @@ pub(crate) struct Answer {
     pub(crate) input_tokens: u64,
     /// Whether it ended because it reached `max_tokens`.
     pub(crate) is_cut: bool,
-    words: Vec<&'static str>,
+    /// Its words, with one space between them.
+    text: String,
+    tokens: u64,
     // Stands behind the words and counts for nothing.
     mark: Option<String>,
 }
@@ -39,6 +35,7 @@ impl Answer {
     /// The answer to a request with this key. Its length is drawn from `length` and cut at `max_tokens`.
     pub(crate) fn to(
         ask: &Ask,
+        subject: &Subject,
         seed: u64,
         key: u64,
         length: &RangeInclusive<u64>,
@@ -47,24 +44,31 @@ impl Answer {
     ) -> Self {
         let (wanted, given) = length_of(ask, seed, key, length);
         let mut draw = Draw::keyed(seed, key, 0, Purpose::Words);
-        let words = (0..given).map(|_| WORDS[draw.between(0, WORDS.len() as u64 - 1) as usize]).collect();
+        let mut text = subject.text(wanted, &mut draw);
+        let end = given
+            .checked_sub(1)
+            .map_or(Some(0), |last| text.match_indices(' ').nth(last as usize).map(|(end, _)| end));
+        if let Some(end) = end {
+            text.truncate(end);
+        }
         Self {
             id: format!("{:016x}", Draw::keyed(seed, key, 0, Purpose::RequestId).next()),
             model: ask.model.clone(),
             created,
             input_tokens: ask.input_tokens,
             is_cut: given < wanted,
-            words,
+            text,
+            tokens: given,
             mark,
         }
     }
 
     pub(crate) fn output_tokens(&self) -> u64 {
-        self.words.len() as u64
+        self.tokens
     }
 
     pub(crate) fn text(&self) -> String {
-        let mut text = self.words.join(" ");
+        let mut text = self.text.clone();
         if let Some(mark) = &self.mark {
             text.push(' ');
             text.push_str(mark);
@@ -74,10 +78,9 @@ impl Answer {
 
     /// The text in pieces of one token; a mark goes with the last.
     pub(crate) fn tokens(&self) -> impl Iterator<Item = String> {
-        let last = self.words.len() - 1;
-        self.words.iter().enumerate().map(move |(index, word)| {
-            let mut token = if index == 0 { (*word).into() } else { format!(" {word}") };
-            if let (true, Some(mark)) = (index == last, &self.mark) {
+        (1..).zip(self.text.split(' ')).map(|(number, word)| {
+            let mut token = if number == 1 { word.into() } else { format!(" {word}") };
+            if let (true, Some(mark)) = (number == self.tokens, &self.mark) {
                 token.push(' ');
                 token.push_str(mark);
             }

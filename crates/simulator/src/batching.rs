@@ -38,17 +38,17 @@ impl Batching {
         Self { base, per_call, slots: usize::MAX, queue: usize::MAX }
     }
 
-    /// So many calls are in the batch, at most. The others wait, in the order in which they came. 0 counts as 1.
+    /// The most calls in the batch. The others wait, in the order in which they came. 0 counts as 1.
     pub const fn slots(self, calls: usize) -> Self {
         Self { slots: if calls == 0 { 1 } else { calls }, ..self }
     }
 
-    /// So many calls wait, at most. One more is refused with 503. Without it any number may wait.
+    /// The most calls that wait. One more is refused with 503. Default: any number may wait.
     pub const fn queue(self, calls: usize) -> Self {
         Self { queue: calls, ..self }
     }
 
-    /// Seconds of an iteration with so many calls.
+    /// How many seconds an iteration with this many calls takes.
     fn iteration(&self, calls: usize) -> f64 {
         self.base.as_secs_f64() + self.per_call.as_secs_f64() * calls as f64
     }
@@ -79,7 +79,7 @@ impl Batch {
         Self { batching, slots, state: Mutex::new(state) }
     }
 
-    /// A place in the batch or before it; nothing if all are taken.
+    /// A place in the batch or in its queue. `None`: all are taken.
     pub(crate) fn enter(&self) -> Option<Place<'_>> {
         let mut state = self.state();
         if state.inside >= self.batching.slots.saturating_add(self.batching.queue) {
@@ -111,7 +111,7 @@ pub(crate) struct Place<'a> {
 impl Place<'_> {
     /// Waits for a slot, and until so many tokens have been made.
     pub(crate) async fn make(mut self, tokens: u64) {
-        // It is never closed.
+        // The semaphore is never closed.
         let slot = self.batch.slots.acquire().await;
         let end = {
             let mut state = self.batch.state();
@@ -128,7 +128,7 @@ impl Place<'_> {
             if left * iteration < 1e-9 {
                 break;
             }
-            // Half of the way at a time: it gets faster when others leave.
+            // It looks again after half of the time, because the batch gets faster when others leave.
             let iterations = if left > 1.0 { left / 2.0 } else { left };
             sleep(Duration::from_secs_f64(iterations * iteration).max(Duration::from_nanos(1))).await;
         }

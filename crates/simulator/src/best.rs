@@ -1,4 +1,4 @@
-//! The best possible time for a plan, from somebody who knows every draw.
+//! The best possible time for a plan, computed with every draw known.
 
 use std::{
     cmp::Reverse,
@@ -20,7 +20,7 @@ use crate::{
     service,
 };
 
-/// What the oracle of a [`Plan`] needs.
+/// What the best possible run of a [`Plan`] takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Oracle {
@@ -35,7 +35,7 @@ struct Item {
     number: u64,
     ask: Ask,
     charge: Cost,
-    /// The accounts it may count against: with each key, and until when that is good.
+    /// The accounts it may count against, one for each key, and until when the key is valid.
     accounts: Vec<(usize, Option<Duration>)>,
 }
 
@@ -88,7 +88,7 @@ pub(crate) fn best(
         let account = match admit(&mut quotas, now, item) {
             Ok(account) => account,
             Err(room) => {
-                // What ends before may give tokens back.
+                // An attempt that ends earlier may give tokens back.
                 let Some(next) = [room, next_end].into_iter().flatten().min() else {
                     return Oracle { time: Duration::MAX, attempts };
                 };
@@ -101,7 +101,7 @@ pub(crate) fn best(
         }
         attempts += 1;
         let planned = plan.attempt(item.number, attempt);
-        let (takes, bill, is_done) = course(settings, item, &planned, attempt_timeout);
+        let (takes, bill, is_done) = run_of(settings, item, &planned, attempt_timeout);
         let ends = now.saturating_add(takes);
         last = last.max(ends);
         running.push(Reverse(Running { ends, index, account, attempt, began: now, bill, is_done }));
@@ -109,7 +109,7 @@ pub(crate) fn best(
     Oracle { time: last, attempts }
 }
 
-/// Admits an item with the first key that has room. Otherwise says when there may be some; none if never.
+/// Admits an item with the first key that has room. Otherwise says when there may be room. `None`: never.
 fn admit(quotas: &mut Accounts, now: Duration, item: &Item) -> Result<usize, Option<Duration>> {
     let mut room: Option<Duration> = None;
     for (account, until) in &item.accounts {
@@ -151,7 +151,7 @@ fn item(provider: &Provider, plan: &Plan, body: &Bytes) -> Option<Item> {
 }
 
 /// How long an attempt takes, what it is billed for, and whether it is the item's last one.
-fn course(settings: &Settings, item: &Item, planned: &Planned, timeout: Duration) -> (Duration, Cost, bool) {
+fn run_of(settings: &Settings, item: &Item, planned: &Planned, timeout: Duration) -> (Duration, Cost, bool) {
     let (_, output) = answer::length_of(&item.ask, settings.seed, item.number, &settings.output_tokens);
     let whole = Cost { input: item.ask.input_tokens, output };
     let unseen = if settings.bill_unseen { whole } else { Cost::default() };

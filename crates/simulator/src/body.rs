@@ -18,7 +18,7 @@ use crate::{exchange::Exchange, ledger::Outcome};
 /// One step of a body.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// Wait until this long after the head.
+    /// Wait until this time after the head.
     At(Duration),
     Send(Bytes),
     /// The same, and it is so many tokens of the answer.
@@ -27,11 +27,11 @@ pub(crate) enum Step {
     Repeat {
         data: Bytes,
         every: Duration,
-        /// The next one's time after the head.
+        /// The time of the next one, after the head.
         at: Duration,
         left: Option<u32>,
     },
-    /// Let what was sent go out, then end the connection, in good order or not.
+    /// Let everything go out that was sent, then end the connection: in good order, or with a reset.
     Cut {
         resets: bool,
     },
@@ -39,7 +39,7 @@ pub(crate) enum Step {
     CutNow {
         resets: bool,
     },
-    /// Nothing more, ever.
+    /// Send nothing more, and keep the connection open.
     Hang,
 }
 
@@ -56,16 +56,17 @@ impl fmt::Display for Cut {
 impl error::Error for Cut {}
 
 pin_project! {
-    /// Plays the steps. Dropped before their end, it closes its exchange as abandoned, or broken if a fault is to blame.
+    /// Plays the steps. If it is dropped before their end, its exchange is closed as abandoned, or as broken where a fault was
+/// the cause.
     #[derive(Debug)]
     pub(crate) struct ReplyBody {
         steps: VecDeque<Step>,
-        // The length the head announces, if it does; otherwise the body is chunked.
+        // The length that the head announces. `None`: the body is chunked.
         length: Option<u64>,
         started: Instant,
         #[pin]
         sleep: Option<Sleep>,
-        // What its end makes of the exchange.
+        // The outcome of the exchange at its end.
         ending: Outcome,
         exchange: Exchange,
     }
@@ -104,7 +105,7 @@ impl Body for ReplyBody {
             let data = match step {
                 Step::At(time) => {
                     match this.started.checked_add(time) {
-                        // Nothing to wait for: an answer made at once needs no timer for each of its tokens.
+                        // There is nothing to wait for. An answer that is made at once needs no timer for each of its tokens.
                         Some(at) if at <= Instant::now() => {}
                         Some(at) => this.sleep.set(Some(sleep_until(at))),
                         None => this.steps.push_front(Step::Hang),
@@ -138,12 +139,12 @@ impl Body for ReplyBody {
                     return Poll::Ready(Some(Err(Cut)));
                 }
                 Step::Hang => {
-                    // The connection wakes this task when the client leaves; until then there is nothing to do.
+                    // The connection wakes this task when the client leaves. Until then there is nothing to do.
                     this.steps.push_front(Step::Hang);
                     return Poll::Pending;
                 }
             };
-            // With an announced length hyper does not ask again after the last byte.
+            // If the length was announced, hyper does not poll again after the last byte.
             if this.steps.is_empty() {
                 this.exchange.end(*this.ending);
             }

@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-/// One unit of the quota, in the bucket's own grain.
+/// One unit of the quota, in grains.
 ///
-/// A limit of `L` a minute refills `L` grains a nanosecond if a unit is a minute's nanoseconds of grains: exact for
-/// every limit and every time, with nothing to round and no drift over a simulated year.
+/// A minute has 60 billion nanoseconds, and a unit has as many grains. So a limit of `L` a minute refills `L` grains in
+/// each nanosecond. This is exact for every limit and every time: nothing is rounded, and nothing drifts in a simulated
+/// year.
 const UNIT: i128 = 60_000_000_000;
 
-/// Refills all the time at `limit` a minute, and holds at most what `burst` refills (but one unit at the least).
+/// A bucket that refills steadily at `limit` a minute. It holds at most what `burst` refills, but at least one unit.
 #[derive(Clone, Debug)]
 pub(crate) struct Bucket {
     limit: u64,
     burst: Duration,
-    // All three in grains. `level` goes below zero after an oversized request, and never above `capacity`.
+    // All three are in grains. `level` is below zero after an oversized request, and never above `capacity`.
     capacity: i128,
     level: i128,
     // The nanosecond up to which `level` has been refilled.
@@ -27,7 +28,7 @@ impl Bucket {
         Self { limit, burst, capacity, level: if limit == 0 { 0 } else { capacity }, refilled: 0 }
     }
 
-    /// Changes the limit, and with it the capacity. What is in the bucket stays as far as it still fits.
+    /// Changes the limit, and with it the capacity. The level stays, as far as it still fits.
     pub(crate) fn set_limit(&mut self, now: Duration, limit: u64) {
         self.refill(now);
         self.limit = limit;
@@ -44,9 +45,11 @@ impl Bucket {
         self.capacity as f64 / UNIT as f64
     }
 
-    /// Whether `amount` can be taken now; if not, how long until it can, or none if it never can: it is more than a
-    /// minute's limit. What is more than the bucket holds but within the limit is let through when the bucket is
-    /// full, and leaves it in debt: such a request is possible, it only delays those after it.
+    /// Whether `amount` can be taken now. If not, how long it is until it can; `None` if it never can, because it is more
+    /// than the limit of a minute.
+    ///
+    /// An amount that is within the limit, but more than the bucket holds, can be taken when the bucket is full. It leaves
+    /// the bucket in debt, and so delays the requests after it.
     pub(crate) fn wait(&mut self, now: Duration, amount: u64) -> Result<(), Option<Duration>> {
         self.refill(now);
         let needed = (i128::from(amount) * UNIT).min(self.capacity);

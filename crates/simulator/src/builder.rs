@@ -27,16 +27,16 @@ use crate::{
     wall::Wall,
 };
 
-/// What a provider tells about its limits.
+/// What a provider's replies say about its limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LimitHeaders {
-    /// Its standing in each dimension on every reply; on a refusal also the wait in every form of the dialect.
+    /// Each reply says what is left in each dimension. A refusal also has the wait, in every form of the dialect.
     #[default]
     All,
-    /// `Retry-After` on a refusal, and nothing else.
+    /// A refusal has `Retry-After`. Nothing else is said.
     RetryAfter,
-    /// The wait to a millisecond on a refusal, in every form of the dialect, and nothing else.
+    /// A refusal has the wait to a millisecond, in every form of the dialect. Nothing else is said.
     ExactWait,
     /// Nothing: a bare 429.
     None,
@@ -61,7 +61,7 @@ pub enum LimitHeaders {
 /// | [`outage`](Self::outage), [`trouble`](Self::trouble) | none |
 /// | [`bill_only_seen`](Self::bill_only_seen) | no: silence and early resets are billed |
 /// | [`limit_headers`](Self::limit_headers) | [`LimitHeaders::All`] |
-/// | [`headers_at_admission`](Self::headers_at_admission) | no: they tell the standing at the time of the head |
+/// | [`headers_at_admission`](Self::headers_at_admission) | no: they say what is left at the time of the head |
 /// | [`dial_time`](Self::dial_time) | none |
 /// | [`way_in`](Self::way_in), [`latency`](Self::latency), [`time_to_first_token`](Self::time_to_first_token) | [`Latency::none`] |
 /// | [`tokens_per_second`](Self::tokens_per_second) | without limit |
@@ -120,7 +120,7 @@ impl Builder {
         }
     }
 
-    /// What all chance is drawn from: faults, times, and the length and words of the answers.
+    /// The seed of all chance: faults, times, and the length and words of the answers.
     pub fn seed(mut self, seed: u64) -> Self {
         self.settings.seed = seed;
         self
@@ -134,8 +134,8 @@ impl Builder {
         self.key_with(key, KeySettings::new())
     }
 
-    /// As [`key`](Self::key), with what holds for this key alone. Keys are numbered from 0 in the order in which they
-    /// are added: see [`Seen::key`]. The last word on a key counts.
+    /// As [`key`](Self::key), with settings for this key alone. Keys are numbered from 0 in the order in which they are
+    /// added: see [`Seen::key`]. The same key again replaces its settings.
     pub fn key_with(mut self, key: impl Into<String>, settings: KeySettings) -> Self {
         let key = key.into();
         match self.settings.keys.iter_mut().find(|known| known.is(&key)) {
@@ -145,8 +145,8 @@ impl Builder {
         self
     }
 
-    /// Adds a model with what holds for it alone, and refuses every model that was not added with 404. The last word on
-    /// a model counts.
+    /// Adds a model with settings for it alone, and refuses every model that was not added with 404. The same model again
+    /// replaces its settings.
     pub fn model(mut self, name: impl Into<String>, settings: ModelSettings) -> Self {
         self.settings.models.insert(name.into(), settings);
         self
@@ -159,8 +159,8 @@ impl Builder {
 
     /// Limits tokens, input and output together. A request takes the tokens of its prompt and its `max_tokens` (or,
     /// if it has none, the longest answer there is) when it is admitted, and gets back at its end what it is not
-    /// billed for. One that is larger than the limit is refused with no wait to be told; one that is larger than the
-    /// burst but not than the limit waits for a full bucket, and those after it for the debt it leaves.
+    /// billed for. A request that is larger than the limit is refused, without a wait. A request that is larger than the
+    /// burst, but within the limit, needs a full bucket, and leaves a debt for those after it.
     pub fn tokens_per_minute(self, limit: u64) -> Self {
         self.limit(Dimension::Tokens, limit)
     }
@@ -177,8 +177,8 @@ impl Builder {
         self.limit(Dimension::OutputTokens, limit)
     }
 
-    /// How much the buckets hold, and have at the start, as the time in which they refill it; one request or one
-    /// token at the least. With another [`window`](Self::window), its length.
+    /// How much the buckets hold, and have at the start: what they refill in this time, but at least one request or one
+    /// token. With another [`window`](Self::window) it is the length of that window.
     pub fn burst(mut self, burst: Duration) -> Self {
         self.counting.burst = burst;
         self
@@ -196,28 +196,28 @@ impl Builder {
         self
     }
 
-    /// Counts the tokens of a prompt about as real ones come out: characters / 4, give or take this share (drawn by
-    /// seed and request), and 4 a message, and 3.
+    /// Counts the tokens of a prompt about as a real tokenizer does: characters / 4, more or less by up to this share (drawn
+    /// by seed and request), then 4 for each message, and 3.
     pub fn token_spread(mut self, share: f64) -> Self {
         self.settings.token_spread = Some(share);
         self
     }
 
-    /// Draws latencies and faults from a plan, in the place of [`latency`](Self::latency), for the requests that have
-    /// its marks. Faults of other rules go before the plan's.
+    /// For requests that have the marks of a plan, draws latencies and faults from the plan instead of
+    /// [`latency`](Self::latency). Faults of other rules go before those of the plan.
     pub fn plan(mut self, plan: Plan) -> Self {
         self.settings.plan = Some(plan);
         self
     }
 
     /// Answers everything that comes in this span of time since the start with a 503: at once, with no hint, and with
-    /// nothing charged. What came before goes on. Unlike a fault it is no attempt.
+    /// nothing charged. Requests that came earlier go on. Unlike a fault, such a reply does not count as an attempt.
     pub fn outage(mut self, times: Range<Duration>) -> Self {
         self.settings.outages.push(times);
         self
     }
 
-    /// Has the way to the provider fail for a span of time since the start: for connections made with
+    /// Makes the way to the provider fail in this span of time since the start, for connections made with
     /// [`Simulator::dial`].
     pub fn trouble(mut self, trouble: Trouble, times: Range<Duration>) -> Self {
         self.settings.troubles.push(trouble, times);
@@ -230,35 +230,35 @@ impl Builder {
         self
     }
 
-    /// Changes all limits at a time after the start to `factor` times what they were at the start. May be said for
-    /// several times. A factor that is not a positive number is 0.
+    /// At this time after the start, changes all limits to `factor` times what they were at the start. It may be called for
+    /// several times. A factor that is not a positive number counts as 0.
     pub fn scale_limits_at(mut self, at: Duration, factor: f64) -> Self {
         self.changes.push((at, factor));
         self
     }
 
-    /// Has others use the quotas too: those of each key, or of all together if no key was added. Models that have an
+    /// Lets others use the quotas too: those of each key, or the common ones if no key was added. Models that have an
     /// account of their own are left out. The oracle, the floor and the reference know nothing of other users.
     pub fn other_users(mut self, others: OtherUsers) -> Self {
         self.others = Some(others);
         self
     }
 
-    /// Lets requests that are refused by a quota use up the limit of requests all the same, as some providers do:
-    /// who keeps knocking is never let in.
+    /// Counts requests that are refused by a quota against the limit of requests too, as some providers do. Then a client
+    /// that never pauses is never admitted.
     pub fn charge_refused(mut self) -> Self {
         self.counting.charge_refused = true;
         self
     }
 
-    /// What the replies tell about the limits.
+    /// What the replies say about the limits.
     pub fn limit_headers(mut self, headers: LimitHeaders) -> Self {
         self.settings.limit_headers = headers;
         self
     }
 
-    /// Has the headers tell the standing at the time of the admission, not of the reply: by the time they arrive they
-    /// are as old as the reply took.
+    /// Lets the headers say what was left at the time of the admission, not of the reply. When they arrive they are as old
+    /// as the reply took.
     pub fn headers_at_admission(mut self) -> Self {
         self.settings.headers_at_admission = true;
         self
@@ -270,7 +270,7 @@ impl Builder {
         self
     }
 
-    /// Time from a request to its admission: network, gateway, and whatever else makes requests arrive at other times
+    /// Time from a request to its admission: the network, a gateway, and everything else that makes requests arrive later
     /// than they were sent.
     pub fn way_in(mut self, latency: Latency) -> Self {
         self.settings.way_in = latency;
@@ -284,21 +284,21 @@ impl Builder {
         self
     }
 
-    /// Has the calls share a batch, and slow each other. The time that an answer takes to be made in it comes before the
-    /// times that are set elsewhere. A streamed answer is made as a whole before its head is sent. The oracle knows
+    /// Puts the calls into one batch, in which they slow each other. The time in the batch comes before the times that are
+    /// set elsewhere. A streamed answer is made as a whole before its head is sent. The oracle knows
     /// nothing of it.
     pub fn batching(mut self, batching: Batching) -> Self {
         self.settings.batching = Some(batching);
         self
     }
 
-    /// Time from then to the first token of the answer.
+    /// Time from the head, or the start of work, to the first token of the answer.
     pub fn time_to_first_token(mut self, latency: Latency) -> Self {
         self.settings.first_token = latency;
         self
     }
 
-    /// Speed of the answer after that. What is not a positive number is without limit.
+    /// Speed of the answer after its first token. A number that is not positive means no limit.
     pub fn tokens_per_second(mut self, speed: f64) -> Self {
         self.settings.token_time = latency::of_token(speed);
         self
@@ -315,8 +315,8 @@ impl Builder {
     /// Adds a fault that strikes each admitted attempt with this probability. The draw depends on the seed, the body
     /// and the number of the attempt, and on nothing else: not on what else is being sent, and not on when.
     ///
-    /// Of several rules, in the order they were added, the first that applies strikes. Those of the key and then those
-    /// of the model come after the rules that are added here.
+    /// Of several rules the first that applies strikes, in the order in which they were added. The rules of the key, and then
+    /// those of the model, come after the rules that are added here.
     pub fn fault(self, fault: impl Into<Fault>, probability: f64) -> Self {
         self.rule(Rule::Chance(fault.into(), probability))
     }
@@ -336,8 +336,8 @@ impl Builder {
         self.rule(Rule::When(Closure(Arc::new(choose))))
     }
 
-    /// Closes connections on which nothing was asked for this long, without a word: the next request on one crosses
-    /// with the close.
+    /// Closes a connection without notice when it had no request for this long. The next request on it may cross with the
+    /// close.
     pub fn close_idle_after(mut self, idle: Duration) -> Self {
         self.settings.idle_close = Some(idle);
         self
@@ -349,7 +349,7 @@ impl Builder {
         self
     }
 
-    /// What the provider's clock on the wall shows at the start, for `Date`, `created` and absolute resets.
+    /// The time of the provider's wall clock at the start, for `Date`, `created` and absolute resets.
     pub fn wall_clock(mut self, start: SystemTime) -> Self {
         self.anchor = Wall::new(start);
         self

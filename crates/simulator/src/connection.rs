@@ -19,8 +19,8 @@ use tokio::{
 
 use crate::{provider::Provider, service};
 
-/// Serves a connection until the client closes it, a fault or idleness does, or `stop` says so or is gone.
-/// `reset` gets the transport if a fault wants it torn down rather than closed.
+/// Serves a connection until the client closes it, a fault or idleness closes it, or `stop` says so or is gone. If a fault
+/// wants a reset in place of an orderly close, `reset` gets the transport.
 pub(crate) async fn serve<IO>(
     io: IO,
     provider: Arc<Provider>,
@@ -39,7 +39,7 @@ pub(crate) async fn serve<IO>(
     tokio::select! {
         biased;
         () = stopped(&mut stop) => {}
-        // An error is a client that left, bytes that are not HTTP, or a fault: none is ours to report.
+        // An error means a client that left, bytes that are not HTTP, or a fault. None of these has to be reported.
         _ = &mut connection => {}
         () = link.idle_for(idle_close) => {}
     }
@@ -56,7 +56,7 @@ pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
 /// What the requests on a connection tell it.
 #[derive(Debug)]
 pub(crate) struct Link {
-    // Since when no request is being answered.
+    // The time since which no request is being answered.
     idle: watch::Sender<Option<Instant>>,
     reset: AtomicBool,
 }
@@ -66,7 +66,7 @@ impl Link {
         Self { idle: watch::Sender::new(Some(Instant::now())), reset: AtomicBool::new(false) }
     }
 
-    /// From here until the guard is dropped a request is being read or answered.
+    /// A request is being read or answered until the guard is dropped.
     pub(crate) fn busy(self: Arc<Self>) -> Busy {
         self.idle.send_replace(None);
         Busy { link: self }
@@ -77,7 +77,7 @@ impl Link {
         let mut idle = self.idle.subscribe();
         loop {
             let since = *idle.borrow_and_update();
-            // A limit too far to be told as an instant never comes.
+            // A limit that is too far away to be an instant never comes.
             let close = async {
                 match since.and_then(|since| since.checked_add(limit)) {
                     Some(at) => sleep_until(at).await,
@@ -100,7 +100,7 @@ pub(crate) struct Busy {
 }
 
 impl Busy {
-    /// Has the connection reset, once it ends, in the place of an orderly close.
+    /// Makes the connection end with a reset in place of an orderly close.
     pub(crate) fn reset_at_end(&self) {
         self.link.reset.store(true, Ordering::Relaxed);
     }

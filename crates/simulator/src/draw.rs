@@ -1,7 +1,8 @@
-//! Chance that does not depend on the order of arrival: every draw is a function of what it is keyed by.
+//! Chance that does not depend on the order of arrival. Every draw is a function of its key.
 
 /// A stable 64-bit hash (FNV-1a). The same bytes give the same number on every machine and in every version, which
-/// the standard library's hasher does not promise. Not for anything hostile: it is easy to make two inputs collide.
+/// the standard library's hasher does not promise. It is not safe against
+/// an attacker, who can easily make two inputs collide.
 pub(crate) fn hash(bytes: &[u8]) -> u64 {
     bytes
         .iter()
@@ -42,13 +43,13 @@ impl Draw {
             Purpose::Words => 4,
             Purpose::RequestId => 5,
             Purpose::Rule(index) => 6 + index as u64,
-            // From the other end, so that they meet no rule.
+            // Counted from the other end, so that they never equal a rule.
             Purpose::Ranks => u64::MAX,
             Purpose::Count => u64::MAX - 1,
             Purpose::WayIn => u64::MAX - 2,
             Purpose::OtherCall => u64::MAX - 3,
         };
-        // Each part goes through a whole mixing step, so that neighbouring keys share nothing.
+        // Each part goes through a whole mixing step, so that similar keys give independent numbers.
         let state = [body, u64::from(attempt), purpose]
             .into_iter()
             .fold(seed, |state, part| Self(state ^ part).next());

@@ -1,4 +1,4 @@
-//! One send from the moment it has been read to its end, whichever end that is.
+//! One send, from the moment when it has been read until it ends in any way.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use crate::{
     quota::{Cost, OverQuota, Standing},
 };
 
-/// Keeps the ledger and the quotas right: however the reply ends (sent, broken, dropped because the client left), the
-/// entry is closed, the estimate is settled and the slot is free exactly once.
+/// Keeps the ledger and the quotas right. The reply may be sent, broken, or dropped because the client left: in each case
+/// the entry is closed, the estimate settled and the slot freed exactly once.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     provider: Arc<Provider>,
@@ -83,13 +83,13 @@ impl Exchange {
         &self.provider
     }
 
-    /// How the quotas stand that it counts against; nothing if there are none.
+    /// What is left of its quotas. Empty if there are none.
     pub(crate) fn standings(&self) -> Vec<Standing> {
         let mut state = self.provider.state();
         self.account.map_or_else(Vec::new, |account| state.quotas.get(account).standings(self.provider.now()))
     }
 
-    /// Notes what is going to go wrong.
+    /// Notes the fault that will strike it.
     pub(crate) fn strike(&mut self, fault: &Fault) {
         self.breaks = fault.breaks();
         self.provider.state().ledger.entries[self.index].fault = Some(fault.clone());
@@ -100,7 +100,7 @@ impl Exchange {
         self.bill = Cost { input, output };
     }
 
-    /// So many more tokens of the answer have left.
+    /// This many more tokens of the answer have left.
     pub(crate) fn bill_tokens(&mut self, tokens: u64) {
         self.bill.output += tokens;
     }
@@ -126,7 +126,7 @@ impl Exchange {
         drop(busy);
     }
 
-    /// Has the connection reset instead of closed.
+    /// Makes the connection end with a reset in place of a close.
     pub(crate) fn reset_connection(&mut self) {
         self.busy.iter().for_each(Busy::reset_at_end);
         self.end(Outcome::Broken);

@@ -14,17 +14,17 @@ use crate::{
 /// `after: 0` nothing at all follows the head; if the answer has fewer chunks, the fault strikes behind the last one
 /// and before the end marker. A plain (not streamed) reply sends half of its body, or nothing with `after: 0`.
 ///
-/// What an attempt is billed for: a [`Refuse`](Self::Refuse) and an [`ErrorEvent`](Self::ErrorEvent) in a plain reply,
-/// nothing; a broken stream, the prompt and the chunks that were sent; everything else, the whole answer, for the
-/// provider may well have made it. That is what makes a blind retry expensive.
+/// What is billed: nothing for a [`Refuse`](Self::Refuse), or for an [`ErrorEvent`](Self::ErrorEvent) in a plain reply; the
+/// prompt and the chunks that were sent for a broken stream; the whole answer for everything else, because a provider may
+/// well have made it. So a blind retry is expensive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
     /// An error status. `Refusal` converts into this.
     Refuse(Refusal),
-    /// The connection goes down instead of the reply (a TCP reset; the end of an in-memory pipe).
+    /// The connection is reset in place of a reply.
     ResetBeforeHeaders,
-    /// The head and a part of the body arrive, then the connection goes down as above.
+    /// The head and a part of the body arrive, then the connection is reset.
     ResetAfterHeaders {
         /// Chunks sent before.
         after: u32,
@@ -35,14 +35,14 @@ pub enum Fault {
         /// Chunks sent before.
         after: u32,
     },
-    /// No reply ever. The connection stays open until the client leaves.
+    /// No reply ever comes. The connection stays open until the client leaves.
     Silence,
     /// The head and a part of the body arrive, then nothing. The connection stays open until the client leaves.
     Stall {
         /// Chunks sent before.
         after: u32,
     },
-    /// The body ends early, as far as HTTP can tell in good order: a stream without its end marker, half a JSON text.
+    /// The body ends early, but as a valid body of HTTP: a stream without its end marker, or half a JSON text.
     Truncate {
         /// Chunks sent before.
         after: u32,
@@ -58,15 +58,15 @@ pub enum Fault {
     KeepAlive {
         /// Time between signs of life, 1 ms at the least.
         every: Duration,
-        /// How many before the answer; with `None` there is never an answer.
+        /// How many come before the answer. `None`: the answer never comes.
         count: Option<u32>,
     },
-    /// Status 200 and a body that is not JSON; in a stream, the first chunk is not and the rest is as usual.
+    /// Status 200 and a body that is not JSON. In a stream the first chunk is not JSON, and the rest is as usual.
     BadJson,
 }
 
 impl Fault {
-    /// Whether there is no whole answer at the end of it.
+    /// Whether it leaves the attempt without a whole answer.
     pub(crate) fn breaks(&self) -> bool {
         !matches!(self, Self::KeepAlive { count: Some(_), .. })
     }
@@ -106,7 +106,7 @@ pub(crate) enum Rule {
     When(Closure),
 }
 
-/// More rules than any group has.
+/// The numbers of the rules of one group. No group has so many.
 const GROUP: usize = 1 << 24;
 
 type Choose = dyn Fn(&Seen) -> Option<Fault> + Send + Sync;
@@ -132,7 +132,7 @@ pub(crate) fn choose<'a>(
     };
     groups.into_iter().enumerate().flat_map(numbered).find_map(|(index, rule)| match rule {
         Rule::Chance(fault, probability) => {
-            // Each rule draws for itself, so that adding one at the end changes nothing for those before it.
+            // Each rule has draws of its own, so that a new rule at the end changes nothing for those before it.
             let mut draw = Draw::keyed(seed, seen.body_hash, seen.attempt, Purpose::Rule(index));
             (draw.unit() < *probability).then(|| fault.clone())
         }

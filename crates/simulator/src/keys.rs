@@ -1,4 +1,4 @@
-//! Keys, and what holds for one of them.
+//! Keys, and the settings of one key.
 
 use std::{fmt, ops::Range, time::Duration};
 
@@ -9,7 +9,7 @@ use crate::{
     quota::Dimension,
 };
 
-/// What holds for one key. See [`Builder::key_with`](crate::Builder::key_with).
+/// The settings of one key. See [`Builder::key_with`](crate::Builder::key_with).
 ///
 /// | setting | default |
 /// |---|---|
@@ -70,13 +70,13 @@ impl KeySettings {
         self
     }
 
-    /// Refuses the key with 401 from this time after the start on, as one that is not known. What came before goes on.
+    /// From this time after the start on, refuses the key with 401, as if it were unknown. Requests that came earlier go on.
     pub fn revoked_at(mut self, at: Duration) -> Self {
         self.revoked_at = Some(at);
         self
     }
 
-    /// Whether the key is good at a time.
+    /// Whether the key is accepted at this time.
     pub(crate) fn is_valid_at(&self, now: Duration) -> bool {
         self.revoked_at.is_none_or(|at| now < at)
     }
@@ -99,7 +99,7 @@ impl KeySettings {
     }
 }
 
-/// A key to compare with, which does not show itself.
+/// A key to compare with. Its `Debug` does not show it.
 pub(crate) struct Key {
     secret: String,
     pub(crate) settings: KeySettings,

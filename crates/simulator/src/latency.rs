@@ -7,7 +7,7 @@ use crate::draw::Draw;
 /// The 99th percentile of the standard normal distribution.
 const Z_99: f64 = 2.326_347_874_040_841;
 
-/// Time for one token at a speed in tokens per second. What is not a positive number is without limit.
+/// Time for one token at a speed in tokens per second. A number that is not positive means no limit.
 pub(crate) fn of_token(speed: f64) -> Duration {
     let seconds = if speed > 0.0 { 1.0 / speed } else { 0.0 };
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
@@ -33,7 +33,7 @@ pub struct Latency {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Shape {
     Fixed(Duration),
-    /// The standard deviation is that of the logarithm.
+    /// The standard deviation of the logarithm.
     LogNormal {
         median: Duration,
         sigma: f64,
@@ -72,7 +72,7 @@ impl Latency {
         Self { shape: Shape::Pareto { least }, max: Duration::MAX }
     }
 
-    /// Clips it: what would be longer takes exactly `max`.
+    /// Sets an upper bound: a longer time becomes `max`.
     pub const fn max(self, max: Duration) -> Self {
         Self { max, ..self }
     }
@@ -84,7 +84,7 @@ impl Latency {
             // In (0, 1].
             Shape::Pareto { least } => least.as_secs_f64() / (1.0 - draw.unit()),
         };
-        // Whole microseconds: enough for a network, and easier to read in a ledger.
+        // Whole microseconds are enough for a network, and easier to read in a ledger.
         let micros = (seconds * 1e6).round();
         Duration::from_micros(micros as u64).min(self.max)
     }

@@ -1,4 +1,4 @@
-//! Everything the provider has seen.
+//! Everything that the provider has seen.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +16,7 @@ use crate::{
     quota::{Cost, Dimension},
 };
 
-/// A request, as it stands when it has been read to its end and nothing has been decided yet.
+/// A request at the moment when it has been read to its end, and nothing has been decided yet.
 ///
 /// The key itself is left out: a ledger can be shown to anyone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,24 +33,25 @@ pub struct Seen {
     /// The number of its key, from 0 in the order in which keys were [added](crate::Builder::key). None if no keys
     /// were added, or if it is not one of them.
     pub key: Option<usize>,
-    /// The model asked for, if the body says one.
+    /// The model that the body names, if it names one.
     pub model: Option<String>,
     /// The `idempotency-key` header.
     pub idempotency_key: Option<String>,
-    /// Hash of the body's bytes (FNV-1a, 64 bits); of none, if the body was too long.
+    /// Hash of the body's bytes (FNV-1a, 64 bits). If the body was too long, the hash of no bytes.
     pub body_hash: u64,
     /// Whether a stream of events was asked for.
     pub stream: bool,
-    /// The item of the [`Plan`](crate::Plan), where there is one and the body has its mark.
+    /// The item of the [`Plan`](crate::Plan), if there is a plan and the body has a mark.
     pub item: Option<u64>,
-    /// Which attempt at this request it is, from 1: one more than the sends of the same item (without one, with the
-    /// same idempotency key; without that, with the same body) that were let through by key, form and quota before. Refusals by a quota, whose number
-    /// depends on timing, therefore do not shift the draws of the attempts after them.
+    /// Which attempt at this request it is, from 1. Earlier sends of the same request count if key, form and quota let them
+    /// through. The same request is the same item, without an item the same idempotency key, without a key the same body.
+    /// Refusals by a quota do not count, because their number depends on timing, and they would shift the draws of later
+    /// attempts.
     pub attempt: u32,
 }
 
 impl Seen {
-    /// What all draws for this request are keyed by.
+    /// The key of all draws for this request.
     pub(crate) fn draw_key(&self) -> u64 {
         self.item.unwrap_or(self.body_hash)
     }
@@ -60,15 +61,15 @@ impl Seen {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// It has not.
+    /// It has not ended.
     Pending,
     /// The whole answer was handed to the connection, with its end marker if it was a stream.
     Answered,
-    /// An error status, by a fault or because the request deserved it.
+    /// An error status, by a fault or because of the request itself.
     Refused(StatusCode),
     /// 429, because this quota was used up.
     OverQuota(Dimension),
-    /// A fault left it without a whole answer, and without an error status.
+    /// A fault left it without a whole answer and without an error status.
     Broken,
     /// The client left before the end.
     Abandoned,
@@ -103,15 +104,15 @@ pub struct Entry {
     pub input_tokens: u64,
     /// Tokens of the answer it is billed for.
     pub output_tokens: u64,
-    // Which quotas it counts against, and what was taken from them, if it was admitted.
+    // The account whose quotas it counts against, and what was taken from them, if it was admitted.
     pub(crate) account: Option<usize>,
     pub(crate) estimate: Option<Cost>,
-    // The sequence of the next send at the time this one ended. Tells before from after where the clock stands still.
+    // The sequence of the next send at the time when this one ended. It gives an order where the clock stands still.
     pub(crate) next_at_end: u64,
 }
 
 impl Entry {
-    /// Whether it was let through by key, form and quota: what came after is the provider's doing.
+    /// Whether key, form and quota let it through. What happened afterwards is the provider's doing.
     pub fn was_admitted(&self) -> bool {
         self.estimate.is_some()
     }
@@ -120,12 +121,12 @@ impl Entry {
         self.input_tokens + self.output_tokens > 0
     }
 
-    /// How long it was in the provider's hands; nothing if it still is.
+    /// How long the provider had it. Zero if the provider still has it.
     pub(crate) fn took(&self) -> Duration {
         self.ended.map_or(Duration::ZERO, |ended| ended.saturating_sub(self.seen.at))
     }
 
-    /// What it is the same request by: the item, without one the idempotency key, without that the body.
+    /// What identifies the request: the item, without an item the idempotency key, without a key the body.
     pub(crate) fn identity(&self) -> (Option<u64>, Option<&str>, u64) {
         match (self.seen.item, self.seen.idempotency_key.as_deref()) {
             (Some(item), _) => (Some(item), None, 0),
@@ -141,7 +142,7 @@ pub struct Ledger {
     pub(crate) entries: Vec<Entry>,
     pub(crate) peak_concurrency: usize,
     pub(crate) connections: usize,
-    // How many calls of others were admitted, and what they took.
+    // How many calls of other users were admitted, and what they took.
     pub(crate) others: (u64, Cost),
     pub(crate) outages: Vec<Range<Duration>>,
 }
@@ -168,8 +169,8 @@ impl Ledger {
         self.count(|entry| entry.outcome == too_many || matches!(entry.outcome, Outcome::OverQuota(_)))
     }
 
-    /// How many were sent although an earlier send of the same request (same idempotency key; without one, same
-    /// body) had been answered whole before they came. Requests that are equal on purpose need a key each.
+    /// How many were sent although an earlier send of the same request already had its whole answer. The same request has the
+    /// same idempotency key, or without a key the same body. Requests that are equal on purpose need different keys.
     pub fn duplicates(&self) -> usize {
         let mut answered = BTreeMap::new();
         for entry in self.entries.iter().filter(|entry| entry.outcome == Outcome::Answered) {
@@ -188,7 +189,7 @@ impl Ledger {
         billed.values().filter(|times| **times > 1).count()
     }
 
-    /// How many whole answers were given to requests that had been given one before: paid for, and of no use.
+    /// How many whole answers went to requests that already had one. They were paid for and of no use.
     pub fn answered_again(&self) -> usize {
         let answered = self.entries.iter().filter(|entry| entry.outcome == Outcome::Answered);
         let distinct: BTreeSet<_> = answered.map(Entry::identity).collect();
@@ -200,7 +201,7 @@ impl Ledger {
         self.count(|entry| self.outages.iter().any(|times| times.contains(&entry.seen.at)))
     }
 
-    /// How many sends were in the provider's hands when an [outage](crate::Builder::outage) began.
+    /// How many sends were under way at the provider when an [outage](crate::Builder::outage) began.
     pub fn in_flight_at_outages(&self) -> usize {
         self.count(|entry| {
             let runs_at = |at| entry.seen.at < at && entry.ended.is_none_or(|ended| ended >= at);
@@ -225,7 +226,7 @@ impl Ledger {
         self.connections
     }
 
-    /// The highest [`attempt`](Seen::attempt) of any admitted send: what one request cost at worst.
+    /// The highest [`attempt`](Seen::attempt) of any admitted send: how often one request was sent at worst.
     pub fn most_attempts(&self) -> u32 {
         self.entries
             .iter()
@@ -253,7 +254,7 @@ impl Ledger {
         sends
     }
 
-    /// The largest number of requests that were in the provider's hands at one time.
+    /// The largest number of requests that were under way at the provider at one time.
     pub fn peak_concurrency(&self) -> usize {
         self.peak_concurrency
     }

@@ -1,43 +1,56 @@
 //! A provider that misbehaves on request: quotas, faults, latencies and a ledger.
 //!
-//! A [`Simulator`] is an HTTP/1.1 server that speaks OpenAI's chat completions, responses and embeddings, and the chats
-//! of Anthropic, Azure OpenAI, Gemini and Ollama: see [the dialects](#dialects). It keeps quotas and sends
-//! the headers that go with them, takes its time, goes wrong as it is told to, and writes down every request it gets.
-//! It is there to try clients with, and shares no code with any.
+//! A client of an LLM provider is tested when all goes well, and fails when the provider refuses, stalls, breaks off or bills
+//! twice. Those days cannot be ordered from a real provider.
+//!
+//! A `Simulator` is an HTTP/1.1 server inside the test. It keeps quotas and sends the headers that go with them, takes its time,
+//! goes wrong as it is set up to, and writes down every request that it gets. It shares no code with any client.
 //!
 //! ```
 //! use std::time::Duration;
 //! use outbound_simulator::{Fault, Latency, Refusal, Simulator};
 //! use tokio::io::{AsyncReadExt, AsyncWriteExt};
 //!
-//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
-//! # async fn main() -> std::io::Result<()> {
-//! let simulator = Simulator::builder()
-//!     .seed(7)
-//!     .requests_per_minute(600)
-//!     .tokens_per_minute(90_000)
-//!     .latency(Latency::log_normal(Duration::from_millis(800), Duration::from_secs(8)))
-//!     .fault(Fault::Stall { after: 3 }, 0.001)
-//!     .fault_on_attempt(Refusal::status(503).retry_after(Duration::from_secs(2)), 1)
-//!     .build();
+//! #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! async fn main() -> std::io::Result<()> {
+//!     let simulator = Simulator::builder()
+//!         .seed(7)
+//!         .requests_per_minute(600)
+//!         .tokens_per_minute(90_000)
+//!         .latency(Latency::log_normal(Duration::from_millis(800), Duration::from_secs(8)))
+//!         .fault(Fault::Stall { after: 3 }, 0.001)
+//!         .fault_on_attempt(Refusal::status(503).retry_after(Duration::from_secs(2)), 1)
+//!         .build();
 //!
-//! // In memory here; `listen("127.0.0.1:0")` serves a TCP port.
-//! let mut connection = simulator.connect();
-//! let body = r#"{"model": "any", "messages": [{"role": "user", "content": "Hello!"}]}"#;
-//! let head = format!("POST /v1/chat/completions HTTP/1.1\r\nhost: any\r\ncontent-length: {}\r\n", body.len());
-//! connection.write_all(format!("{head}connection: close\r\n\r\n{body}").as_bytes()).await?;
-//! let mut reply = String::new();
-//! connection.read_to_string(&mut reply).await?;
-//! assert!(reply.starts_with("HTTP/1.1 503 Service Unavailable\r\n"));
-//! assert!(reply.contains("retry-after: 2\r\n"));
+//!     // A connection in memory. `listen("127.0.0.1:0")` serves a TCP port.
+//!     let mut connection = simulator.connect();
+//!     let body = r#"{"model": "any", "messages": [{"role": "user", "content": "Hello!"}]}"#;
+//!     let head = format!("POST /v1/chat/completions HTTP/1.1\r\nhost: any\r\ncontent-length: {}\r\n", body.len());
+//!     connection.write_all(format!("{head}connection: close\r\n\r\n{body}").as_bytes()).await?;
+//!     let mut reply = String::new();
+//!     connection.read_to_string(&mut reply).await?;
+//!     assert!(reply.starts_with("HTTP/1.1 503 Service Unavailable\r\n"));
+//!     assert!(reply.contains("retry-after: 2\r\n"));
 //!
-//! let ledger = simulator.ledger();
-//! assert_eq!(ledger.sends(), 1);
-//! assert_eq!(ledger.entries()[0].outcome.to_string(), "refused 503");
-//! simulator.shutdown().await;
-//! # Ok(())
-//! # }
+//!     let ledger = simulator.ledger();
+//!     assert_eq!(ledger.sends(), 1);
+//!     assert_eq!(ledger.entries()[0].outcome.to_string(), "refused 503");
+//!     simulator.shutdown().await;
+//!     Ok(())
+//! }
 //! ```
+//!
+//! # What is in it
+//!
+//! | to | use |
+//! |---|---|
+//! | set a provider up | [`Simulator::builder`] → [`Builder`] |
+//! | reach it | [`Simulator::connect`] and [`dial`](Simulator::dial) in memory, [`listen`](Simulator::listen) on TCP |
+//! | make it fail | [`Fault`], [`Refusal`], [`Trouble`] |
+//! | give keys and models limits of their own | [`KeySettings`], [`ModelSettings`], [`OtherUsers`] |
+//! | see what happened | [`Simulator::ledger`] → [`Ledger`], a list of [`Entry`] |
+//! | know the best possible time | [`Simulator::oracle`] for a [`Plan`]; [`Simulator::reference`], [`Simulator::floor`] |
+//! | read an incident from a file | [`Scenario`]; the folder `scenarios` of this crate has one for each incident of the field |
 //!
 //! # Dialects
 //!
@@ -62,7 +75,7 @@
 //! | a fault of one key, one model or one path | [`KeySettings::fault`], [`ModelSettings::fault`], [`Builder::fault_when`] |
 //! | quotas that others use too | [`Builder::other_users`], [`KeySettings::other_users`] |
 //! | limits that change during a run | [`Builder::scale_limits_at`] |
-//! | waits told in seconds, milliseconds, as a date, in a message; waits of two days | [`Refusal::retry_after`] and its neighbours |
+//! | waits in seconds, in milliseconds, as a date, in a message; waits of two days | [`Refusal::retry_after`] and its neighbours |
 //! | money spent, traffic growing too fast | [`Refusal::quota_spent`], [`Refusal::slow_down`] |
 //! | minutes of overload | [`Builder::fault_during`] with `Refusal::status(529)`, [`Builder::outage`] |
 //! | a stream that stops half-way, or before it starts | [`Fault::Stall`] |
@@ -79,33 +92,49 @@
 //! | a server that batches, each call slower with more in flight, and 503 when its queue is full | [`Builder::batching`] |
 //! | a batch that takes longer than it must | [`Simulator::oracle`] for a [`Plan`]; [`Simulator::reference`], [`Simulator::floor`] |
 //!
-//! # What a run depends on
+//! # Guarantees
 //!
-//! All time is tokio's: over [`Simulator::connect`] and with the clock paused, an hour of quota takes no time, and
-//! two runs of one client with one seed leave the same ledger ([`Ledger::digest`]). The wall clock is tokio's too, from
-//! a fixed start ([`Builder::wall_clock`]).
+//! - **Time.** All time is tokio's. Over [`Simulator::connect`] and with the clock paused an hour of quota takes no time. The
+//!   wall clock is tokio's too, from a fixed start ([`Builder::wall_clock`]).
+//! - **The same run again.** Two runs of one client with one seed leave the same ledger ([`Ledger::digest`]). All chance is
+//!   drawn by seed, body and number of the attempt. So the second attempt at some request meets the same fault and the same
+//!   latency in every run, whatever else is sent and in whatever order. An answer depends on the seed and the body only.
+//!   (Logarithms are the platform's, so times drawn from [`Latency::log_normal`] may differ in the last digit between
+//!   platforms.)
+//! - **The order of things.** A request that has been read to its end is entered in the ledger. Then path, method, size, key
+//!   and form are checked. The quotas admit it or refuse it, in all dimensions or in none. A fault is chosen. Time passes.
+//!   The request is answered or goes wrong, and what was reserved beyond the bill is given back. A request counts against the
+//!   limit of requests from its admission on, whatever becomes of it.
+//! - **Tokens.** Four characters of the prompt's text are one token, rounded up. Each word of an answer is one token. The same
+//!   count is charged to the quotas, reported as usage and billed in the ledger. Images and tools count nothing.
+//! - **Cancel safety.** A client that leaves closes its entry as abandoned, and its reservation is settled.
+//!   [`Simulator::shutdown`] and dropping the last handle end all tasks and connections.
+//! - **Panics.** Building cannot fail. [`Simulator::connect`] panics outside a tokio runtime.
+//! - **Secrets.** No key is in the ledger, so it can be shown to anyone.
 //!
-//! All chance is drawn by seed, body and number of the attempt. So the second attempt at some request meets the same
-//! fault and the same latency in every run, whatever else is sent and in whatever order. An answer depends on the
-//! seed and the body only. (Logarithms are the platform's, so times drawn from [`Latency::log_normal`] may differ in
-//! the last digit between platforms.)
+//! # What it does not do
 //!
-//! # Tokens
+//! - It does not speak HTTP/2 or TLS. [`Trouble::TlsBroken`] stands in for a certificate that is refused.
+//! - It makes one answer of words: no further choices (`n`), no calls of tools, no images.
+//! - It is not fair to waiting requests: nobody waits for a quota. What finds no room is refused at once.
 //!
-//! One token is four characters, rounded up: of all text in the prompt, and of the answer, whose words are made to come
-//! out even. The same count is charged to the buckets, reported as usage and billed in the ledger. Images and tools
-//! count nothing.
+//! # Coming from mocks, recordings and proxies
 //!
-//! # The order of things
+//! | there | here |
+//! |---|---|
+//! | `respx`, `aioresponses`, `wiremock`: a reply for each request | answers are made from the request; [`Builder::fault_when`] for a certain one |
+//! | `responses.add(.., status=429)`, then 200 | [`Builder::fault_on_attempt`] |
+//! | `assert_called_once`, `call_count`, `requests_received` | [`Ledger::sends`], [`Ledger::duplicates`], [`Ledger::entries`] |
+//! | `freezegun`, `time-machine` | tokio's paused clock |
+//! | VCR, `vcrpy`: a recording | not offered; the test kit of `outbound-client` plays replies from a file |
+//! | toxiproxy, `tc netem` | [`Trouble`], [`Latency`], [`Fault`] |
+//! | `litellm`'s `mock_response` | an answer of words, with usage, limits and headers |
+//! | a staging key of the real provider | this crate, and [`Builder::other_users`] for those who share the key |
 //!
-//! A request that has been read to its end is entered in the ledger. Then, in this order: path, method, size, key
-//! and form are checked; the quotas admit it or refuse it, in all dimensions or in none; a fault is chosen; time
-//! passes; it is answered or goes wrong; and what was reserved beyond the bill is given back. A request counts against
-//! the limit of requests from its admission on, whatever becomes of it.
+//! # Cost
 //!
-//! # What there is not
-//!
-//! HTTP/2 and TLS; several choices (`n`), tool calls and answers other than words.
+//! It is for tests and benches, and not made to be fast. Each request leaves an entry in the ledger, which stays in memory until
+//! the simulator is dropped. There are no features.
 #![forbid(unsafe_code)]
 
 mod accounts;
@@ -128,6 +157,7 @@ mod models;
 mod oracle;
 mod others;
 mod plan;
+mod prose;
 mod provider;
 mod quota;
 mod refusal;

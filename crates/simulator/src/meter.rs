@@ -1,4 +1,4 @@
-//! The ways in which a provider counts what was used lately.
+//! The ways in which a provider counts recent use.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub enum Window {
     Log,
 }
 
-/// One dimension's account. All amounts are in units; times are since the start of the simulator.
+/// The counter of one dimension. Amounts are in units, and times are since the start of the simulator.
 #[derive(Clone, Debug)]
 pub(crate) enum Meter {
     Bucket(Bucket),
@@ -59,7 +59,7 @@ impl Meter {
         }
     }
 
-    /// Whether `amount` can be taken now; if not, how long until it can, or none if it never can.
+    /// Whether `amount` can be taken now. If not, how long it is until it can; `None` if it never can.
     pub(crate) fn wait(&mut self, now: Duration, amount: u64) -> Result<(), Option<Duration>> {
         match self {
             Self::Bucket(bucket) => bucket.wait(now, amount),
@@ -85,7 +85,7 @@ impl Meter {
         }
     }
 
-    /// Puts the difference right between what was taken at `taken` and what was used.
+    /// Corrects what was taken at `taken` to what was really used.
     pub(crate) fn settle(&mut self, now: Duration, taken: Duration, estimate: u64, actual: u64) {
         match self {
             Self::Bucket(bucket) => bucket.settle(now, estimate, actual),
@@ -100,7 +100,7 @@ impl Meter {
         }
     }
 
-    /// Until nothing of it is used any more.
+    /// How long it is until nothing is used any more.
     pub(crate) fn full_in(&mut self, now: Duration) -> Duration {
         match self {
             Self::Bucket(bucket) => bucket.full_in(now),

@@ -1,4 +1,4 @@
-//! What holds for one model.
+//! The settings of one model.
 
 use std::{ops::Range, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{
     quota::Dimension,
 };
 
-/// What holds for one model. See [`Builder::model`](crate::Builder::model).
+/// The settings of one model. See [`Builder::model`](crate::Builder::model).
 ///
 /// | setting | default |
 /// |---|---|
@@ -20,9 +20,8 @@ use crate::{
 /// | [`tokens_per_second`](Self::tokens_per_second) | that of the [`Builder`](crate::Builder) |
 /// | [`fault`](Self::fault), [`fault_during`](Self::fault_during) | none |
 ///
-/// A model with a limit or other users of its own has an account of its own with each key. Its requests count there
-/// and nowhere else, and its limit headers tell of that account. What it does not limit itself is limited as for the
-/// key.
+/// A model with a limit or other users of its own has an account of its own with each key. Its requests count in that
+/// account only, and its limit headers describe it. Dimensions that the model does not limit have the key's limits.
 ///
 /// ```
 /// use std::time::Duration;
@@ -99,7 +98,7 @@ impl ModelSettings {
         self
     }
 
-    /// Whether its requests count apart from those of its key's other models.
+    /// Whether its requests count apart from those of the other models of its key.
     pub(crate) fn has_account(&self) -> bool {
         !self.limits.is_empty() || self.others.is_some()
     }

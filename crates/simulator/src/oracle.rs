@@ -1,4 +1,4 @@
-//! The best possible time, from somebody who knows all limits and is never wrong.
+//! The best possible time, computed with all limits known.
 
 use std::{
     cmp::Reverse,
@@ -12,7 +12,7 @@ use crate::{
     quota::{Cost, Dimension},
 };
 
-/// What a set of requests asks of a provider, attempts that failed included.
+/// The demand of a set of requests, attempts that failed included.
 ///
 /// Fill it in for a workload that is planned, or take it from a run that was made with
 /// [`Ledger::workload`].
@@ -26,9 +26,9 @@ pub struct Workload {
     pub output_tokens: u64,
     /// The most tokens that one attempt reserves, input and `max_tokens` together.
     pub largest: u64,
-    /// Time the attempts take, all together.
+    /// The sum of the times of all attempts.
     pub work: Duration,
-    /// Time the attempts of one request take one after the other, for the longest.
+    /// The sum of the times of the attempts of one request, for the request where it is longest.
     pub longest: Duration,
 }
 
@@ -50,7 +50,7 @@ impl Ledger {
     }
 }
 
-/// A time below which nobody can be, and which often nobody can reach:
+/// A lower bound of the time. Often it cannot be reached:
 ///
 /// `max((N - b_r) / r, (K - b_k) / k, W / C, longest)`
 ///
@@ -79,16 +79,16 @@ pub(crate) fn floor(quotas: &Accounts, workload: &Workload, concurrency: Option<
     limited.chain([shared, workload.longest]).max().unwrap_or_default()
 }
 
-/// The time in which a client that knows everything serves the admitted sends of a ledger, in their order, as many
-/// at once as told, with nothing refused and nothing lost in between.
+/// The time in which a client that knows everything serves the admitted sends of a ledger, in their order and at most so
+/// many at once. Nothing is refused, and no moment is lost.
 pub(crate) fn reference(mut quotas: Accounts, ledger: &Ledger, concurrency: Option<usize>) -> Duration {
     let concurrency = concurrency.unwrap_or(usize::MAX).max(1);
     let mut now = Duration::ZERO;
     let mut last = Duration::ZERO;
-    // Sends on their way: when they end, and what is settled then.
+    // Sends under way: when each ends, and what is settled then.
     let mut running = BinaryHeap::<Reverse<(Duration, Duration, usize, Cost, Cost)>>::new();
     for (entry, estimate) in admitted(ledger) {
-        // What was admitted has an account.
+        // A send that was admitted has an account.
         let account = entry.account.unwrap_or(0);
         loop {
             while running.peek().is_some_and(|Reverse((ends, ..))| *ends <= now) {
@@ -104,7 +104,7 @@ pub(crate) fn reference(mut quotas: Accounts, ledger: &Ledger, concurrency: Opti
             match quotas.get(account).admit(now, estimate) {
                 Ok(()) => break,
                 Err(over) => {
-                    // What ends before may give tokens back, and limits may change.
+                    // A send that ends earlier may give tokens back, and limits may change.
                     let refilled = over.wait.map(|wait| now.saturating_add(wait));
                     let next =
                         [refilled, next_end, quotas.get(account).next_change()].into_iter().flatten().min();

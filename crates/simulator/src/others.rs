@@ -1,4 +1,4 @@
-//! Other users of a quota, computed when somebody asks.
+//! Other users of a quota. Their calls are computed when a request asks for the quota.
 
 use std::{
     ops::{Range, RangeInclusive},
@@ -18,8 +18,8 @@ use crate::{
 /// | [`during`](Self::during) | always |
 ///
 /// The times between calls are exponentially distributed (a Poisson process), and drawn by the seed of the simulator.
-/// A call that finds no room waits and takes the first room that there is, before anybody else can; those after it wait
-/// behind it. So others have all that they ask for, up to the whole quota. They are never charged for a refusal. No
+/// A call that finds no room waits, and takes the first room that there is, before your own requests. Later calls wait
+/// behind it. So other users get all that they ask for, up to the whole quota. They are never charged for a refusal. No
 /// reply is made to them, and they are not among the entries of the ledger: see
 /// [`Ledger::taken_by_others`](crate::Ledger::taken_by_others).
 ///
@@ -45,7 +45,7 @@ pub struct OtherUsers {
 }
 
 impl OtherUsers {
-    /// So many calls a minute on average, and at most 600,000.
+    /// This many calls a minute on average, 600,000 at most.
     pub fn calls_per_minute(calls: u64) -> Self {
         Self {
             calls_per_minute: calls.min(600_000),
@@ -81,10 +81,10 @@ pub(crate) struct OtherCalls {
     users: OtherUsers,
     seed: u64,
     account: u64,
-    // How many calls were drawn, the next one included.
+    // How many calls were drawn, with the next one.
     drawn: u32,
     next: Option<(Duration, Cost)>,
-    // Until when the next one waits for room. Those behind it are drawn when it is gone.
+    // Until when the next one waits for room. The calls behind it are drawn after it.
     not_before: Duration,
 }
 
@@ -97,19 +97,19 @@ impl OtherCalls {
         calls
     }
 
-    /// When the next call asks for room, if that is due, and what it takes.
+    /// When the next call asks for room, and what it takes. `None`: it is not due.
     pub(crate) fn due(&self, now: Duration) -> Option<(Duration, Cost)> {
         let (at, cost) = self.next?;
         let at = at.max(self.not_before);
         (at <= now).then_some((at, cost))
     }
 
-    /// Has the next call wait for room.
+    /// Lets the next call wait for room.
     pub(crate) fn wait_until(&mut self, at: Duration) {
         self.not_before = at;
     }
 
-    /// The next call is over: the one after it is the next.
+    /// The next call is done, and the one after it becomes the next.
     pub(crate) fn pop(&mut self) {
         self.next = self.next.and_then(|(at, _)| self.draw_after(at));
     }
@@ -119,7 +119,7 @@ impl OtherCalls {
         self.drawn = self.drawn.wrapping_add(1);
         let mean = 60.0 / self.users.calls_per_minute as f64;
         let gap = Duration::try_from_secs_f64(-(1.0 - draw.unit()).ln() * mean).ok()?;
-        // Time goes on, however small the draw.
+        // Time has to go on, even with the smallest draw.
         let at = last.checked_add(gap.max(Duration::from_nanos(1)))?;
         let mut tokens = |range: &RangeInclusive<u64>| draw.between(*range.start(), *range.end());
         let cost =

@@ -1,4 +1,4 @@
-//! A workload whose every draw is fixed beforehand, so that an oracle can know all of them.
+//! A workload whose draws are all fixed before it starts, so that an oracle can know them.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use crate::{
     latency::Latency,
 };
 
-/// What goes before and behind the number of an item in its mark.
+/// The text before and behind the number of an item in its mark.
 const MARK: (&str, &str) = ("[item ", "]");
 
-/// What will happen to each attempt at each of a number of items.
+/// What happens to each attempt at each of a number of items.
 ///
 /// Items are numbered from 0, and each request says which one it is by a [`mark`](Self::mark) in its last message. All
 /// draws depend on the seed, the item and the number of the attempt. The answer to a request ends with its mark.
@@ -41,7 +41,7 @@ pub struct Plan {
     faults: Vec<(Fault, f64)>,
     hopeless: Option<(Fault, f64)>,
     faulty_attempts: u32,
-    // The items in an order drawn by the seed: the first of them have the first fault, and so on.
+    // The rank of each item, drawn by the seed. The items of the lowest ranks have the first fault, and so on.
     ranks: Vec<u32>,
 }
 
@@ -50,7 +50,7 @@ pub struct Plan {
 pub(crate) struct Planned {
     pub(crate) latency: Duration,
     pub(crate) fault: Option<Fault>,
-    /// Whether every attempt at this item fails in this way, as it deserves.
+    /// Whether every attempt at this item fails in this way.
     pub(crate) is_final: bool,
 }
 
@@ -59,11 +59,11 @@ impl Plan {
     pub fn new(seed: u64, items: u32) -> Self {
         let mut ranks: Vec<u32> = (0..items).collect();
         let mut draw = Draw::keyed(seed, u64::from(items), 0, Purpose::Ranks);
-        // Fisher and Yates.
+        // The shuffle of Fisher and Yates.
         for last in (1..ranks.len()).rev() {
             ranks.swap(last, draw.between(0, last as u64) as usize);
         }
-        // From "which item is at this place" to "which place has this item".
+        // From the item of each rank to the rank of each item.
         let mut places = vec![0; ranks.len()];
         for (place, item) in ranks.iter().enumerate() {
             places[*item as usize] = place as u32;
@@ -92,13 +92,13 @@ impl Plan {
         self
     }
 
-    /// How many attempts at an item may be struck by a fault: 3 if nothing is said.
+    /// How many attempts at an item may be struck by a fault. Default: 3.
     pub fn faulty_attempts(mut self, attempts: u32) -> Self {
         self.faulty_attempts = attempts;
         self
     }
 
-    /// Has this share of the items refused for good, at every attempt.
+    /// Refuses this share of the items at every attempt.
     pub fn refuse_for_good(mut self, refusal: impl Into<Fault>, share: f64) -> Self {
         self.hopeless = Some((refusal.into(), share));
         self

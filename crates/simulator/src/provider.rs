@@ -23,7 +23,7 @@ use crate::{
     wall::Wall,
 };
 
-/// Never changes after `build`.
+/// The settings. They do not change after `build`.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) seed: u64,
@@ -43,7 +43,7 @@ pub(crate) struct Settings {
     pub(crate) idle_close: Option<Duration>,
     pub(crate) max_body: usize,
     pub(crate) plan: Option<Plan>,
-    /// How far a count of tokens may be from the average; none counts characters alone.
+    /// How far a count of tokens may be from the average. `None`: characters alone are counted.
     pub(crate) token_spread: Option<f64>,
     pub(crate) outages: Vec<Range<Duration>>,
     pub(crate) troubles: Troubles,
@@ -66,7 +66,7 @@ impl Settings {
     }
 }
 
-/// What makes two sends attempts at the same request.
+/// The key by which two sends are attempts at the same request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Identity {
     Item,
@@ -97,7 +97,7 @@ pub(crate) struct State {
 
 impl Provider {
     pub(crate) fn new(settings: Settings, quotas: Accounts, anchor: Wall) -> Self {
-        let untouched = quotas.alone();
+        let untouched = quotas.without_others();
         let ledger = Ledger { outages: settings.outages.clone(), ..Ledger::default() };
         let state = Mutex::new(State { quotas, ledger, ..State::default() });
         let batch = settings.batching.map(Batch::new);
@@ -108,7 +108,7 @@ impl Provider {
         self.started
     }
 
-    /// The outage there is at a time, if there is one.
+    /// The outage at this time, if there is one.
     pub(crate) fn outage_at(&self, at: Duration) -> Option<&Range<Duration>> {
         self.settings.outages.iter().find(|times| times.contains(&at))
     }
@@ -122,8 +122,8 @@ impl Provider {
         self.anchor.after(self.now())
     }
 
-    /// No code of the user's runs under this lock, so it is poisoned by a bug of ours only, and then the ledger is
-    /// still the best account there is.
+    /// Locks the state. No code of the user runs under this lock, so only a bug in this crate can poison it. Even then the
+    /// ledger is worth reading.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

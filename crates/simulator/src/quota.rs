@@ -1,4 +1,4 @@
-//! What the provider allows: an account per dimension, and an admission that takes from all of them or from none.
+//! What the provider allows: a counter for each dimension, and an admission that takes from all of them or from none.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub enum Dimension {
 }
 
 impl Dimension {
-    /// As it is written in headers and in the ledger: `requests`, `tokens`, `input-tokens`, `output-tokens`.
+    /// The name in headers and in the ledger: `requests`, `tokens`, `input-tokens`, `output-tokens`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Requests => "requests",
@@ -34,7 +34,7 @@ impl Dimension {
     }
 }
 
-/// What one request takes from the quotas, besides being one request.
+/// The tokens that one request takes from the quotas.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Cost {
     pub(crate) input: u64,
@@ -59,17 +59,17 @@ impl Cost {
     }
 }
 
-/// The dimension that is short, or the one with the longest wait if several are.
+/// The dimension without room. Of several, the one with the longest wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OverQuota {
     pub(crate) dimension: Dimension,
     pub(crate) limit: u64,
     pub(crate) requested: u64,
-    /// Until the same request would be admitted if nobody else came; none if it never will be.
+    /// How long it is until the same request would be admitted, if nobody else came. `None`: it never will be.
     pub(crate) wait: Option<Duration>,
 }
 
-/// How a dimension stands, for the limit headers.
+/// What is left of a dimension, for the limit headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Standing {
     pub(crate) dimension: Dimension,
@@ -82,16 +82,16 @@ pub(crate) struct Standing {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Charging {
-    /// The prompt and `max_tokens` at admission, and never corrected (OpenAI).
+    /// It takes the prompt and `max_tokens` at admission, and never corrects that (OpenAI).
     Estimate,
-    /// The same, and what is not billed is given back at the end (Anthropic's output tokens).
+    /// It takes the same, and gives back at the end what is not billed (Anthropic's output tokens).
     #[default]
     Settle,
-    /// The prompt and what will be generated, at admission.
+    /// It takes the prompt and the tokens that will be generated, at admission.
     Actual,
 }
 
-/// How a simulator counts: what [`Quotas`] are made from.
+/// How a simulator counts. [`Quotas`] are made from it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counting {
     pub(crate) window: Window,
@@ -112,7 +112,7 @@ pub(crate) struct Quotas {
     limits: Vec<u64>,
     changes: Vec<(Duration, f64)>,
     others: Option<OtherCalls>,
-    // How many calls of others were admitted, and what they took.
+    // How many calls of other users were admitted, and what they took.
     taken_by_others: (u64, Cost),
 }
 
@@ -138,14 +138,14 @@ impl Quotas {
         self
     }
 
-    /// To be called before the meters are looked at: makes the changes and the calls of others that are due, each at
-    /// its own time.
+    /// Makes the changes, and the calls of other users, that are due, each at its own time. It has to be called before the
+    /// meters are read.
     fn advance(&mut self, now: Duration) {
         loop {
             let change = self.next_change().unwrap_or(Duration::MAX);
             let call = self.others.as_ref().and_then(|others| others.due(now));
             if let Some((at, cost)) = call.filter(|(at, _)| *at < change) {
-                self.let_other_in(at, cost);
+                self.admit_other(at, cost);
             } else if let Some((at, factor)) = self.changes.pop_if(|(at, _)| *at <= now) {
                 for ((_, meter), limit) in self.meters.iter_mut().zip(&self.limits) {
                     meter.set_limit(at, (*limit as f64 * factor).round() as u64);
@@ -156,9 +156,9 @@ impl Quotas {
         }
     }
 
-    /// Admits the next call of others, or has it wait. One that can never be admitted is given up.
-    fn let_other_in(&mut self, at: Duration, cost: Cost) {
-        let over = self.short(at, cost);
+    /// Admits the next call of other users, or lets it wait. A call that can never be admitted is dropped.
+    fn admit_other(&mut self, at: Duration, cost: Cost) {
+        let over = self.no_room(at, cost);
         let Some(others) = &mut self.others else { return };
         if let Some(OverQuota { wait: Some(wait), .. }) = over {
             return others.wait_until(at.saturating_add(wait));
@@ -176,10 +176,10 @@ impl Quotas {
         self.taken_by_others
     }
 
-    /// Takes the whole cost, or nothing and says what is short.
+    /// Takes the whole cost. Or takes nothing, and says which dimension has no room.
     pub(crate) fn admit(&mut self, now: Duration, cost: Cost) -> Result<(), OverQuota> {
         self.advance(now);
-        let Some(over) = self.short(now, cost) else {
+        let Some(over) = self.no_room(now, cost) else {
             self.take(now, cost);
             return Ok(());
         };
@@ -190,8 +190,8 @@ impl Quotas {
         Err(over)
     }
 
-    /// What is short for a cost, if anything is.
-    fn short(&mut self, now: Duration, cost: Cost) -> Option<OverQuota> {
+    /// The dimension that has no room for a cost, if there is one.
+    fn no_room(&mut self, now: Duration, cost: Cost) -> Option<OverQuota> {
         let over = |(dimension, meter): &mut (Dimension, Meter)| {
             let requested = cost.of(*dimension);
             let wait = meter.wait(now, requested).err()?;
@@ -238,7 +238,7 @@ impl Quotas {
         self.changes.last().map(|(at, _)| *at)
     }
 
-    /// Each dimension with its limit per minute and what can be used at once, changes to come left out.
+    /// Each dimension with its limit per minute and what can be used at once. Later changes of the limits are left out.
     pub(crate) fn limits(&self) -> impl Iterator<Item = (Dimension, u64, f64)> {
         self.meters.iter().map(|(dimension, meter)| (*dimension, meter.limit(), meter.capacity()))
     }

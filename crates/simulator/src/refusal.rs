@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
-/// A reply that refuses: an error status with the body the dialect has for it, and whatever hints are added.
+/// A reply that refuses: an error status, the dialect's body for it, and the hints that are added.
 ///
-/// Each hint is sent in its own form and only if asked for, so that a client can be tried against one form at a
-/// time, or against several that disagree.
+/// Each hint is sent in its own form, and only if it is added. So a client can be tested against one form at a time, or
+/// against several that disagree.
 ///
 /// ```
 /// use std::time::Duration;
@@ -31,17 +31,17 @@ pub struct Refusal {
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// What the body says; the status alone does not always tell.
+/// The kind of the refusal. The status alone does not always say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// What the dialect says for the status.
+    /// The dialect's usual error for the status.
     Status,
     RateLimited,
     SlowDown,
     QuotaSpent,
     /// Gemini's 400 for a key that it does not know.
     WrongGeminiKey,
-    /// A page of HTML, from a proxy that speaks no dialect.
+    /// A page of HTML, as a proxy sends it.
     Html,
 }
 
@@ -64,14 +64,14 @@ impl Refusal {
         Self::new(StatusCode::TOO_MANY_REQUESTS, Reason::SlowDown)
     }
 
-    /// 429 because the money is spent, which no waiting cures: `insufficient_quota` in OpenAI's dialect,
+    /// 429 because the money is spent. Waiting does not help: `insufficient_quota` in OpenAI's dialect,
     /// `enforced_spend_limit_reached` in Anthropic's, a quota per day in Gemini's, a
     /// usage limit per week in Ollama's.
     pub fn quota_spent() -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, Reason::QuotaSpent)
     }
 
-    /// This status with a page of HTML in the place of JSON, as a proxy in front of the provider sends it.
+    /// This status with a page of HTML in place of JSON, as a proxy in front of the provider sends it.
     pub fn html(status: u16) -> Self {
         Self { reason: Reason::Html, ..Self::status(status) }
     }

@@ -20,12 +20,12 @@ use crate::{
 pub(crate) struct Reply {
     pub(crate) dialect: Dialect,
     pub(crate) request_id: String,
-    /// How the quotas stood at the admission, if that is what the headers tell.
+    /// What was left of the quotas at the admission, if the headers say that.
     pub(crate) standings: Option<Vec<Standing>>,
 }
 
 impl Reply {
-    /// Adds what every reply carries: the date, and where the dialect has them the request's id and the limits.
+    /// Adds the headers of every reply: the date, and if the dialect has them the request's id and the limits.
     pub(crate) fn send(
         &self,
         exchange: Exchange,
@@ -88,13 +88,13 @@ impl Reply {
         } else {
             ("application/json", self.dialect.error(refusal, &self.request_id).to_string())
         };
-        // These two have no body, and a server that announces one leaves the client waiting for it.
+        // These two statuses have no body. If a length were announced, the client would wait for the body.
         let is_empty = matches!(refusal.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let body = if is_empty { String::new() } else { body };
         self.send(exchange, refusal.status, content_type, headers, Script::immediate(body.into(), outcome))
     }
 
-    /// The refusal for a quota that is used up, with as many hints as this simulator gives.
+    /// The refusal for a quota that is used up, with the hints that this simulator gives.
     pub(crate) fn over_quota(&self, provider: &Provider, model: &str, over: OverQuota) -> Refusal {
         let OverQuota { dimension, limit, requested, wait } = over;
         let unit = match dimension {
@@ -107,14 +107,14 @@ impl Reply {
         let message = format!("{what} for {model} on {unit}: Limit {limit}, Requested {requested}.");
         let mut refusal = Refusal::rate_limited().message(message);
         refusal.kind = Some(if dimension == Dimension::Requests { "requests" } else { "tokens" });
-        // A request that can never pass is told no wait.
+        // The refusal of a request that can never pass has no wait.
         let Some(wait) = wait else { return refusal };
         match (provider.settings.limit_headers, self.dialect) {
             (LimitHeaders::None, _) => refusal,
             (LimitHeaders::RetryAfter, _) | (_, Dialect::Anthropic | Dialect::Ollama) => {
                 refusal.retry_after(wait)
             }
-            // In the body and nowhere else.
+            // The hint is in the body and nowhere else.
             (LimitHeaders::All | LimitHeaders::ExactWait, Dialect::Gemini) => refusal.hint(wait),
             (LimitHeaders::All | LimitHeaders::ExactWait, _) => {
                 refusal.retry_after(wait).retry_after_ms(wait).hint(wait)
@@ -123,7 +123,7 @@ impl Reply {
     }
 }
 
-/// Leaves a value out that cannot stand in a header; none of ours is like that.
+/// Leaves out a value that no header can have. No value of this crate is like that.
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: String) {
     if let Ok(value) = HeaderValue::try_from(value) {
         headers.append(name, value);

@@ -1,4 +1,4 @@
-//! A story of the field as a file: what is asked, how the server behaves, and what has to come of it.
+//! An incident of the field as a file: what is asked, how the server behaves, and what the result has to be.
 
 use std::fmt;
 
@@ -15,8 +15,8 @@ pub use self::{expect::Expect, workload::Workload as ScenarioWorkload};
 
 /// A scenario, read from TOML: `[workload]`, `[server]` and `[expect]` side by side.
 ///
-/// All times are text such as `250ms`, `30s`, `10m`, `2h`. A key that is not known is an error, and so is a value that is
-/// none: the message names the line and the key.
+/// All times are text such as `250ms`, `30s`, `10m`, `2h`. An unknown key is an error, and so is a
+/// value that is not valid. The message names the line and the key.
 ///
 /// ```
 /// use outbound_simulator::Scenario;
@@ -64,7 +64,7 @@ impl Scenario {
     ///
     /// # Errors
     ///
-    /// If the text is no TOML, or says what no scenario can say.
+    /// If the text is no TOML, or has a key or a value that no scenario has.
     pub fn parse(text: &str) -> Result<Self, ScenarioError> {
         let sections: Sections = toml::from_str(text).map_err(|error| ScenarioError(error.to_string()))?;
         sections.server.check().map_err(ScenarioError)?;
@@ -76,17 +76,17 @@ impl Scenario {
         &self.0.story
     }
 
-    /// What is asked of the server.
+    /// The requests, and what the client is told.
     pub fn workload(&self) -> &ScenarioWorkload {
         &self.0.workload
     }
 
-    /// The server, to which more can be said.
+    /// The server, as a builder with which more can be set.
     pub fn server(&self) -> Builder {
         self.0.server.builder()
     }
 
-    /// What has to come of it.
+    /// What the result has to be.
     pub fn expect(&self) -> &Expect {
         &self.0.expect
     }

@@ -1,4 +1,4 @@
-//! What a reply's body does and when, for an answer and a fault.
+//! The steps of a reply's body and their times, for an answer and a fault.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -16,13 +16,13 @@ pub(crate) struct Timing {
 }
 
 impl Timing {
-    /// Until `tokens` tokens are made.
+    /// How long it takes until this many tokens are made.
     pub(crate) fn whole(self, tokens: u64) -> Duration {
         self.first_token.saturating_add(self.token.saturating_mul(u32::try_from(tokens).unwrap_or(u32::MAX)))
     }
 }
 
-/// The steps of a body, the length its head announces (chunked if none), and what its end makes of the send.
+/// The steps of a body, the length that its head announces (`None`: chunked), and the outcome of the send at its end.
 #[derive(Debug)]
 pub(crate) struct Script {
     pub(crate) steps: VecDeque<Step>,
@@ -31,7 +31,7 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// A body that is there at once.
+    /// A body that is sent at once.
     pub(crate) fn immediate(body: Bytes, ending: Outcome) -> Self {
         let length = Some(body.len() as u64);
         let steps = if body.is_empty() { VecDeque::new() } else { VecDeque::from([Step::Send(body)]) };
@@ -65,7 +65,7 @@ impl Script {
                 None
             }
             Some(Fault::BadJson) => {
-                // Every answer has a chunk.
+                // Every answer has at least one chunk.
                 events.chunks[0] = reply.dialect.bad_event(ask.framing);
                 None
             }
@@ -76,7 +76,7 @@ impl Script {
         let at = |index: usize| start.saturating_add(timing.whole(index as u64));
         let mut opening = std::mem::take(&mut events.opening);
         for (piece, chunks) in events.chunks[..shown].chunks(timing.together.max(1)).enumerate() {
-            // The opening goes with the first chunk, so that with a fault before it nothing follows the head.
+            // The opening goes with the first chunk. So nothing follows the head if a fault strikes before that chunk.
             let events = std::mem::take(&mut opening) + &chunks.concat();
             let sent = Step::SendTokens(events.into(), chunks.len() as u64);
             steps.extend([Step::At(at(piece * timing.together.max(1))), sent]);
@@ -99,7 +99,8 @@ impl Script {
         Self::new(steps, None, ending(fault))
     }
 
-    /// A plain answer. `whole` is the time it takes if signs of life go before it; else that time is over already.
+    /// A plain answer. `whole` is the time that it takes if signs of life go before it. Without them that time has passed
+    /// already.
     pub(crate) fn plain(
         reply: &Reply,
         answer: &Answer,
@@ -142,8 +143,8 @@ impl Script {
     }
 }
 
-/// The signs and the time they take, if they ever end. Some time passes between two of them in any case: signs
-/// without end and without time would never let anything else happen.
+/// The signs of life, and the time that they take if they end. Some time always passes between two of them. Endless signs
+/// without a pause would let nothing else run.
 fn signs_of_life(sign: &'static [u8], every: Duration, count: Option<u32>) -> (Step, Option<Duration>) {
     let every = every.max(Duration::from_millis(1));
     let signs = Step::Repeat { data: Bytes::from_static(sign), every, at: every, left: count };

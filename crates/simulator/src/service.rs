@@ -22,6 +22,7 @@ use crate::{
     latency::Latency,
     ledger::{Outcome, Seen},
     plan::Plan,
+    prose::Subject,
     provider::{Provider, Settings},
     quota::{Charging, Cost},
     refusal::Refusal,
@@ -59,6 +60,7 @@ pub(crate) async fn answer(
             .parse(&parts.uri, &parts.headers, json)
             .map_err(|message| Refusal::status(400).message(message)),
     };
+    let subject = json.as_ref().map(Subject::of).unwrap_or_default();
     let mut seen = seen(parts, &body, json.as_ref().ok());
     // Some dialects have them in the path, or stream unless they are told not to.
     if let Ok(ask) = &asked {
@@ -110,7 +112,7 @@ pub(crate) async fn answer(
     if let Some(fault) = &fault {
         exchange.strike(fault);
     }
-    perform(exchange, &reply, &ask, &seen, fault, latency).await
+    perform(exchange, &reply, &ask, &subject, &seen, fault, latency).await
 }
 
 /// The part that takes time.
@@ -118,6 +120,7 @@ async fn perform(
     mut exchange: Exchange,
     reply: &Reply,
     ask: &Ask,
+    subject: &Subject,
     seen: &Seen,
     fault: Option<Fault>,
     planned: Option<Duration>,
@@ -126,7 +129,8 @@ async fn perform(
     let settings = &provider.settings;
     let created = provider.wall().unix_seconds();
     let mark = seen.item.map(Plan::mark);
-    let answer = Answer::to(ask, settings.seed, seen.draw_key(), &settings.output_tokens, created, mark);
+    let length = &settings.output_tokens;
+    let answer = Answer::to(ask, subject, settings.seed, seen.draw_key(), length, created, mark);
     let draw = |purpose| Draw::keyed(settings.seed, seen.body_hash, seen.attempt, purpose);
     let (latency, timing) = match planned {
         // It is the time of the whole: a quarter of it for the head, the rest for the tokens.

@@ -1,4 +1,4 @@
-//! The handle.
+//! The handle to a simulated provider.
 
 use std::{
     fmt, io,
@@ -34,7 +34,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Simulator {
     provider: Arc<Provider>,
-    // Every task holds a receiver, so that it sees the end and can be waited for.
+    // Every task holds a receiver. So it sees the stop, and the sender can wait for its end.
     stop: Arc<watch::Sender<bool>>,
 }
 
@@ -80,8 +80,8 @@ impl Simulator {
         pipe
     }
 
-    /// As [`connect`](Self::connect), but with the [trouble](Builder::trouble) there is at the time: what the connector
-    /// of a client is made of.
+    /// As [`connect`](Self::connect), but with the [trouble](Builder::trouble) of this moment. It is made for the connector of a
+    /// client.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl Simulator {
         Ok(self.connect())
     }
 
-    /// Everything seen until now.
+    /// Everything that was seen so far.
     pub fn ledger(&self) -> Ledger {
         let mut state = self.provider.state();
         state.ledger.others = state.quotas.taken_by_others(self.provider.now());
@@ -109,26 +109,27 @@ impl Simulator {
     }
 
     /// A lower bound of the time for a workload: `max((N - b_r) / r, (K - b_k) / k, W / C, longest)`, with N requests
-    /// and K tokens against buckets that hold b and refill at r and k (as they are at the start, changes to come left
-    /// out), W of work done `concurrency` at a time (without limit if none), and the longest single request. With several keys or models, the limits are sums over
-    /// their accounts. Because of
-    /// the tail after the last admission it often cannot be reached: compare with [`reference`](Self::reference), and
-    /// name this one beside it. [`Duration::MAX`] if a limit of 0 forbids it.
+    /// and K tokens against buckets that hold b and refill at r and k (as they are at the start, without later
+    /// changes), W of work done `concurrency` at a time (`None`: without limit), and the longest single request. With
+    /// several keys or models, the limits are sums over their accounts. Because of the time after the last admission it
+    /// often cannot be reached. So compare with [`reference`](Self::reference), and name this bound beside it.
+    /// [`Duration::MAX`] if a limit of 0 forbids it.
     pub fn floor(&self, workload: &Workload, concurrency: Option<usize>) -> Duration {
         oracle::floor(&self.provider.untouched, workload, concurrency)
     }
 
-    /// The time in which a client that knows all limits, waits exactly as long as it must and loses no moment serves
-    /// the admitted sends of this simulator's ledger in their order, `concurrency` at a time (without limit if none).
-    /// Divided by the time a run really took, it is the run's efficiency; another order may do better than 1.
+    /// The time in which an ideal client serves the admitted sends of this simulator's ledger, in their order and
+    /// `concurrency` at a time (`None`: without limit). An ideal client knows all limits, waits exactly as long as it must,
+    /// and loses no moment. This time divided by the time of a run is the run's efficiency. With another order it may be
+    /// more than 1.
     pub fn reference(&self, concurrency: Option<usize>) -> Duration {
         oracle::reference(self.provider.untouched.clone(), &self.ledger(), concurrency)
     }
 
     /// The time of an oracle for the items of this simulator's [plan](Builder::plan), whose requests have these
     /// bodies, `concurrency` at a time. It knows all draws, sends in the order given but retries first, repeats failed
-    /// attempts at once, sends nothing in an [outage](Builder::outage), and leaves an attempt after `attempt_timeout`.
-    /// A prompt is read as OpenAI's dialect has it.
+    /// attempts at once, sends nothing in an [outage](Builder::outage), and gives an attempt up after
+    /// `attempt_timeout`. It reads prompts in OpenAI's dialect.
     ///
     /// With several keys, it sends each with the first that has room. A body without a mark of the plan, or with a model
     /// that is not served, is left out.
@@ -136,8 +137,8 @@ impl Simulator {
         best::best(&self.provider, bodies, concurrency, attempt_timeout)
     }
 
-    /// Stops listening, closes all connections whatever they are doing, and waits for all tasks to end. The ledger
-    /// can still be read; requests that were being answered are in it as abandoned.
+    /// Stops listening, closes all connections at once, and waits for all tasks to end. The ledger can still be read. Requests
+    /// that were being answered are abandoned in it.
     ///
     /// Dropping this future once it has been polled leaves the tasks to end by themselves.
     pub async fn shutdown(&self) {
@@ -164,14 +165,14 @@ async fn accept(listener: TcpListener, provider: Arc<Provider>, mut stop: watch:
                     let _ = stream.set_nodelay(true);
                     tokio::spawn(connection::serve(stream, Arc::clone(&provider), connections.clone(), reset));
                 }
-                // Out of file descriptors, most likely: the ones in use come back.
+                // Most likely there are no file descriptors left. Some come back when connections end.
                 Err(_) => sleep(Duration::from_millis(10)).await,
             },
         }
     }
 }
 
-/// Closes with a reset (RST) in the place of an orderly end.
+/// Closes with a reset (RST) in place of an orderly end.
 fn reset(stream: TcpStream) {
     let _ = stream.set_zero_linger();
     drop(stream);

@@ -25,25 +25,25 @@ use tokio::{
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Trouble {
-    /// The server is gone: open connections are reset, new ones refused.
+    /// The server is gone. Open connections are reset, and new ones are refused.
     Refused,
-    /// Open connections are reset; new ones are made and reset as soon as they are used.
+    /// Open connections are reset. New ones are made, and reset as soon as they are used.
     Reset,
-    /// Packets vanish without a word. What is written to an open connection is swallowed and nothing comes back, also
-    /// after the trouble is over, for whoever dropped the packets has forgotten the connection. A new connection is
-    /// made at the first repetition of its SYN (after 1, 3, 7, 15 s and so on) behind the end of the trouble.
+    /// Packets are dropped without notice. Nothing comes back on an open connection, even after the trouble is over, because
+    /// the device that dropped the packets has forgotten the connection. A new connection is made at the first repetition of
+    /// its SYN (after 1, 3, 7, 15 s and so on) after the end of the trouble.
     SilentDrop,
-    /// New connections are made, and swallow what is written like the open ones: a proxy whose server hangs. After the
-    /// trouble only new connections are answered.
+    /// New connections are made, but nothing is answered on them or on open ones, as with a proxy whose server hangs. After
+    /// the trouble only new connections are answered.
     Swallowed,
     /// The name is not found. Open connections live on.
     NameGone,
-    /// The certificate does not hold. Open connections live on.
+    /// The certificate is not accepted. Open connections live on.
     TlsBroken,
 }
 
 impl Trouble {
-    /// What a new connection fails with.
+    /// The error of a new connection.
     fn error(self) -> io::Error {
         match self {
             Self::Refused => io::ErrorKind::ConnectionRefused.into(),
@@ -62,7 +62,7 @@ impl Trouble {
     }
 }
 
-/// When there is trouble, as times since the start of the simulator.
+/// The times of trouble, since the start of the simulator.
 #[derive(Debug, Default)]
 pub(crate) struct Troubles(Vec<(Trouble, Range<Duration>)>);
 
@@ -75,13 +75,13 @@ impl Troubles {
         self.0.iter().find(|(_, times)| times.contains(&now))
     }
 
-    /// The next trouble, at `now` or later, that ends a connection opened now.
+    /// The next trouble, at `now` or later, that ends a connection which is opened now.
     fn end_after(&self, now: Duration) -> Option<(Trouble, Duration)> {
         let ends = self.0.iter().filter(|(trouble, times)| trouble.ends_connections() && times.end > now);
         ends.map(|(trouble, times)| (*trouble, times.start.max(now))).min_by_key(|(_, at)| *at)
     }
 
-    /// Dials: ready when the connection is made or has failed.
+    /// Waits until a new connection is made, or has failed.
     pub(crate) async fn dial(&self, started: Instant) -> io::Result<()> {
         let began = started.elapsed();
         let mut repetition = Duration::from_secs(1);
@@ -113,17 +113,18 @@ impl Troubles {
 
 /// The client's end of a connection in memory.
 ///
-/// Closed by the simulator with a reset, it fails with [`io::ErrorKind::ConnectionReset`] where a closed one ends.
+/// If the simulator closes it with a reset, reading fails with [`io::ErrorKind::ConnectionReset`]. After an orderly close it
+/// ends.
 pub struct Pipe {
-    // None after a reset.
+    // `None` after a reset.
     stream: Option<DuplexStream>,
     was_reset: Arc<AtomicBool>,
-    // What ends it, and when.
+    // The trouble that ends it, and when.
     end: Option<(Trouble, Pin<Box<Sleep>>)>,
 }
 
 impl Pipe {
-    /// What ended it, if something did: looks at the clock first.
+    /// The trouble that ended it, if one did. It asks the clock first.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Trouble> {
         match &mut self.end {
             Some((trouble, sleep)) => {

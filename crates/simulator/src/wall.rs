@@ -1,16 +1,16 @@
-//! The wall clock of the simulated provider, and the ways providers write times.
+//! The wall clock of the simulated provider, and the forms in which providers write times.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The last second of the year 9999, which is as far as the formats here can say.
+/// The last second of the year 9999. The formats here end there.
 const LAST: Duration = Duration::from_secs(253_402_300_799);
 
-/// A moment of the provider's wall clock, as time since the Unix epoch, within the years 1970 to 9999.
+/// A time of the provider's wall clock: the time since the Unix epoch, from 1970 to 9999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wall(Duration);
 
 impl Wall {
-    /// 2026-01-01 00:00:00 UTC: the default, so that a run does not depend on the day it is made.
+    /// 2026-01-01 00:00:00 UTC. It is the default, so that a run does not depend on its date.
     pub(crate) const DEFAULT: Self = Self(Duration::from_secs(1_767_225_600));
 
     pub(crate) fn new(time: SystemTime) -> Self {
@@ -25,7 +25,7 @@ impl Wall {
         self.0.as_secs()
     }
 
-    /// The next whole second: a wait must not look shorter than it is because a format has no fractions.
+    /// The next whole second. A wait must not become shorter because a format has no fractions.
     fn rounded_up(self) -> u64 {
         ceil_seconds(self.0).min(LAST.as_secs())
     }

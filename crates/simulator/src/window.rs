@@ -4,14 +4,14 @@ use std::{collections::VecDeque, time::Duration};
 
 const MINUTE: u128 = 60_000_000_000;
 
-/// What was taken in the window that counts now.
+/// What was taken in the present window.
 #[derive(Clone, Debug)]
 pub(crate) struct Windowed {
     limit: u64,
     length: Duration,
-    // A log: each amount counts for one length from its own time on. Else all count until their window is over.
+    // In a log each amount counts for one length, from its own time on. In a fixed window all count until the window is over.
     slides: bool,
-    // When it was taken and how much, the oldest first.
+    // The time and the size of each amount, the oldest first.
     taken: VecDeque<(Duration, u64)>,
     // The sum of `taken`.
     used: u64,
@@ -19,7 +19,7 @@ pub(crate) struct Windowed {
 
 impl Windowed {
     pub(crate) fn new(limit: u64, length: Duration, slides: bool) -> Self {
-        // A window without length would never be over.
+        // A window without a length would never end.
         let length = length.max(Duration::from_nanos(1));
         Self { limit, length, slides, taken: VecDeque::new(), used: 0 }
     }
@@ -32,7 +32,7 @@ impl Windowed {
         self.limit
     }
 
-    /// What one window admits: its part of a minute's limit, but one unit at the least.
+    /// How much one window admits: its share of the limit of a minute, but at least one unit.
     pub(crate) fn capacity(&self) -> u64 {
         if self.limit == 0 {
             return 0;
@@ -41,7 +41,8 @@ impl Windowed {
         u64::try_from(part).unwrap_or(u64::MAX).max(1)
     }
 
-    /// What is more than one window admits, but not more than a minute does, is let through when nothing else counts.
+    /// An amount that is more than one window admits, but not more than a minute admits, is let through when nothing else
+    /// counts.
     pub(crate) fn wait(&mut self, now: Duration, amount: u64) -> Result<(), Option<Duration>> {
         self.forget(now);
         if self.limit == 0 || amount > self.limit {
@@ -52,7 +53,7 @@ impl Windowed {
             return Ok(());
         }
         let mut used = self.used;
-        // The end of the first whose leaving makes room.
+        // The end of the first amount that makes enough room when it no longer counts.
         let leaves = self.taken.iter().find_map(|(at, amount)| {
             used -= amount;
             (used <= room).then(|| self.end_of(*at))
@@ -68,7 +69,7 @@ impl Windowed {
 
     pub(crate) fn settle(&mut self, now: Duration, taken: Duration, estimate: u64, actual: u64) {
         self.forget(now);
-        // Where its window is over there is nothing left to put right.
+        // If its window is over, there is nothing to correct.
         let found = self.taken.iter_mut().find(|(at, amount)| *at == taken && *amount == estimate);
         if let Some((_, amount)) = found {
             self.used = self.used - estimate + actual;
@@ -152,7 +153,7 @@ mod tests {
     }
 
     proptest! {
-        /// However requests come, no window and no second admits more than its part.
+        /// No window, and no second, admits more than its share, for any order of requests.
         #[test]
         fn never_more_than_the_capacity(
             slides: bool, steps in vec((0_u64..400, 1_u64..20), 1..200),

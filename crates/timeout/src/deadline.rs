@@ -1,11 +1,13 @@
+//! A deadline: an instant by which something must be done, or never.
+
 use std::{cmp, time::Duration};
 
 use tokio::time::Instant;
 
 /// An instant on tokio's clock by which something must be done, or never.
 ///
-/// It is fixed when it is made and can be handed from step to step; each gets what is left. Deadlines are ordered by
-/// time, with [`NEVER`](Self::NEVER), which is also the default, after all others.
+/// It is fixed when it is made. It can be passed from step to step, and each step gets the time that is left. Deadlines
+/// are ordered by time; [`NEVER`](Self::NEVER) comes after all others, and is the default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Deadline(Option<Instant>);
 
@@ -13,7 +15,8 @@ impl Deadline {
     /// No deadline: it never passes.
     pub const NEVER: Self = Self(None);
 
-    /// So long from now. Reads the clock. A duration too long for the clock is [`NEVER`](Self::NEVER).
+    /// The instant after this duration, counted from now. Reads the clock. A duration too long for the clock gives
+    /// [`NEVER`](Self::NEVER).
     pub fn after(duration: Duration) -> Self {
         Self(Instant::now().checked_add(duration))
     }
@@ -28,18 +31,18 @@ impl Deadline {
         self.0
     }
 
-    /// What is left: zero once it has passed, [`Duration::MAX`] for [`NEVER`](Self::NEVER). Reads the clock.
+    /// The time that is left: zero once it has passed, [`Duration::MAX`] for [`NEVER`](Self::NEVER). Reads the clock.
     pub fn remaining(self) -> Duration {
         self.0.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()))
     }
 
-    /// Whether it has passed; at its very instant it has. Reads the clock.
+    /// Whether it has passed. At exactly its instant it has passed. Reads the clock.
     pub fn is_past(self) -> bool {
         self.0.is_some_and(|at| at <= Instant::now())
     }
 
     /// The earlier of the two.
-    #[must_use = "deadlines are values: this makes a new one"]
+    #[must_use = "this returns a new deadline and changes neither of the two"]
     pub fn min(self, other: impl Into<Self>) -> Self {
         cmp::min(self, other.into())
     }

@@ -1,3 +1,5 @@
+//! The error of all limits: which limit has passed, and how long it was.
+
 use std::{fmt, io, time::Duration};
 
 /// A limit passed before what it limits was done.
@@ -7,7 +9,7 @@ pub struct Elapsed {
     after: Option<Duration>,
 }
 
-/// Which limit it was.
+/// Which limit has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Limit {
@@ -17,9 +19,9 @@ pub enum Limit {
     Deadline,
     /// A duration on the whole of a stream.
     Total,
-    /// The time a stream may take to its first item.
+    /// A duration on the wait for the first item of a stream.
     FirstItem,
-    /// The time a stream may be silent.
+    /// A duration on the silence of a stream.
     Idle,
 }
 
@@ -33,7 +35,7 @@ impl Elapsed {
         self.limit
     }
 
-    /// How long the limit was. `None` for a deadline, which is an instant and has no length.
+    /// How long the limit was. `None` for a deadline, because an instant has no length.
     pub const fn after(&self) -> Option<Duration> {
         self.after
     }

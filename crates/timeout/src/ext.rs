@@ -1,3 +1,5 @@
+//! The extension traits: limits as methods of futures and streams.
+
 use std::{
     future::{Future, IntoFuture},
     time::Duration,
@@ -9,7 +11,7 @@ use crate::{Counts, Deadline, Elapsed, Joined, Limited, StreamLimits, Timeout, U
 
 /// Limits on futures, as methods.
 pub trait TimeoutExt: Future + Sized {
-    /// Gives this future so long to finish, counted from its first `Pending`. See [`timeout`].
+    /// Gives this future this much time to finish, counted from its first `Pending`. See [`timeout`].
     fn timeout(self, duration: Duration) -> Timeout<Self> {
         timeout(duration, self)
     }
@@ -20,8 +22,8 @@ pub trait TimeoutExt: Future + Sized {
         timeout_at(deadline, self)
     }
 
-    /// Makes one error of two, where the limited future has a result of its own: `Result<Result<T, E>, Elapsed>` becomes
-    /// `Result<T, E>`, with `E: From<Elapsed>`. Call it last, after the limits.
+    /// For a limited future whose output is a `Result`: makes one error type of the two. `Result<Result<T, E>, Elapsed>`
+    /// becomes `Result<T, E>`, where `E: From<Elapsed>`. Call it last, after the limits.
     ///
     /// ```
     /// use std::{io, time::Duration};
@@ -42,8 +44,8 @@ pub trait TimeoutExt: Future + Sized {
         Joined::new(self)
     }
 
-    /// Ends this future with `Err` as soon as `signal` is ready, which may be any future: a cancellation token, the end
-    /// of a channel, ctrl-c. See [`Until`].
+    /// Ends this future with `Err` as soon as `signal` is ready. The signal can be any future: a cancellation token, the
+    /// receiver of a channel, ctrl-c. See [`Until`].
     ///
     /// ```
     /// use outbound_timeout::TimeoutExt;

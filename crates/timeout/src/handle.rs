@@ -1,3 +1,5 @@
+//! A limit that a handle can move while the future runs.
+
 use std::{
     future::{Future, IntoFuture},
     pin::Pin,
@@ -10,9 +12,9 @@ use pin_project_lite::pin_project;
 
 use crate::{Deadline, Elapsed, Limit};
 
-/// Gives the future that `make` makes until `deadline`, and gives `make` a handle to move that deadline.
+/// Gives a future until `deadline` to finish. `make` makes the future, and is given a handle that moves the deadline.
 ///
-/// The handle works from inside the limited code, and from anywhere else. It costs one allocation.
+/// The handle works inside the limited code and anywhere else. It costs one allocation.
 ///
 /// ```
 /// use std::time::Duration;
@@ -22,7 +24,7 @@ use crate::{Deadline, Elapsed, Limit};
 /// # async fn chunk(_: usize) { tokio::time::sleep(Duration::from_secs(9)).await }
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
-/// // Ten seconds to the first chunk, which says how many will follow: ten seconds for each of them.
+/// // Ten seconds to the first chunk, which says how many chunks follow. Then ten seconds for each of those.
 /// let download = timeout_with(Deadline::after(Duration::from_secs(10)), async |limit: TimeoutHandle| {
 ///     let chunks = first_chunk().await;
 ///     for number in 0..chunks {
@@ -43,7 +45,7 @@ pub fn timeout_with<F: IntoFuture>(
     TimeoutWith { future, handle, timer: Timer::new() }
 }
 
-/// Moves or lifts the limit of a future while it runs; handed out by [`timeout_with`].
+/// Moves or removes the limit of a future while it runs; made by [`timeout_with`].
 ///
 /// Clones are handles to the same limit.
 #[derive(Clone, Debug)]
@@ -52,16 +54,16 @@ pub struct TimeoutHandle(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     deadline: Deadline,
-    // Of the task that polls the future, for a deadline that is moved from elsewhere.
+    // The waker of the task that polls the future. It is woken where another task makes the deadline earlier.
     waker: Option<Waker>,
     elapsed: bool,
 }
 
 impl TimeoutHandle {
-    /// Moves the deadline, to sooner or later; [`Deadline::NEVER`] lifts it. For "so long from now" use
+    /// Moves the deadline to an earlier or a later instant. [`Deadline::NEVER`] removes it. For a duration from now use
     /// [`Deadline::after`].
     ///
-    /// After the limit has passed, and after the future has ended, it changes nothing.
+    /// After the limit has passed, and after the future has ended, this changes nothing.
     pub fn set(&self, deadline: impl Into<Deadline>) {
         let waker = {
             let mut state = self.state();
@@ -69,27 +71,27 @@ impl TimeoutHandle {
                 return;
             }
             let before = std::mem::replace(&mut state.deadline, deadline.into());
-            // A later one is seen when the timer wakes the task for this one.
+            // For a later deadline nothing is woken: the task sees it when the timer wakes it for the current one.
             if state.deadline < before { state.waker.take() } else { None }
         };
-        // Outside the lock: a waker is somebody else's code.
+        // Outside the lock, because a waker runs foreign code.
         if let Some(waker) = waker {
             waker.wake();
         }
     }
 
-    /// The deadline as it is now.
+    /// The current deadline.
     pub fn deadline(&self) -> Deadline {
         self.state().deadline
     }
 
-    /// Whether the limit has passed while the future ran.
+    /// Whether the limit has passed before the future was done.
     pub fn is_elapsed(&self) -> bool {
         self.state().elapsed
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing can panic while it is locked.
+        // No code that can panic runs under this lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -97,9 +99,10 @@ impl TimeoutHandle {
 pin_project! {
     /// A future with a limit in time that a handle can move; made by [`timeout_with`].
     ///
-    /// The output is `Ok` with the future's own, or [`Elapsed`] with [`Limit::Deadline`]. A result that is there wins.
+    /// The output is `Ok` with the output of the future, or [`Elapsed`] with [`Limit::Deadline`]. A result that is there
+    /// wins over a limit that has passed.
     ///
-    /// Dropping it drops the limited future and the wake-up; a handle that is still held does nothing then.
+    /// Dropping it drops the limited future and the wake-up. A handle that is still held does nothing then.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct TimeoutWith<F> {
@@ -112,7 +115,7 @@ pin_project! {
 }
 
 impl<F> TimeoutWith<F> {
-    /// A handle for others.
+    /// A handle to the limit.
     pub fn handle(&self) -> TimeoutHandle {
         self.handle.clone()
     }
@@ -142,7 +145,7 @@ impl<F: Future> Future for TimeoutWith<F> {
                 return Poll::Pending;
             }
             state = this.handle.state();
-            // Another thread may have moved it to later meanwhile, and does not wake the task for that.
+            // In the meantime another thread may have made the deadline later, which does not wake the task.
             if state.deadline <= deadline {
                 break;
             }

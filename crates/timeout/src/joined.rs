@@ -1,3 +1,5 @@
+//! A limited future with one error type: the future's own and the limit's are joined.
+
 use std::{
     future::Future,
     pin::Pin,
@@ -9,7 +11,8 @@ use pin_project_lite::pin_project;
 use crate::Elapsed;
 
 pin_project! {
-    /// A limited future whose own error and the limit's are one; made by [`TimeoutExt::joined`](crate::TimeoutExt::joined).
+    /// A limited future with one error type for its own error and that of the limit; made by
+    /// [`TimeoutExt::joined`](crate::TimeoutExt::joined).
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct Joined<F> {

@@ -1,3 +1,5 @@
+//! Streams with limits: for the whole, to the first item, between items.
+
 use std::{
     fmt,
     pin::Pin,
@@ -12,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::{Deadline, Elapsed, Limit};
 
-/// The limits in time that a stream can have. Plain data, usable in a `const`; nothing is limited by default.
+/// The limits in time that a stream can have. It is plain data and usable in a `const`. By default nothing is limited.
 ///
 /// | limit | counts from | default |
 /// |---|---|---|
@@ -21,9 +23,9 @@ use crate::{Deadline, Elapsed, Limit};
 /// | [`first_item`](Self::first_item) | the first `Pending`, to the first item | none |
 /// | [`idle`](Self::idle) | the first `Pending` after an item, to the next item or the end | none |
 ///
-/// The time a consumer takes between two polls is not the stream's silence: only waiting counts for `first_item` and
-/// `idle`. It does count for `total` and `deadline`, which end even a stream that always has an item ready; for that
-/// the clock is read once for each item when one of the two is set.
+/// For `first_item` and `idle` only waiting counts. The time that a consumer takes between two polls is no silence of the
+/// stream. For `total` and `deadline` all time counts: they end even a stream that always has an item ready. For this the
+/// clock is read once for each item, where one of the two is set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use = "limits do nothing until they are put on a stream"]
 pub struct StreamLimits {
@@ -39,50 +41,51 @@ impl StreamLimits {
         Self { total: None, deadline: Deadline::NEVER, first_item: None, idle: None }
     }
 
-    /// The longest the whole stream may take.
+    /// The longest time that the whole stream may take.
     pub const fn total(mut self, duration: Duration) -> Self {
         self.total = Some(duration);
         self
     }
 
-    /// When the whole stream must have ended. With [`total`](Self::total) too, the earlier of the two counts.
+    /// The instant by which the whole stream must have ended. Where [`total`](Self::total) is set too, the earlier of the
+    /// two counts.
     pub fn deadline(mut self, deadline: impl Into<Deadline>) -> Self {
         self.deadline = deadline.into();
         self
     }
 
-    /// The longest the first item may take. Until it has come, [`idle`](Self::idle) does not apply.
+    /// The longest time that the first item may take. Until it has come, [`idle`](Self::idle) does not apply.
     pub const fn first_item(mut self, duration: Duration) -> Self {
         self.first_item = Some(duration);
         self
     }
 
-    /// The longest silence between two items, and before the end. It applies before the first item too, but only where
-    /// there is no [`first_item`](Self::first_item) limit.
+    /// The longest silence between two items, and between the last item and the end. Before the first item it applies only
+    /// where there is no [`first_item`](Self::first_item) limit.
     pub const fn idle(mut self, duration: Duration) -> Self {
         self.idle = Some(duration);
         self
     }
 }
 
-/// What an item is to the limits of its stream; see [`Limited::counting`].
+/// What an item means to the limits of its stream; see [`Limited::counting`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Counts {
-    /// An item proper: it satisfies the first-item limit and restarts the idle limit.
+    /// A real item: it ends the first-item limit and restarts the idle limit.
     Item,
-    /// A sign of life, such as a comment or a ping: it restarts the idle limit, but the first item is still awaited.
+    /// A sign of life, such as a comment or a ping: it restarts the idle limit. The first item is still awaited.
     Activity,
-    /// Nothing: no limit takes notice of it.
+    /// Nothing: it changes no limit.
     Nothing,
 }
 
 pin_project! {
     /// A stream with limits in time; made by [`StreamTimeoutExt::limits`](crate::StreamTimeoutExt::limits).
     ///
-    /// Yields the stream's items as `Ok`. When a limit passes it drops the stream, yields one [`Elapsed`] that says
-    /// which limit it was, and ends. All limits share one timer; an item costs no lock and no registration.
+    /// It yields the stream's items as `Ok`. When a limit passes it drops the stream, yields one [`Elapsed`] that says
+    /// which limit it was, and ends. All limits share one timer. An item costs no lock and no registration.
     ///
-    /// Dropping it drops the limited stream and the wake-up. No item is lost by dropping its `next` future.
+    /// Dropping it drops the limited stream and the wake-up. Dropping its `next` future loses no item.
     #[must_use = "streams do nothing unless polled"]
     pub struct Limited<S, C> {
         // `None` once a limit has passed or the stream has ended.
@@ -92,33 +95,38 @@ pin_project! {
         limits: StreamLimits,
         #[pin]
         timer: Timer,
-        clock: Clock,
+        state: LimitState,
     }
 }
 
-/// How far the limits of one stream have run.
+/// The state of the limits of one stream: what has started, and when it ends.
 #[derive(Debug)]
-struct Clock {
-    // When the whole stream must end; known from the first poll on.
-    whole_ends: Option<Deadline>,
-    // The wait in progress: for the first item, or for the next.
+struct LimitState {
+    // The deadline of the whole stream. `None` before the first poll.
+    whole_deadline: Option<Deadline>,
+    // What the stream waits for: `FirstItem` or `Idle`.
     wait: Limit,
-    wait_ends: Deadline,
-    // The wait in progress is new: its time starts with the next `Pending`.
+    wait_deadline: Deadline,
+    // The wait is new: its time starts with the next `Pending`.
     restart: bool,
-    // The latest poll was `Pending`. What it waited for goes before any limit, as with futures.
+    // The latest poll returned `Pending`. Then the next poll asks the stream before any limit, as for futures.
     waiting: bool,
 }
 
 impl<S, C> Limited<S, C> {
     pub(crate) const fn new(stream: S, limits: StreamLimits, counts: C) -> Self {
         let wait = if limits.first_item.is_some() { Limit::FirstItem } else { Limit::Idle };
-        let clock =
-            Clock { whole_ends: None, wait, wait_ends: Deadline::NEVER, restart: true, waiting: false };
-        Self { stream: Some(stream), counts, limits, timer: Timer::new(), clock }
+        let state = LimitState {
+            whole_deadline: None,
+            wait,
+            wait_deadline: Deadline::NEVER,
+            restart: true,
+            waiting: false,
+        };
+        Self { stream: Some(stream), counts, limits, timer: Timer::new(), state }
     }
 
-    /// Lets `counts` say what each item is to the limits; without it every item is a [`Counts::Item`].
+    /// Lets `counts` say what each item means to the limits. Without it every item is a [`Counts::Item`].
     ///
     /// ```
     /// use std::time::Duration;
@@ -127,7 +135,7 @@ impl<S, C> Limited<S, C> {
     ///
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() {
-    /// // A dead generation kept "alive" by a comment every ten seconds.
+    /// // The server sends a comment every ten seconds, but never an item.
     /// let comments = stream::unfold((), |()| async {
     ///     tokio::time::sleep(Duration::from_secs(10)).await;
     ///     Some((": PROCESSING", ()))
@@ -146,7 +154,7 @@ impl<S, C> Limited<S, C> {
         S: Stream,
         G: FnMut(&S::Item) -> Counts,
     {
-        Limited { stream: self.stream, counts, limits: self.limits, timer: self.timer, clock: self.clock }
+        Limited { stream: self.stream, counts, limits: self.limits, timer: self.timer, state: self.state }
     }
 
     /// The limited stream, until it has ended or a limit has passed.
@@ -172,7 +180,7 @@ impl<S: Stream, C: FnMut(&S::Item) -> Counts> Stream for Limited<S, C> {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut this = self.project();
         let Some(stream) = this.stream.as_mut().as_pin_mut() else { return Poll::Ready(None) };
-        let now = match this.clock.check_whole(this.limits) {
+        let now = match this.state.check_whole(this.limits) {
             Ok(now) => now,
             Err(elapsed) => {
                 this.stream.set(None);
@@ -182,7 +190,7 @@ impl<S: Stream, C: FnMut(&S::Item) -> Counts> Stream for Limited<S, C> {
         };
         match stream.poll_next(cx) {
             Poll::Ready(Some(item)) => {
-                this.clock.note((this.counts)(&item));
+                this.state.note((this.counts)(&item));
                 Poll::Ready(Some(Ok(item)))
             }
             Poll::Ready(None) => {
@@ -190,7 +198,7 @@ impl<S: Stream, C: FnMut(&S::Item) -> Counts> Stream for Limited<S, C> {
                 this.timer.clear();
                 Poll::Ready(None)
             }
-            Poll::Pending => this.clock.poll_wait(this.timer.as_mut(), this.limits, now, cx).map(|elapsed| {
+            Poll::Pending => this.state.poll_wait(this.timer.as_mut(), this.limits, now, cx).map(|elapsed| {
                 this.stream.set(None);
                 this.timer.clear();
                 Some(Err(elapsed))
@@ -200,29 +208,29 @@ impl<S: Stream, C: FnMut(&S::Item) -> Counts> Stream for Limited<S, C> {
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         match &self.stream {
-            // A limit may end it at any time, with one error in place of the rest.
+            // A limit may end the stream at any time, with one error in place of the remaining items.
             Some(stream) => (0, stream.size_hint().1.and_then(|upper| upper.checked_add(1))),
             None => (0, Some(0)),
         }
     }
 }
 
-impl Clock {
-    /// Ends the stream where its whole time is over. Gives the reading of the clock, where there was one.
+impl LimitState {
+    /// `Err` where a limit on the whole stream has passed. Otherwise the reading of the clock, if it was read.
     #[inline]
     fn check_whole(&mut self, limits: &StreamLimits) -> Result<Option<Instant>, Elapsed> {
         if self.waiting || (limits.total.is_none() && limits.deadline == Deadline::NEVER) {
             return Ok(None);
         }
         let now = Instant::now();
-        match self.whole_ends {
+        match self.whole_deadline {
             None => {
-                // The first poll goes through whatever the time is: what is ready at once is given.
-                let ends = limits.deadline.min(limits.total.and_then(|total| now.checked_add(total)));
-                self.whole_ends = Some(ends);
+                // The first poll always asks the stream, so that an item that is ready at once is given.
+                let deadline = limits.deadline.min(limits.total.and_then(|total| now.checked_add(total)));
+                self.whole_deadline = Some(deadline);
                 Ok(Some(now))
             }
-            Some(ends) if ends <= Deadline::at(now) => Err(self.elapsed(limits, ends)),
+            Some(deadline) if deadline <= Deadline::at(now) => Err(self.elapsed(limits, deadline)),
             Some(_) => Ok(Some(now)),
         }
     }
@@ -251,18 +259,18 @@ impl Clock {
         let poll = if self.restart {
             self.restart = false;
             let wait = if self.wait == Limit::FirstItem { limits.first_item } else { limits.idle };
-            if wait.is_none() && self.whole_ends.is_none() {
-                self.wait_ends = Deadline::NEVER;
+            if wait.is_none() && self.whole_deadline.is_none() {
+                self.wait_deadline = Deadline::NEVER;
                 timer.clear();
                 return Poll::Pending;
             }
             let now = now.unwrap_or_else(Instant::now);
-            self.wait_ends = wait.and_then(|wait| now.checked_add(wait)).into();
-            let Some(ends) = self.ends().instant() else {
+            self.wait_deadline = wait.and_then(|wait| now.checked_add(wait)).into();
+            let Some(deadline) = self.deadline().instant() else {
                 timer.clear();
                 return Poll::Pending;
             };
-            timer.as_mut().set(ends);
+            timer.as_mut().set(deadline);
             timer.poll_elapsed_at(cx, now)
         } else {
             match now {
@@ -270,18 +278,18 @@ impl Clock {
                 None => timer.poll_elapsed(cx),
             }
         };
-        poll.map(|()| self.elapsed(limits, self.ends()))
+        poll.map(|()| self.elapsed(limits, self.deadline()))
     }
 
-    fn ends(&self) -> Deadline {
-        self.wait_ends.min(self.whole_ends.unwrap_or(Deadline::NEVER))
+    fn deadline(&self) -> Deadline {
+        self.wait_deadline.min(self.whole_deadline.unwrap_or(Deadline::NEVER))
     }
 
-    fn elapsed(&self, limits: &StreamLimits, ends: Deadline) -> Elapsed {
-        if Some(ends) != self.whole_ends {
+    fn elapsed(&self, limits: &StreamLimits, deadline: Deadline) -> Elapsed {
+        if Some(deadline) != self.whole_deadline {
             let after = if self.wait == Limit::FirstItem { limits.first_item } else { limits.idle };
             Elapsed::new(self.wait, after)
-        } else if ends == limits.deadline {
+        } else if deadline == limits.deadline {
             Elapsed::new(Limit::Deadline, None)
         } else {
             Elapsed::new(Limit::Total, limits.total)
@@ -294,7 +302,7 @@ impl<S: fmt::Debug, C> fmt::Debug for Limited<S, C> {
         f.debug_struct("Limited")
             .field("stream", &self.stream)
             .field("limits", &self.limits)
-            .field("clock", &self.clock)
+            .field("state", &self.state)
             .finish_non_exhaustive()
     }
 }

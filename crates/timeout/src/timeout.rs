@@ -1,3 +1,5 @@
+//! A future with limits: any number of them, on one timer.
+
 use std::{
     fmt,
     future::{Future, IntoFuture},
@@ -12,9 +14,9 @@ use tokio::time::Instant;
 
 use crate::{Deadline, Elapsed, Limit};
 
-/// Gives `future` so long to finish, counted from its first `Pending`.
+/// Gives `future` this much time to finish, counted from its first `Pending`.
 ///
-/// The output is `Ok` with the future's own, or [`Elapsed`] with [`Limit::Duration`]. See [`Timeout`].
+/// The output is `Ok` with the output of the future, or [`Elapsed`] with [`Limit::Duration`]. See [`Timeout`].
 #[inline]
 pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
     Timeout::new(future.into_future(), Some(duration), Deadline::NEVER)
@@ -22,7 +24,7 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 
 /// Gives `future` until `deadline` to finish: an [`Instant`], an `Option` of one, or a [`Deadline`].
 ///
-/// The output is `Ok` with the future's own, or [`Elapsed`] with [`Limit::Deadline`]. See [`Timeout`].
+/// The output is `Ok` with the output of the future, or [`Elapsed`] with [`Limit::Deadline`]. See [`Timeout`].
 #[inline]
 pub fn timeout_at<F: IntoFuture>(deadline: impl Into<Deadline>, future: F) -> Timeout<F::IntoFuture> {
     Timeout::new(future.into_future(), None, deadline.into())
@@ -31,37 +33,39 @@ pub fn timeout_at<F: IntoFuture>(deadline: impl Into<Deadline>, future: F) -> Ti
 pin_project! {
     /// A future with a limit in time; made by [`timeout`], [`timeout_at`] and [`TimeoutExt`](crate::TimeoutExt).
     ///
-    /// Any number of limits on one future are one `Timeout` with one timer: at most one duration counts, the shortest,
-    /// and at most one deadline, the earliest.
+    /// Any number of limits on one future make one `Timeout` with one timer. Of several durations the shortest counts,
+    /// and of several deadlines the earliest.
     ///
     /// Dropping this future drops the limited future and the wake-up. After an [`Elapsed`] the limited future is still
-    /// there: polling on polls it again and gives its result, should it come, or `Elapsed` again.
+    /// there. It can be polled on, and gives its result if it is ready, or `Elapsed` again.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct Timeout<F> {
         #[pin]
         future: F,
         limits: Limits,
-        // Set to the deadline; from the first `Pending` on to the end of whichever limit comes first.
+        // It holds the deadline. From the first `Pending` on it holds the end of the limit that comes first.
         #[pin]
         timer: Timer,
     }
 }
 
-/// The part of [`Timeout`] that does not depend on the future, compiled once. The deadline is in the timer.
+/// The part of [`Timeout`] that does not depend on the type of the future, so that it is compiled once. The deadline is
+/// in the timer.
 ///
-/// It is one word, because every timeout carries it. From the highest bit on: three marks, 31 bits of the duration's
-/// seconds, 30 of its nanoseconds.
+/// It is one word, because every `Timeout` has one. From the highest bit on it has three flags, 31 bits for the seconds
+/// of the duration, and 30 bits for its nanoseconds.
 #[derive(Clone, Copy)]
 struct Limits(u64);
 
 impl Limits {
-    /// The duration's time has started, or there is none.
+    /// The time of the duration has started, or there is no duration.
     const STARTED: u64 = 1 << 63;
-    /// The duration ends first, as far as it has started. Equal ends are the deadline's: it was there first.
+    /// The duration has started, and ends before the deadline. If both end at the same instant, the deadline counts.
     const DURATION_IS_FIRST: u64 = 1 << 62;
     const ELAPSED: u64 = 1 << 61;
-    /// No duration: there are not so many nanoseconds in a second. One of 68 years or more is none as well.
+    /// No duration. A second never has this many nanoseconds, so no real duration looks like this. A duration of 68 years
+    /// or more is stored as this too.
     const NONE: u64 = Self::STARTED | (Self::ELAPSED - 1);
     const MAX_SECS: u64 = (1 << 31) - 1;
     const MAX_NANOS: u64 = (1 << 30) - 1;
@@ -76,8 +80,8 @@ impl Limits {
         }
     }
 
-    const fn has(self, mark: u64) -> bool {
-        self.0 & mark != 0
+    const fn has(self, flag: u64) -> bool {
+        self.0 & flag != 0
     }
 
     #[inline]
@@ -86,7 +90,7 @@ impl Limits {
         if none { None } else { Some(self.length()) }
     }
 
-    /// The duration, where there is one.
+    /// The duration. Meaningless where there is none.
     #[inline]
     const fn length(self) -> Duration {
         Duration::new((self.0 >> 30) & Self::MAX_SECS, (self.0 & Self::MAX_NANOS) as u32)
@@ -109,7 +113,8 @@ impl<F> Timeout<F> {
         Self { future, limits: Limits::new(duration), timer: Timer::at(deadline.instant()) }
     }
 
-    /// Adds a limit of so long from the first `Pending`; the shorter of two such limits counts. No further timer.
+    /// Adds a limit of this duration, counted from the first `Pending`. Of two durations the shorter counts. It needs no
+    /// further timer.
     #[inline]
     pub fn timeout(mut self, duration: Duration) -> Self {
         let shortest = self.limits.duration().map_or(duration, |other| other.min(duration));
@@ -117,18 +122,19 @@ impl<F> Timeout<F> {
         self
     }
 
-    /// Adds a deadline; the earlier of two counts. No further timer.
+    /// Adds a deadline. Of two deadlines the earlier counts. It needs no further timer.
     #[inline]
     pub fn deadline(mut self, deadline: impl Into<Deadline>) -> Self {
         self.timer = Timer::at(self.expires().min(deadline).instant());
         self
     }
 
-    /// Replaces all limits by this deadline, from the next poll on. For "so long from now" use [`Deadline::after`]; for
-    /// no limit any more, [`Deadline::NEVER`].
+    /// Replaces all limits by this deadline, from the next poll on. For a duration from now use [`Deadline::after`]. To
+    /// remove all limits use [`Deadline::NEVER`].
     ///
-    /// It may be called while the future runs, and also after it has elapsed, to wait on. After the future has ended it
-    /// changes nothing. To move a limit from inside, or from another task, see [`timeout_with`](crate::timeout_with).
+    /// It can be called while the future runs, and also after the limit has passed, to go on waiting. After the future has
+    /// ended it changes nothing. To move a limit from inside, or from another task, see
+    /// [`timeout_with`](crate::timeout_with).
     pub fn reset(self: Pin<&mut Self>, deadline: impl Into<Deadline>) {
         let mut this = self.project();
         *this.limits = Limits::new(None);
@@ -138,12 +144,12 @@ impl<F> Timeout<F> {
         }
     }
 
-    /// Whether it has given [`Elapsed`], since it was made or last [`reset`](Self::reset).
+    /// Whether it has returned [`Elapsed`] since it was made or last [`reset`](Self::reset).
     pub const fn is_elapsed(&self) -> bool {
         self.limits.has(Limits::ELAPSED)
     }
 
-    /// When the limit in force ends. [`Deadline::NEVER`] while only a duration is set and it has not started.
+    /// When the limit ends that comes first. [`Deadline::NEVER`] while only a duration is set and it has not started.
     pub fn expires(&self) -> Deadline {
         self.timer.deadline().into()
     }
@@ -191,16 +197,16 @@ impl Limits {
         if self.has(Self::STARTED) {
             return timer.poll_elapsed(cx);
         }
-        // The first `Pending`: its time starts.
+        // The first `Pending`: the time of the duration starts.
         let now = Instant::now();
-        let mut marks = Self::STARTED;
+        let mut flags = Self::STARTED;
         if let Some(end) = now.checked_add(self.length())
             && timer.deadline().is_none_or(|deadline| end < deadline)
         {
-            marks |= Self::DURATION_IS_FIRST;
+            flags |= Self::DURATION_IS_FIRST;
             timer.as_mut().set(end);
         }
-        self.0 |= marks;
+        self.0 |= flags;
         timer.poll_elapsed_at(cx, now)
     }
 

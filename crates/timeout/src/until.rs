@@ -1,3 +1,5 @@
+//! A future that a signal can end.
+
 use std::{
     future::Future,
     pin::Pin,
@@ -9,10 +11,11 @@ use pin_project_lite::pin_project;
 pin_project! {
     /// A future that ends early when a signal comes; made by [`TimeoutExt::until`](crate::TimeoutExt::until).
     ///
-    /// The output is `Ok` with the future's own or `Err` with the signal's. The signal is polled first, so one that has
-    /// come already ends the future before it starts, and a busy future cannot keep its signal waiting.
+    /// The output is `Ok` with the output of the future, or `Err` with the output of the signal. The signal is polled
+    /// first. So a signal that has come already ends the future before it starts, and a busy future cannot delay its
+    /// signal.
     ///
-    /// Dropping this future drops both. After the signal the limited future is still there, as it was.
+    /// Dropping this future drops both. After the signal the limited future is still there, unchanged.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct Until<F, S> {

@@ -1,46 +1,71 @@
 //! One re-armable wake-up on tokio's clock, registered lazily.
 //!
-//! A [`Timer`] holds at most one deadline. Setting or moving it costs a store; tokio's timer is touched only when
-//! [`Timer::poll_elapsed`] has to wait, and moving the deadline *later* does not touch it even then: the earlier
-//! wake-up arrives, sees that nothing is due and is armed anew. That makes one `Timer` enough for any number of
-//! limits on one future (arm the earliest), and a deadline that moves with each item cheap.
+//! A future with time limits needs a wake-up that moves often: with each item, with each attempt, with each new
+//! deadline. With `tokio::time::Sleep`, each limit needs a `Sleep` of its own, and each move goes through tokio's timer.
+//!
+//! A `Timer` holds at most one deadline. Setting or moving the deadline is a store. Tokio's timer is used only when a
+//! poll has to wait.
 //!
 //! ```
 //! use std::{future::poll_fn, pin::pin, time::Duration};
 //! use outbound_timer::Timer;
 //! use tokio::time::Instant;
 //!
-//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
-//! # async fn main() {
-//! let started = Instant::now();
-//! let mut timer = pin!(Timer::new());
-//! timer.as_mut().set(started + Duration::from_secs(5));
-//! timer.as_mut().set(started + Duration::from_secs(8));
-//! poll_fn(|cx| timer.as_mut().poll_elapsed(cx)).await;
-//! assert_eq!(started.elapsed(), Duration::from_secs(8));
-//! # }
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() {
+//!     let started = Instant::now();
+//!     let mut timer = pin!(Timer::new());
+//!     timer.as_mut().set(started + Duration::from_millis(20));
+//!     timer.as_mut().set(started + Duration::from_millis(50));     // moved before it was waited for
+//!     poll_fn(|cx| timer.as_mut().poll_elapsed(cx)).await;
+//!     assert!(started.elapsed() >= Duration::from_millis(50));
+//! }
 //! ```
 //!
-//! # What it promises
+//! # What is in it
 //!
-//! - **Never early.** It elapses at or after its deadline; tokio's timer has a grain of one millisecond, so a
-//!   wake-up comes up to a millisecond (and the scheduler's delay) after it.
-//! - **Never lost.** A deadline that has passed is seen at the next poll, even where the runtime has had no chance
-//!   to run its timers (a poll that blocked its thread) and where the task has spent tokio's cooperative budget.
-//!   The price is one reading of the clock at each poll that has to wait.
-//! - **Nothing before it is needed.** Making, setting and dropping a timer that was never polled reads no clock,
-//!   takes no lock and needs no runtime. Nothing here allocates.
-//! - **The paused clock is obeyed**, and a cleared or dropped timer leaves no wake-up behind that could move it.
+//! There is one type, [`Timer`].
 //!
-//! A timer that has to wait needs a tokio runtime with time enabled.
+//! - Many limits on one future need one `Timer`: set it to the earliest of their deadlines.
+//! - To move the deadline *later* does not touch tokio's timer, even while a task waits. The earlier wake-up arrives,
+//!   finds that the deadline has moved, and registers the new one.
 //!
-//! # Not offered
+//! # Guarantees
 //!
-//! One `Sleep` for all the timers of a thread, in lists behind it. It was built and measured: a limit that has to wait
-//! costs 0.6 to 0.7 of tokio's time then, and 0.12 where tokio would have to wake its driver. But it allocates on a
-//! thread's first wait, has to disarm at once wherever the clock can be paused, which costs 1.5 times tokio's time, pays
-//! 1.6 times for durations that are all different, and triples this crate. Twenty-five nanoseconds a wait do not show in a
-//! request over loopback, which takes 15,000.
+//! - **Never early.** It elapses at its deadline or after it. Tokio's timer works in steps of one millisecond, so a
+//!   wake-up comes up to a millisecond late, plus the delay of the scheduler.
+//! - **Never lost.** The next poll after the deadline is ready. This holds where a poll blocked the thread and the
+//!   runtime could not run its timers, and where the task has spent tokio's cooperative budget. For this, each poll that
+//!   has to wait reads the clock once.
+//! - **Time.** All time is tokio's, so the paused clock works. A timer that was cleared or dropped leaves no wake-up
+//!   behind that could move the paused clock.
+//! - **Cancel safety.** Dropping a `Timer` takes its wake-up out of tokio's timer.
+//! - **Panics.** It panics only when it has to wait outside a tokio runtime with time enabled, as `tokio::time::sleep`
+//!   does. Making, setting and dropping a timer that never had to wait needs no runtime.
+//!
+//! # What it does not do
+//!
+//! - It is no future. A future of yours polls it: see `outbound-timeout` for futures and streams with limits.
+//! - It does not tick periodically: set it again.
+//! - It does not share one `Sleep` among all timers of a thread. That was built and measured. It makes a wait cheaper,
+//!   but it allocates at the first wait of a thread, it costs more than tokio's timer where the clock can be paused or
+//!   all durations differ, and it triples the size of this crate.
+//!
+//! # Coming from tokio
+//!
+//! | tokio | here |
+//! |---|---|
+//! | `sleep_until(instant)` | [`Timer::at`] |
+//! | `Sleep::reset` | [`Timer::set`] |
+//! | `Sleep::poll` | [`Timer::poll_elapsed`], which may be polled again after it was ready |
+//! | `Sleep::deadline` | [`Timer::deadline`] |
+//! | `Option<Sleep>` set to `None` | [`Timer::clear`] |
+//!
+//! # Cost
+//!
+//! A timer that was never polled reads no clock and takes no lock. Nothing here allocates. There are no features.
+//! `benches/RESULTS.md` in the repository has the measured costs of the limits in `outbound-timeout`, which stand on
+//! this crate.
 #![forbid(unsafe_code)]
 
 mod timer;

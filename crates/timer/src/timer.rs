@@ -1,3 +1,5 @@
+//! The one type of this crate: a deadline, and the wake-up that is registered for it.
+
 use std::{
     future::Future,
     pin::{Pin, pin},
@@ -14,25 +16,26 @@ use tokio::{
 pin_project! {
     /// One wake-up at a deadline that may be set, moved and cleared while it waits.
     ///
-    /// Dropping it takes the wake-up out of tokio's timer. It never elapses early.
+    /// It never elapses early. Dropping it takes the wake-up out of tokio's timer.
     #[derive(Debug, Default)]
     #[must_use = "a timer does nothing unless polled"]
     pub struct Timer {
         deadline: Option<Instant>,
-        // The registered wake-up. Not later than `deadline` whenever a poll has returned `Pending`.
+        // The wake-up that is registered with tokio. After a poll that returned `Pending` it is never later than
+        // `deadline`.
         #[pin]
         sleep: Option<Sleep>,
     }
 }
 
 impl Timer {
-    /// A timer with no deadline: it does not elapse.
+    /// A timer without a deadline: it does not elapse.
     #[inline]
     pub const fn new() -> Self {
         Self::at(None)
     }
 
-    /// A timer with this deadline, if any: [`new`](Self::new) and [`set`](Self::set) in one, before it is pinned.
+    /// A timer with this deadline, if any. It is [`new`](Self::new) and [`set`](Self::set) in one call, before pinning.
     #[inline]
     pub const fn at(deadline: Option<Instant>) -> Self {
         Self { deadline, sleep: None }
@@ -44,29 +47,29 @@ impl Timer {
         self.deadline
     }
 
-    /// When the wake-up comes that is registered with tokio, if one is: not later than the deadline that was last
-    /// waited for, and perhaps earlier. Before it the waker of the last poll is in place.
+    /// The instant of the wake-up that is registered with tokio, if there is one. It is not later than the deadline of
+    /// the last poll that waited, and may be earlier. At this instant the waker of the last poll is woken.
     #[inline]
     pub fn registered(&self) -> Option<Instant> {
         self.sleep.as_ref().map(Sleep::deadline)
     }
 
-    /// Sets or moves the deadline. Takes effect at the next [`poll_elapsed`](Self::poll_elapsed).
+    /// Sets or moves the deadline. It takes effect at the next [`poll_elapsed`](Self::poll_elapsed).
     #[inline]
     pub fn set(self: Pin<&mut Self>, deadline: Instant) {
         *self.project().deadline = Some(deadline);
     }
 
-    /// Takes the deadline away, and its wake-up out of tokio's timer.
+    /// Removes the deadline, and takes its wake-up out of tokio's timer.
     ///
-    /// To move a deadline, [`set`](Self::set) it again; clearing first costs a registration.
+    /// To move a deadline, [`set`](Self::set) it again. Clearing it before would cost one more registration.
     pub fn clear(self: Pin<&mut Self>) {
         let mut this = self.project();
         *this.deadline = None;
         this.sleep.set(None);
     }
 
-    /// Ready once the deadline has passed, and at every poll after that until it is moved or cleared.
+    /// Ready once the deadline has passed, and at every later poll until the deadline is moved or cleared.
     /// Without a deadline it is pending and registers no waker.
     ///
     /// # Panics
@@ -81,8 +84,8 @@ impl Timer {
         }
     }
 
-    /// [`poll_elapsed`](Self::poll_elapsed) for a caller that has just read the clock, which saves reading it again.
-    /// `now` must not be ahead of tokio's clock, or the timer may elapse early by that much.
+    /// As [`poll_elapsed`](Self::poll_elapsed), for a caller that has just read the clock. It saves a second reading.
+    /// If `now` is ahead of tokio's clock, the timer may elapse early by the difference.
     ///
     /// # Panics
     ///
@@ -98,14 +101,15 @@ impl Timer {
 
     #[inline(always)]
     fn register(self: Pin<&mut Self>, cx: &mut Context<'_>, deadline: Instant, now: Instant) -> Poll<()> {
-        // Asked before registering, so that a deadline in the past costs no registration.
+        // Checked before registering, so that a deadline in the past costs no registration.
         if now >= deadline {
             return Poll::Ready(());
         }
         let mut this = self.project();
         this.sleep.set(Some(tokio::time::sleep_until(wake_up(deadline, now))));
         let Some(sleep) = this.sleep.as_pin_mut() else { unreachable!("set above") };
-        // Within the cooperative budget: where that is spent, this wakes the task once more, for the poll below.
+        // This poll is subject to the cooperative budget. Where the budget is spent it wakes the task once more, and
+        // that poll goes through `poll_registered`.
         sleep.poll(cx)
     }
 
@@ -126,7 +130,7 @@ impl Timer {
             if woken && sleep.deadline() >= deadline {
                 return Poll::Ready(());
             }
-            // Pending is no proof: the runtime may not have run its timers since (a poll blocked the thread).
+            // A pending `Sleep` is no proof: where a poll blocked the thread, the runtime has not run its timers.
             let now = now.unwrap_or_else(Instant::now);
             if now >= deadline {
                 return Poll::Ready(());
@@ -134,14 +138,14 @@ impl Timer {
             if !woken {
                 return Poll::Pending;
             }
-            // That was the wake-up of a deadline since moved: go on to today's.
+            // The wake-up was for an earlier deadline, which has been moved. Register the current one.
             sleep.as_mut().reset(wake_up(deadline, now));
         }
     }
 }
 
-/// Polls outside the task's cooperative budget where that is spent, perhaps by the guarded future: a limit must not be
-/// starved by what it limits, and a `Sleep` that is refused its share wakes the task at once, which would spin until the
+/// Polls outside the task's cooperative budget where the budget is spent. The limited future may have spent it, and must
+/// not starve its own limit. Besides, a `Sleep` without budget wakes the task at once, so the task would spin until the
 /// deadline.
 #[inline]
 fn poll_sleep(sleep: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
@@ -153,8 +157,8 @@ fn poll_unconstrained(sleep: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> 
     pin!(unconstrained(sleep)).poll(cx)
 }
 
-/// When to wake for `deadline`: then, or where that is at the far end of `Instant`, at which tokio's own arithmetic
-/// panics, in 30 years.
+/// The instant to wake at for `deadline`. It is `deadline` itself, or 30 years from now where `deadline` is so near the
+/// end of the range of `Instant` that tokio's own arithmetic would panic.
 #[inline]
 fn wake_up(deadline: Instant, now: Instant) -> Instant {
     const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);

@@ -1,14 +1,17 @@
+//! Verdicts on HTTP responses.
+
 use std::time::{Duration, SystemTime};
 
 use ::http::{HeaderMap, Response, StatusCode, header};
 use outbound_retry::Verdict;
 
-/// What an HTTP response is worth: a verdict for [`Retry::when_result`](outbound_retry::Retry::when_result).
+/// The verdict on an HTTP response, for [`Retry::when_result`](outbound_retry::Retry::when_result).
 ///
-/// 408, 429, 500, 502, 503 and 504 are retried, after the time that [`retry_after`] finds where there is one. Any other
-/// status is accepted. Every error of the service is retried; a service whose errors differ needs a verdict of its own.
+/// 408, 429, 500, 502, 503 and 504 are retried, after the time that [`retry_after`] finds, if there is one. Every
+/// other status is accepted. Every error of the service is retried; a service with different kinds of errors needs
+/// its own verdict.
 ///
-/// The body is not looked at. Whether it is safe to send the request again, the policy's owner knows.
+/// The body is not read. Whether it is safe to send a request again has to be known by whoever sets the policy.
 pub fn retry_http<B, E>(result: &Result<Response<B>, E>) -> Verdict {
     let Ok(response) = result else { return Verdict::Retry };
     match response.status() {
@@ -24,10 +27,11 @@ pub fn retry_http<B, E>(result: &Result<Response<B>, E>) -> Verdict {
     }
 }
 
-/// The wait that `Retry-After` asks for (RFC 9110, section 10.2.3): a number of seconds, or a date, which is read against
-/// the response's own `Date`. `None` where there is none, where it is neither, and for a date without a `Date`.
+/// The wait that `Retry-After` asks for (RFC 9110, section 10.2.3): a number of seconds, or a date. A date is read
+/// against the response's own `Date`. `None` if there is no such header, if it is neither form, and for a date
+/// without a `Date`.
 ///
-/// A date that has passed is no wait. A number too large for 64 bits is the longest there is.
+/// A date in the past is a wait of zero. A number that does not fit in 64 bits is the longest possible wait.
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -1,7 +1,13 @@
 //! Limits, retries and timeouts as [tower](https://docs.rs/tower) layers, around any service.
 //!
+//! tower's own layers for these tasks leave much to the program: a retry policy has to be written, a rate limit
+//! cannot be shared by clones of a service, and no layer knows a quota with several dimensions.
+//!
+//! These layers put the limiters, retries and timeouts of the `outbound` crates around any tower service. A limiter
+//! is shared by all services that have it, and a permit is always given back.
+//!
 //! ```
-//! use std::{convert::Infallible, time::Duration};
+//! use std::{convert::Infallible, sync::atomic::{AtomicU32, Ordering::Relaxed}, time::Duration};
 //! use outbound_limiter::{ConcurrencyLimiter, Rate, RateLimiter};
 //! use outbound_retry::{Budget, Retry};
 //! use outbound_tower::{BoxError, LimitLayer, RetryLayer, TimeoutLayer, retry_http};
@@ -9,67 +15,84 @@
 //!
 //! const POLICY: Retry = Retry::attempts(4).within(Duration::from_secs(60));
 //!
-//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
-//! # async fn main() -> Result<(), BoxError> {
-//! let budget = Budget::percent(10);
-//! # let calls = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
-//! # let server = service_fn(move |_: http::Request<()>| {
-//! #     let status = if calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0 { 503 } else { 200 };
-//! #     async move { Ok::<_, Infallible>(http::Response::builder().status(status).body("hello").unwrap()) }
-//! # });
-//! let service = ServiceBuilder::new()
-//!     // The whole, with all its attempts and waits.
-//!     .layer(TimeoutLayer::new(Duration::from_secs(90)))
-//!     .layer(RetryLayer::new(POLICY.when_result(retry_http).budget(budget)))
-//!     // Each attempt waits for its turn, and is limited in time from then on.
-//!     .layer(LimitLayer::new(RateLimiter::new(Rate::per_second(50))))
-//!     .layer(LimitLayer::new(ConcurrencyLimiter::new(8)))
-//!     .layer(TimeoutLayer::new(Duration::from_secs(20)))
-//!     .service(server);
+//! #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! async fn main() -> Result<(), BoxError> {
+//!     // A server that is overloaded at first.
+//!     static CALLS: AtomicU32 = AtomicU32::new(0);
+//!     let server = service_fn(|_: http::Request<()>| async {
+//!         let status = if CALLS.fetch_add(1, Relaxed) == 0 { 503 } else { 200 };
+//!         Ok::<_, Infallible>(http::Response::builder().status(status).body("hello").unwrap())
+//!     });
 //!
-//! let response = service.oneshot(http::Request::new(())).await?;
-//! assert_eq!(response.status(), 200);
-//! # Ok(())
-//! # }
+//!     let service = ServiceBuilder::new()
+//!         // The whole call, with all its attempts and waits.
+//!         .layer(TimeoutLayer::new(Duration::from_secs(90)))
+//!         .layer(RetryLayer::new(POLICY.when_result(retry_http).budget(Budget::percent(10))))
+//!         // Each attempt waits for the two limiters, and then has 20 seconds.
+//!         .layer(LimitLayer::new(RateLimiter::new(Rate::per_second(50))))
+//!         .layer(LimitLayer::new(ConcurrencyLimiter::new(8)))
+//!         .layer(TimeoutLayer::new(Duration::from_secs(20)))
+//!         .service(server);
+//!
+//!     let response = service.oneshot(http::Request::new(())).await?;
+//!     assert_eq!(response.status(), 200);
+//!     assert_eq!(CALLS.load(Relaxed), 2);
+//!     Ok(())
+//! }
 //! ```
 //!
-//! # The layers
+//! # What is in it
 //!
-//! | layer | in place of tower's | is |
-//! |---|---|---|
-//! | [`TimeoutLayer`] | `TimeoutLayer` | a limit on each call, from its first `Pending`; the error is an `outbound_timeout::Elapsed` |
-//! | [`RetryLayer`] | `RetryLayer` with a policy of one's own | an `outbound_retry::Retry`: attempts, waits, verdicts, hints, a budget, hooks |
-//! | [`LimitLayer`] | `ConcurrencyLimitLayer`, `GlobalConcurrencyLimitLayer`, `RateLimitLayer` | a permit, a unit of a rate or a share of a quota for each request |
+//! | to | use |
+//! |---|---|
+//! | limit the time of each call | [`TimeoutLayer`]; the error is an `outbound_timeout::Elapsed` |
+//! | call again after a failure | [`RetryLayer`] with an `outbound_retry::Retry`: attempts, waits, verdicts, hints, a budget, hooks |
+//! | limit concurrency, a rate or a quota | [`LimitLayer`] with a limiter of `outbound_limiter`, or a [`QuotaShare`] |
+//! | put another limiter into a layer | [`Reserve`] |
+//! | decide by status which HTTP responses are retried | [`retry_http`], which reads `Retry-After` |
 //!
-//! [`retry_http`] is a verdict on HTTP responses, with `Retry-After`.
+//! The order is that of `ServiceBuilder`: the first layer is the outermost. Below a retry, each attempt passes
+//! through all layers again.
 //!
-//! The order is that of `ServiceBuilder`: the first layer is the outermost. Under a retry each attempt passes through the
-//! layers below it again.
+//! # Guarantees
 //!
-//! # Readiness
+//! - **Cancel safety.** Dropping a response future drops the call inside it and ends a wait. It gives back the
+//!   permit, the part of a quota that was not sent, and the retry that was paid for and not made.
+//! - **Fairness.** Requests wait in the order of their limiter.
+//! - **Readiness.** `poll_ready` of a [`Limit`] waits for the inner service and then for the limiter, and keeps the
+//!   permit for the next `call`. A service that is dropped gives an unused permit back. A clone starts without one.
+//!   [`RetryLayer`] clones its inner service, so layers below it wait inside each attempt. It is ready when the inner
+//!   service is, and the first attempt uses what that reserved.
+//! - **Errors.** [`Timeout`] and [`Limit`] add an error to those of the inner service, and return a [`BoxError`] as
+//!   tower's layers do. `downcast_ref` finds the inner error, [`Elapsed`](outbound_timeout::Elapsed) or
+//!   [`QuotaError`](outbound_limiter::QuotaError) in it. [`RetryLayer`] returns the last error unchanged.
+//! - **Time.** All time is tokio's, so the paused clock works. A limit on a call starts when its future first returns
+//!   `Pending`.
+//! - **Panics.** As everywhere in tower, `call` panics unless `poll_ready` has returned ready.
 //!
-//! `poll_ready` of a [`Limit`] waits for the inner service and then for the limiter, and keeps what it was given for the
-//! next `call`. A service that is dropped unused gives it back. A clone starts without. As everywhere in tower, `call`
-//! panics unless `poll_ready` has been ready.
+//! # What it does not do
 //!
-//! [`RetryLayer`] clones its inner service, so that what is below it waits for its turn inside each attempt: it is ready
-//! when the inner service is, and the first attempt uses what that reserved.
+//! - There is no layer for hedging. Whether a request may be sent twice is known where it is made: see
+//!   [`Hedge`](outbound_retry::Hedge).
+//! - It does not retry requests that cannot be cloned. Retry where such a request is made.
+//! - A permit does not include the body of a response that is read later.
 //!
-//! # Errors
+//! # Coming from tower's own layers
 //!
-//! [`Timeout`] and [`Limit`] add an error to the inner service's own, and give a [`BoxError`] as tower's layers do;
-//! `downcast_ref` finds the inner error, [`Elapsed`](outbound_timeout::Elapsed) or
-//! [`QuotaError`](outbound_limiter::QuotaError) again. [`RetryLayer`] passes the last error on as it is.
+//! | `tower` | here |
+//! |---|---|
+//! | `TimeoutLayer::new(d)` | [`TimeoutLayer::new`]; the error says how long the limit was |
+//! | `RetryLayer::new(policy)` with a `Policy` of yours | [`RetryLayer::new`] with an `outbound_retry::Retry` |
+//! | `tower::retry::budget::TpsBudget` | `outbound_retry::Budget` |
+//! | `tower::retry::backoff::ExponentialBackoff` | `outbound_retry::Wait` |
+//! | `ConcurrencyLimitLayer`, `GlobalConcurrencyLimitLayer` | [`LimitLayer`] with a `ConcurrencyLimiter`; always global |
+//! | `RateLimitLayer` | [`LimitLayer`] with a `RateLimiter`; it can be cloned |
+//! | `HedgeLayer` | `outbound_retry::Hedge`, around the call |
 //!
-//! # Cancel safety
+//! # Cost
 //!
-//! Dropping a response future drops the call inside, ends a wait, and gives back the permit, the unsent share of a quota
-//! and the retry that was paid for and not made.
-//!
-//! # Not offered
-//!
-//! Hedging as a layer: whether a request may be sent twice is known where it is made, see
-//! [`Hedge`](outbound_retry::Hedge). Requests that cannot be cloned: make the retry where the request is made.
+//! There are no features. [`TimeoutLayer`] allocates nothing for a call. [`LimitLayer`] boxes a future only if it
+//! waits. `benches/RESULTS.md` in the repository has the measured costs of the limiters, retries and timeouts.
 #![forbid(unsafe_code)]
 
 mod http;

@@ -1,3 +1,5 @@
+//! The layer that limits concurrency, a rate or a quota.
+
 use std::{
     fmt,
     future::Future,
@@ -17,14 +19,14 @@ pub use reserve::{QuotaShare, Reserve};
 
 /// Lets requests through as a limiter allows; the layer of [`Limit`].
 ///
-/// The limiter is a handle: every service that the layer makes, and every clone of one, is under the same limit.
+/// The limiter is a handle: all services that the layer makes, and all their clones, share the same limit.
 #[derive(Clone, Copy, Debug)]
 pub struct LimitLayer<L> {
     limiter: L,
 }
 
 impl<L: Reserve> LimitLayer<L> {
-    /// Under this limiter: a [`ConcurrencyLimiter`](outbound_limiter::ConcurrencyLimiter), a
+    /// Uses this limiter: a [`ConcurrencyLimiter`](outbound_limiter::ConcurrencyLimiter), a
     /// [`RateLimiter`](outbound_limiter::RateLimiter), or a [`QuotaShare`] of a quota.
     pub const fn new(limiter: L) -> Self {
         Self { limiter }
@@ -35,7 +37,7 @@ impl<S, L: Reserve> Layer<S> for LimitLayer<L> {
     type Service = Limit<S, L>;
 
     fn layer(&self, inner: S) -> Limit<S, L> {
-        Limit { inner, limiter: self.limiter.clone(), turn: Turn::None }
+        Limit { inner, limiter: self.limiter.clone(), state: ReserveState::None }
     }
 }
 
@@ -45,17 +47,17 @@ impl<S, L: Reserve> Layer<S> for LimitLayer<L> {
 pub struct Limit<S, L: Reserve> {
     inner: S,
     limiter: L,
-    turn: Turn<L::Reserved>,
+    state: ReserveState<L::Reserved>,
 }
 
 type Reserving<R> = Pin<Box<dyn Future<Output = Result<R, BoxError>> + Send + Sync>>;
 
-enum Turn<R> {
-    // Not asked for.
+enum ReserveState<R> {
+    // Nothing was reserved.
     None,
-    // In the limiter's line. Boxed, because a service can be moved; there is none where the limiter has room.
+    // Waits in the limiter's queue. Boxed, because a service can be moved. A limiter with room is not waited for.
     Waiting(Reserving<R>),
-    // For the next call.
+    // Reserved for the next call.
     Reserved(R),
 }
 
@@ -70,19 +72,19 @@ where
     type Future = Limited<S::Future, L::Sent>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        // Last the limiter, so that what it gives does not lie idle.
+        // The limiter comes last, so that its permit is not held while the inner service is waited for.
         ready!(self.inner.poll_ready(cx)).map_err(Into::into)?;
         loop {
-            self.turn = match &mut self.turn {
-                Turn::Reserved(_) => return Poll::Ready(Ok(())),
-                Turn::None => match self.limiter.try_reserve() {
-                    Some(reserved) => Turn::Reserved(reserved),
-                    None => Turn::Waiting(Box::pin(self.limiter.reserve())),
+            self.state = match &mut self.state {
+                ReserveState::Reserved(_) => return Poll::Ready(Ok(())),
+                ReserveState::None => match self.limiter.try_reserve() {
+                    Some(reserved) => ReserveState::Reserved(reserved),
+                    None => ReserveState::Waiting(Box::pin(self.limiter.reserve())),
                 },
-                Turn::Waiting(reserving) => {
+                ReserveState::Waiting(reserving) => {
                     let reserved = ready!(reserving.as_mut().poll(cx));
-                    self.turn = Turn::None;
-                    Turn::Reserved(reserved?)
+                    self.state = ReserveState::None;
+                    ReserveState::Reserved(reserved?)
                 }
             };
         }
@@ -92,19 +94,19 @@ where
     ///
     /// When [`poll_ready`](Self::poll_ready) has not been ready since the last call.
     fn call(&mut self, request: Req) -> Limited<S::Future, L::Sent> {
-        let Turn::Reserved(reserved) = std::mem::replace(&mut self.turn, Turn::None) else {
+        let ReserveState::Reserved(reserved) = std::mem::replace(&mut self.state, ReserveState::None) else {
             panic!("`Limit` called before it was ready")
         };
-        // Sent before the call, which may do so at once.
+        // Before the call, because the inner service may send at once.
         let sent = self.limiter.sent(reserved);
         Limited { call: self.inner.call(request), sent: Some(sent) }
     }
 }
 
 impl<S: Clone, L: Reserve> Clone for Limit<S, L> {
-    /// Under the same limit, and not ready.
+    /// The clone has the same limit, and nothing reserved.
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), limiter: self.limiter.clone(), turn: Turn::None }
+        Self { inner: self.inner.clone(), limiter: self.limiter.clone(), state: ReserveState::None }
     }
 }
 
@@ -113,7 +115,7 @@ impl<S: fmt::Debug, L: Reserve + fmt::Debug> fmt::Debug for Limit<S, L> {
         f.debug_struct("Limit")
             .field("inner", &self.inner)
             .field("limiter", &self.limiter)
-            .field("is_reserved", &matches!(self.turn, Turn::Reserved(_)))
+            .field("is_reserved", &matches!(self.state, ReserveState::Reserved(_)))
             .finish()
     }
 }
@@ -141,7 +143,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let result = ready!(this.call.poll(cx));
-        // Whoever sees the response finds the permit back.
+        // The permit is given back before the caller sees the response.
         *this.sent = None;
         Poll::Ready(result.map_err(Into::into))
     }

@@ -1,3 +1,5 @@
+//! The layer that retries.
+
 use std::{
     fmt,
     future::Future,
@@ -20,9 +22,9 @@ pub struct RetryLayer<P = AnyError> {
 }
 
 impl<P> RetryLayer<P> {
-    /// Retries under this policy, with all that it has: the attempts and the time, the waits, the verdicts of
-    /// [`when`](Retry::when) and [`when_result`](Retry::when_result), a [`budget`](Retry::budget), the hooks, and an
-    /// [`attempt_timeout`](Retry::attempt_timeout), which spans an attempt's wait for the inner service.
+    /// Retries with this policy and all its settings: attempts and time, waits, the verdicts of [`when`](Retry::when)
+    /// and [`when_result`](Retry::when_result), a [`budget`](Retry::budget), the hooks, and an
+    /// [`attempt_timeout`](Retry::attempt_timeout), which includes an attempt's wait for the inner service.
     pub const fn new(policy: Retry<P>) -> Self {
         Self { policy }
     }
@@ -36,10 +38,10 @@ impl<S, P: Clone> Layer<S> for RetryLayer<P> {
     }
 }
 
-/// A service that tries again; made by [`RetryLayer`].
+/// A service that retries; made by [`RetryLayer`].
 ///
-/// Each attempt has a clone of the request and of the inner service, and waits until that is ready. The last result is
-/// returned as it is.
+/// Each attempt has a clone of the request and of the inner service, and waits until the service is ready. The last
+/// result is returned unchanged.
 #[derive(Clone, Copy, Debug)]
 pub struct Retrying<S, P = AnyError> {
     inner: S,
@@ -63,7 +65,7 @@ where
 
     fn call(&mut self, request: Req) -> Retried<S, P, Req> {
         let clone = self.inner.clone();
-        // The one that was asked whether it is ready makes the first attempt.
+        // The first attempt uses the service that `poll_ready` was called on.
         let ready = std::mem::replace(&mut self.inner, clone.clone());
         let attempts = Attempts { ready: Some(ready), service: clone, request };
         Retried { call: self.policy.clone().operate(attempts) }
@@ -72,7 +74,7 @@ where
 
 /// Makes the attempts of one request.
 pub(crate) struct Attempts<S, Req> {
-    // The service that has been ready, until the first attempt.
+    // The service that is ready, until the first attempt.
     ready: Option<S>,
     service: S,
     request: Req,
@@ -102,7 +104,7 @@ pin_project! {
     pub(crate) enum Sent<S: Service<Req>, Req> {
         // Until the service is ready.
         Waiting { service: S, request: Option<Req> },
-        // Under way.
+        // The call runs.
         Called { #[pin] call: S::Future },
     }
 }
@@ -133,7 +135,8 @@ impl<S: Service<Req>, Req> fmt::Debug for Sent<S, Req> {
 pin_project! {
     /// A request with its attempts; made by [`Retrying`].
     ///
-    /// Dropping it drops the attempt under way, or ends the wait and puts the retry it had paid for back into the budget.
+    /// Dropping it drops the attempt that is under way, or ends the wait and puts the retry that was paid for back
+    /// into the budget.
     #[must_use = "futures do nothing unless polled"]
     pub struct Retried<S, P, Req>
     where
@@ -146,7 +149,7 @@ pin_project! {
 }
 
 impl<S: Service<Req>, P: Part, Req> Retried<S, P, Req> {
-    /// What it has come to so far.
+    /// The attempts and waits so far.
     pub fn report(&self) -> Report {
         self.call.report()
     }

@@ -1,3 +1,5 @@
+//! The layer that limits the time of each call.
+
 use std::{
     future::Future,
     pin::Pin,
@@ -18,7 +20,7 @@ pub struct TimeoutLayer {
 }
 
 impl TimeoutLayer {
-    /// So long for each call, from the first time that its future is not ready.
+    /// This much time for each call, from the first `Pending` of its future.
     pub const fn new(duration: Duration) -> Self {
         Self { duration }
     }
@@ -34,8 +36,8 @@ impl<S> Layer<S> for TimeoutLayer {
 
 /// A service whose calls are limited in time; made by [`TimeoutLayer`].
 ///
-/// Waiting for the inner service to be ready is not limited. To limit it too, put the layer around one that waits inside
-/// its calls, such as [`RetryLayer`](crate::RetryLayer).
+/// The wait until the inner service is ready is not limited. To limit it too, put this layer around a service that
+/// waits inside its calls, such as one with [`RetryLayer`](crate::RetryLayer).
 #[derive(Clone, Copy, Debug)]
 pub struct Timeout<S> {
     inner: S,

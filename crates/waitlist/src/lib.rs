@@ -1,20 +1,11 @@
 //! A FIFO of waiting tasks: the intrusive list under `outbound-limiter` and `outbound-queue`.
 //!
-//! A [`WaitList`] is a short lock around two things: a state of the caller's own (permits, a deque, a bucket) and the
-//! tasks that wait for it, in the order in which they came. The place in line of a task is a [`Waiter`] inside its
-//! future, so waiting allocates nothing and leaving the line costs two pointer writes wherever in the line it stands.
+//! A lock, a semaphore or a queue must keep its waiting tasks in order, must give what it has to exactly one of them,
+//! and must lose nothing when a waiting task is dropped. `WaitList` does this part once, without an allocation for a
+//! waiter, and it holds the only `unsafe` code of the workspace.
 //!
-//! One line is enough for a semaphore. A queue has three under its one lock, of those who put in, of those who take
-//! out, and of those who wait for all to be done: [`WaitList::with_lines`], [`Locked::line`].
-//!
-//! Everything is decided under the lock, by the caller: who waits, who is let go, and what a waiter that gives up
-//! must hand back. This crate only promises that the list is sound, and it is the only place in the workspace with
-//! `unsafe` code.
-//!
-//! # Example
-//!
-//! The whole of a fair semaphore. A permit is *granted* under the lock, before its waiter is woken; a waiter that
-//! was granted one and is dropped before it noticed gives it to the next in line.
+//! This is a whole fair semaphore. `release` gives the permit to the first waiter while it holds the lock, and wakes
+//! the waiter afterwards. A waiter that is dropped between the two gives its permit to the next one.
 //!
 //! ```
 //! use std::{future::Future, pin::{Pin, pin}, task::{Context, Poll, Waker}};
@@ -25,7 +16,7 @@
 //! impl Semaphore {
 //!     fn release(&self) {
 //!         let mut list = self.0.lock();
-//!         let waker = list.pop_front();           // the permit goes to the head of the line, if there is one
+//!         let waker = list.pop_front();           // the first waiter gets the permit, if a task waits
 //!         if waker.is_none() { *list += 1; }
 //!         drop(list);
 //!         if let Some(waker) = waker { waker.wake(); }
@@ -39,7 +30,7 @@
 //!         Poll::Pending
 //!     }
 //!
-//!     fn give_up(&self, waiter: Pin<&mut Waiter<usize, ()>>) {   // what the future's `Drop` does
+//!     fn give_up(&self, waiter: Pin<&mut Waiter<usize, ()>>) {   // a future calls this in its `Drop`
 //!         let left = self.0.lock().leave(waiter);
 //!         if let Some(Left::Woken(())) = left { self.release(); }
 //!     }
@@ -51,17 +42,62 @@
 //! assert!(semaphore.poll_acquire(first.as_mut(), cx).is_ready());
 //! assert!(semaphore.poll_acquire(second.as_mut(), cx).is_pending());
 //! assert!(semaphore.poll_acquire(third.as_mut(), cx).is_pending());
-//! semaphore.release();                                           // granted to the second ...
-//! semaphore.give_up(second);                                     // ... which goes away without looking
+//! semaphore.release();                                           // the permit goes to the second waiter ...
+//! semaphore.give_up(second);                                     // ... which is dropped before it was polled
 //! assert!(semaphore.poll_acquire(third, cx).is_ready());
 //! ```
 //!
-//! # Rules for callers
+//! # What is in it
 //!
-//! - Wakers come back to the caller and are to be woken *after* the lock is released: see [`Wakers`].
-//! - A future that holds a [`Waiter`] calls [`Locked::leave`] in its `Drop` if it could have been granted something.
-//!   Forgetting that is safe, and loses the grant.
-//! - A `Locked` is held over no user code: no callback, no drop of a user's value, no await.
+//! | type | is |
+//! |---|---|
+//! | [`WaitList`] | a short lock around a state of the caller's (permits, items, a bucket) and the tasks that wait for it |
+//! | [`Waiter`] | a task's entry in the list. It lives inside the future that waits |
+//! | [`Locked`], [`Held`] | the lock while it is held: for all operations, or for a quick look at the state |
+//! | [`Line`] | one line of waiters. A list can have several lines under one lock: see [`WaitList::with_lines`] |
+//! | [`Scan`], [`Left`] | what to do with a waiter in a scan; how a waiter left |
+//! | [`Wakers`] | wakers that are collected under the lock and woken after it |
+//!
+//! The caller decides everything under the lock: who waits, who is let go, and what a waiter that gives up must hand
+//! on. A semaphore needs one line. A queue has three: tasks that push, tasks that pop, and tasks that wait until all
+//! items are done.
+//!
+//! # Guarantees
+//!
+//! - **Fairness.** Waiters stand in the order in which they came, unless [`Line::enqueue_after`] puts one further ahead.
+//! - **Cancel safety.** Dropping a [`Waiter`] at any moment takes it out of its list. [`Locked::leave`] says whether it
+//!   had been let go already, so that nothing that it was granted is lost.
+//! - **Time.** The list reads no clock. It needs no runtime and works with any waker.
+//! - **Panics.** A panic of the code that holds the lock releases the lock. A waiter that is used with the wrong list,
+//!   or put into a list twice, panics before anything is changed.
+//! - **No wake under the lock.** Every waker is handed to the caller: see [`Wakers`].
+//!
+//! The caller has to keep three rules:
+//!
+//! - Wake the wakers after the lock is released.
+//! - Call [`Locked::leave`] in the `Drop` of a future whose [`Waiter`] can have been granted something. Without the call
+//!   nothing is unsound, but the grant is lost.
+//! - Run no foreign code while a [`Locked`] is held: no callback, no drop of a user's value, no await.
+//!
+//! # What it does not do
+//!
+//! It is no mutex, semaphore or channel for application code: those are in `outbound-limiter` and `outbound-queue`. Its
+//! lock spins and never parks a thread, so it is only for work of some nanoseconds.
+//!
+//! # Coming from tokio
+//!
+//! | tokio | here |
+//! |---|---|
+//! | `Notify`: the list inside it | [`WaitList`], where the state is under the same lock |
+//! | `Notify::notified` | [`Locked::enqueue`], then [`Locked::poll_woken`] |
+//! | `Notify::notify_one` | [`Locked::pop_front`] |
+//! | `Notify::notify_waiters` | [`Locked::scan`] with [`Scan::Wake`] |
+//!
+//! # Cost
+//!
+//! Waiting allocates nothing. To leave costs two pointer writes, wherever in the line the waiter stands. There are no
+//! features. `benches/RESULTS.md` in the repository has the measured costs of the limiter and the queue, which stand on
+//! this crate.
 
 mod line;
 mod list;

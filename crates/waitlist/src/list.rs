@@ -1,4 +1,4 @@
-//! The lock, the state behind it, and what may be done with the line while it is held.
+//! The list: a lock, the state behind it, and the operations on the waiters while the lock is held.
 
 use std::{
     fmt,
@@ -10,16 +10,17 @@ use std::{
 
 use crate::{
     line::Line,
-    node::Queue,
+    node::NodeList,
     sync::{Arc, Mutex, MutexGuard},
     waiter::Waiter,
     wakers::Wakers,
 };
 
-/// A state `S` under a short lock, and the tasks that wait for it, first come first. Each brings a value `N`.
+/// A state `S` under a short lock, and the tasks that wait for it, in the order in which they came. Each waiter has a
+/// value `N`.
 ///
-/// There is one line of waiters, unless `LINES` says otherwise: see [`with_lines`](Self::with_lines).
-/// Cloning gives another handle to the same list. Waiters in line keep it alive.
+/// There is one line of waiters, or `LINES` of them: see [`with_lines`](Self::with_lines).
+/// Cloning gives another handle to the same list. Waiters in a line keep the list alive.
 pub struct WaitList<S, N, const LINES: usize = 1> {
     shared: Arc<Shared<S, N, LINES>>,
 }
@@ -30,74 +31,76 @@ pub(crate) struct Shared<S, N, const LINES: usize> {
 
 pub(crate) struct Inner<S, N, const LINES: usize> {
     pub(crate) state: S,
-    pub(crate) lines: [Queue<N>; LINES],
+    pub(crate) lines: [NodeList<N>; LINES],
 }
 
-/// The lock, held. It derefs to the state. What it does to "the line" it does to the first, where there are several.
+/// The lock while it is held. It derefs to the state. Where a list has several lines, the methods that speak of "the
+/// line" work on line 0.
 pub struct Locked<'a, S, N, const LINES: usize = 1> {
     shared: &'a Arc<Shared<S, N, LINES>>,
     guard: MutexGuard<'a, Inner<S, N, LINES>>,
-    // A waker that was replaced. Dropping one may run other people's code, so it is dropped after the guard is.
+    // A waker that was replaced. Dropping a waker may run foreign code, so it is dropped after the guard is.
     retired: Option<Waker>,
 }
 
-/// The lock, held for a look at the state, to which it derefs. Ended at once, it costs less than a [`Locked`].
+/// The lock while it is held for the state alone, to which it derefs. It costs less than a [`Locked`].
 pub struct Held<'a, S, N, const LINES: usize = 1> {
     shared: &'a Arc<Shared<S, N, LINES>>,
     guard: MutexGuard<'a, Inner<S, N, LINES>>,
 }
 
-/// How a waiter left before it took its value.
+/// How a waiter left that had not taken its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Left<N> {
     /// It was still in line.
     Queued(N),
-    /// It had been let go, and had not noticed: what the value stands for is the caller's to hand on.
+    /// It had been let go, and was not polled since. If the value stands for something granted, the caller hands that
+    /// on.
     Woken(N),
 }
 
 /// What to do with a waiter that [`Locked::scan`] looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scan {
-    /// Let it wait, and look at the next.
+    /// Let it wait, and go on with the next.
     Keep,
-    /// Take it out of the line, wake it, and look at the next.
+    /// Take it out of the line, wake it, and go on with the next.
     Wake,
-    /// Let it wait, and look no further.
+    /// Let it wait, and end the scan.
     Stop,
 }
 
 impl<S, N> WaitList<S, N> {
-    /// A list of one line, with nobody in it.
+    /// A list of one line, without waiters.
     pub fn new(state: S) -> Self {
         Self::with_lines(state)
     }
 }
 
 impl<S, N, const LINES: usize> WaitList<S, N, LINES> {
-    /// A list of several lines under the one lock, with nobody in any: for a state that tasks wait for in more than
-    /// one way, such as to put something in and to take something out.
+    /// A list of several lines under one lock, without waiters: for a state that tasks wait for in more than one way,
+    /// such as a queue, where tasks wait to push and others wait to pop.
     pub fn with_lines(state: S) -> Self {
         const { assert!(LINES > 0 && LINES <= 255, "a list has between 1 and 255 lines") };
-        let lines = [const { Queue::new() }; LINES];
+        let lines = [const { NodeList::new() }; LINES];
         Self { shared: Arc::new(Shared { inner: Mutex::new(Inner { state, lines }) }) }
     }
 
-    /// Takes the lock for the state alone, which is all that most calls need: [`Held::locked`] goes on from there.
+    /// Takes the lock for the state alone, which is enough for most calls. [`Held::locked`] gives access to the lines.
     #[inline]
     pub fn hold(&self) -> Held<'_, S, N, LINES> {
         let guard = self.shared.inner.lock();
         Held { shared: &self.shared, guard }
     }
 
-    /// [`hold`](Self::hold), unless somebody else has the lock.
+    /// As [`hold`](Self::hold), or `None` if another thread has the lock.
     #[inline]
     pub fn try_hold(&self) -> Option<Held<'_, S, N, LINES>> {
         let guard = self.shared.inner.try_lock()?;
         Some(Held { shared: &self.shared, guard })
     }
 
-    /// Takes the lock. A panic of its holder releases it: the links are never left half-written.
+    /// Takes the lock. A panic of the code that holds it releases it. The links are never left half-written.
     #[inline]
     pub fn lock(&self) -> Locked<'_, S, N, LINES> {
         self.hold().locked()
@@ -109,13 +112,13 @@ impl<S, N, const LINES: usize> WaitList<S, N, LINES> {
 }
 
 impl<'a, S, N, const LINES: usize> Held<'a, S, N, LINES> {
-    /// Whether nobody is in any of the lines.
+    /// Whether no waiter is in any line.
     #[inline]
     pub fn nobody_waits(&self) -> bool {
         self.guard.nobody_waits()
     }
 
-    /// The same hold, with what may be done to the lines.
+    /// Goes on with access to the lines, without releasing the lock.
     #[inline]
     pub fn locked(self) -> Locked<'a, S, N, LINES> {
         Locked { shared: self.shared, guard: self.guard, retired: None }
@@ -127,32 +130,32 @@ impl<S, N, const LINES: usize> Locked<'_, S, N, LINES> {
     ///
     /// # Panics
     ///
-    /// If there are not so many lines.
+    /// If there is no line with this index.
     #[inline]
     pub fn line(&mut self, index: usize) -> Line<'_, S, N, LINES> {
         assert!(index < LINES, "the list has {LINES} lines");
         Line { shared: self.shared, inner: &mut self.guard, index }
     }
 
-    /// Whether nobody is in any of the lines.
+    /// Whether no waiter is in any line.
     #[inline]
     pub fn nobody_waits(&self) -> bool {
         self.guard.nobody_waits()
     }
 
-    /// Whether nobody is in the line.
+    /// Whether no waiter is in the line.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many are in the line.
+    /// How many waiters are in the line.
     #[inline]
     pub fn len(&self) -> usize {
         self.guard.lines[0].len()
     }
 
-    /// The state and the value of the waiter at the head of the line, both to look at and to change.
+    /// The state, and the value of the first waiter. Both can be read and changed.
     pub fn front(&mut self) -> Option<(&mut S, &mut N)> {
         self.line(0).into_front()
     }
@@ -166,8 +169,8 @@ impl<S, N, const LINES: usize> Locked<'_, S, N, LINES> {
         self.line(0).enqueue(waiter, value, cx);
     }
 
-    /// Asks for an enqueued waiter: ready with its value once it has been let go, and then idle again; pending while
-    /// it is in line, with the waker renewed.
+    /// Ready with the waiter's value once it has been let go; the waiter is then idle again. Pending while it is in a
+    /// line; its waker is then replaced by the current one.
     ///
     /// # Panics
     ///
@@ -176,7 +179,7 @@ impl<S, N, const LINES: usize> Locked<'_, S, N, LINES> {
     pub fn poll_woken(&mut self, waiter: Pin<&mut Waiter<S, N, LINES>>, cx: &mut Context<'_>) -> Poll<N> {
         let (list, node) = waiter.project();
         self.assert_member(list.as_ref());
-        // SAFETY: the waiter has joined this list, whose lock is held.
+        // SAFETY: the waiter is in this list, whose lock is held.
         let (value, retired) = unsafe {
             node.with(|slot| {
                 if !slot.is_queued() {
@@ -200,7 +203,7 @@ impl<S, N, const LINES: usize> Locked<'_, S, N, LINES> {
         }
     }
 
-    /// Whether a waiter is in line and has been nudged since it was last polled: it is about to look again.
+    /// Whether a waiter is in a line and has been nudged since it was last polled, so that it will look again.
     ///
     /// # Panics
     ///
@@ -212,11 +215,11 @@ impl<S, N, const LINES: usize> Locked<'_, S, N, LINES> {
             return false;
         }
         self.assert_member(list.as_ref());
-        // SAFETY: the waiter has joined this list, whose lock is held.
+        // SAFETY: the waiter is in this list, whose lock is held.
         unsafe { node.with(|slot| slot.is_queued() && slot.waker.is_none()) }
     }
 
-    /// Takes a waiter out, wherever it stands, and says how it left. `None` if it was idle.
+    /// Takes a waiter out of its line, wherever it stands there, and says how it left. `None` if it was idle.
     ///
     /// # Panics
     ///
@@ -228,8 +231,8 @@ impl<S, N, const LINES: usize> Locked<'_, S, N, LINES> {
             return None;
         }
         self.assert_member(list.as_ref());
-        // SAFETY: the waiter has joined this list, whose lock is held; it is removed only while it is queued, from
-        // the line that it was put in.
+        // SAFETY: the waiter is in this list, whose lock is held. It is removed only while it is in a line, and from
+        // that line.
         let (value, queued) = unsafe {
             let (queued, line) = node.with(|slot| (slot.is_queued(), slot.line));
             if queued {
@@ -244,25 +247,26 @@ impl<S, N, const LINES: usize> Locked<'_, S, N, LINES> {
         value.map(|value| if queued { Left::Queued(value) } else { Left::Woken(value) })
     }
 
-    /// Takes the head of the line out and returns its waker; its value waits for it in [`poll_woken`](Self::poll_woken).
+    /// Takes the first waiter out of the line and returns its waker. The waiter gets its value from
+    /// [`poll_woken`](Self::poll_woken).
     ///
-    /// `None` means that nobody is in line: a waiter whose waker [`nudge_front`](Self::nudge_front) took is let go
-    /// with a waker that does nothing, since it has been woken.
+    /// `None` means that no waiter is in the line. A waiter whose waker [`nudge_front`](Self::nudge_front) took has been
+    /// woken already: for it the returned waker does nothing.
     #[inline]
     pub fn pop_front(&mut self) -> Option<Waker> {
         self.line(0).pop_front()
     }
 
-    /// The waker of the head of the line, which stays there: to make it look again at what it waits for.
-    /// `None` if nobody is in line, or the head was nudged before and has not been polled since.
+    /// The waker of the first waiter, which stays in the line: the task is to look again at what it waits for.
+    /// `None` if no waiter is in the line, or if the first was nudged before and has not been polled since.
     pub fn nudge_front(&mut self) -> Option<Waker> {
         self.line(0).nudge_front()
     }
 
-    /// Looks at the waiters from the head of the line on, letting go those for which `decide` says so.
+    /// Looks at the waiters from the first on, and lets go those for which `decide` says [`Scan::Wake`].
     ///
-    /// Returns whether it came to an end: `false` means that `wakers` was full, so the caller releases the lock, wakes
-    /// and calls again.
+    /// Returns whether the scan ended. `false` means that `wakers` was full: the caller releases the lock, wakes the
+    /// wakers and calls again.
     pub fn scan(&mut self, wakers: &mut Wakers, decide: impl FnMut(&mut S, &mut N) -> Scan) -> bool {
         self.line(0).scan(wakers, decide)
     }
@@ -281,7 +285,7 @@ impl<S, N, const LINES: usize> Inner<S, N, LINES> {
     }
 
     fn waiting(&self) -> usize {
-        self.lines.iter().map(Queue::len).sum()
+        self.lines.iter().map(NodeList::len).sum()
     }
 }
 

@@ -1,4 +1,5 @@
-//! The lock: a byte, since it is held for some nanoseconds, and over no code of others but the order of keys.
+//! The lock. It is one byte, because it is held for some nanoseconds only. The only foreign code that runs under it is
+//! the comparison of a queue's keys.
 
 use std::{
     cell::UnsafeCell,
@@ -10,36 +11,38 @@ use std::{
     time::Duration,
 };
 
-/// A mutex that parks nobody.
+/// A mutex that never parks a thread.
 ///
-/// A mutex that can park a thread asks when it is released whether one is parked, with an atomic instruction that costs
-/// as much as taking the lock does. This one is released by a store. Whoever finds it held spins, which is enough unless
-/// its holder is not running; then it yields; then it sleeps, so that a holder of a lower priority comes to run.
-// The byte is beside what it guards, so that both come from another processor at once.
+/// A mutex that can park has to check on release whether a thread is parked. That takes an atomic instruction that costs
+/// as much as taking the lock. This mutex is released by a plain store.
+///
+/// A thread that finds it held spins. Spinning is enough while the holder runs. If the holder does not run, the thread
+/// yields, and later it sleeps, so that a holder of lower priority gets to run.
+// The byte is beside the value, so that both are in the same cache line.
 #[repr(C)]
 pub(crate) struct Mutex<T> {
     held: AtomicBool,
     value: UnsafeCell<T>,
 }
 
-/// Not `Send`, so that no future that holds one over an await is.
+/// It is not `Send`. So a future that holds one over an await is not `Send` either, and cannot be spawned.
 pub(crate) struct MutexGuard<'a, T> {
     mutex: &'a Mutex<T>,
     not_send: PhantomData<*const ()>,
 }
 
-/// The rounds of spinning, of 1, 2, 4 and so on pauses.
+/// How many rounds a thread spins. The rounds have 1, 2, 4 and so on pauses.
 const SPINS: u32 = 5;
 
-/// How often it yields before it sleeps.
+/// The round after which a thread sleeps instead of yielding.
 const YIELDS: u32 = 50;
 
 const SLEEP: Duration = Duration::from_micros(50);
 
-// SAFETY: the value is reached only through a guard, and there is one guard at a time. It may be another thread that has
-// it each time, so the value has to be `Send`.
+// SAFETY: the value is reached only through a guard, and there is one guard at a time. Each guard may be in another
+// thread, so the value has to be `Send`.
 unsafe impl<T: Send> Send for Mutex<T> {}
-// SAFETY: as above. No two threads have the value at once, so that it need not be `Sync`.
+// SAFETY: as above. No two threads reach the value at once, so it does not have to be `Sync`.
 unsafe impl<T: Send> Sync for Mutex<T> {}
 // SAFETY: a shared guard gives a shared value.
 unsafe impl<T: Sync> Sync for MutexGuard<'_, T> {}
@@ -61,7 +64,7 @@ impl<T> Mutex<T> {
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         match self.held.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => Some(MutexGuard { mutex: self, not_send: PhantomData }),
-            // No guard may exist here, since its drop would release what another thread holds.
+            // No guard may be made here: its drop would release the lock that another thread holds.
             Err(_) => None,
         }
     }
@@ -86,10 +89,7 @@ impl<T> Mutex<T> {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "it is the processor that is waited for, and no time that means anything"
-)]
+#[expect(clippy::disallowed_methods, reason = "this waits for the processor, not for a point in time")]
 fn sleep() {
     thread::sleep(SLEEP);
 }
@@ -99,7 +99,7 @@ impl<T> Deref for MutexGuard<'_, T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: the guard is the only one.
+        // SAFETY: this is the only guard.
         unsafe { &*self.mutex.value.get() }
     }
 }
@@ -107,7 +107,7 @@ impl<T> Deref for MutexGuard<'_, T> {
 impl<T> DerefMut for MutexGuard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: the guard is the only one, and borrowed mutably.
+        // SAFETY: this is the only guard, and it is borrowed mutably.
         unsafe { &mut *self.mutex.value.get() }
     }
 }

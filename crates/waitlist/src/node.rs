@@ -1,17 +1,16 @@
-//! The doubly linked list itself: nodes that live in their waiters, links that only the lock's holder touches.
+//! The doubly linked list. The nodes live inside the waiters. Only the code that holds the lock touches the links.
 
 use std::{marker::PhantomPinned, mem::ManuallyDrop, ptr::NonNull, task::Waker};
 
 use crate::sync::UnsafeCell;
 
-/// A place in line, embedded in a pinned `Waiter`.
+/// An entry of a list, embedded in a pinned `Waiter`.
 ///
-/// Invariant: between `Queue::insert_after` and the moment its slot says neither queued nor holds a value, the slot is
-/// accessed only under the lock of the list that the node has joined. Before and after, only its owner accesses it,
-/// through `&mut Waiter`.
+/// Invariant: from `NodeList::insert_after` on, until the slot is neither queued nor holds a value, the slot is accessed
+/// only under the lock of its list. Before and after that, only the waiter accesses it, through `&mut Waiter`.
 pub(crate) struct Node<N> {
-    /// Never dropped, because there is nothing to drop: an idle waiter's slot holds neither a value nor a waker, and
-    /// a waiter's drop makes it idle. Most waiters never wait, and looking would be a good part of what they cost.
+    /// It is never dropped, because there is nothing to drop: the drop of a waiter makes it idle, and an idle slot holds
+    /// neither a value nor a waker. Most waiters never wait, and for them a check would be a large part of the cost.
     slot: UnsafeCell<ManuallyDrop<Slot<N>>>,
     _pin: PhantomPinned,
 }
@@ -21,14 +20,14 @@ const IN_NONE: u32 = u32::MAX;
 
 /// What a node holds. `line` and `value` tell its three states: idle (no value), queued, and woken (a value, but no
 /// longer queued).
-// In this order: half of an empty waker is never written, and with other fields behind it the compiler moves them all
-// by loads wider than the stores before them. A queue's push and pop take 50 ns then, and 31 so.
+// The waker is last for speed: half of an empty waker is never written. With fields behind the waker the compiler copies
+// the slot by loads that are wider than the stores before them, and these stall the processor.
 #[repr(C)]
 pub(crate) struct Slot<N> {
     prev: Option<NonNull<Node<N>>>,
     next: Option<NonNull<Node<N>>>,
-    /// Which of the list's lines it is in, or `IN_NONE`. One word with the value, where that is small: a waiter is
-    /// moved about before it is pinned, and odd bytes make moves slow.
+    /// The index of the line that the node is in, or `IN_NONE`. It shares a word with a small value: a waiter is moved
+    /// before it is pinned, and odd sizes make moves slow.
     pub(crate) line: u32,
     pub(crate) value: Option<N>,
     pub(crate) waker: Option<Waker>,
@@ -42,8 +41,8 @@ impl<N> Node<N> {
 
     /// # Safety
     ///
-    /// The caller has exclusive access to the slot: it holds the lock of the list that the node has joined, or owns
-    /// a node that has joined none. `f` does not reach this slot another way.
+    /// The caller has exclusive access to the slot: it holds the lock of the node's list, or owns a node that is in no
+    /// list. `f` does not reach this slot in another way.
     #[inline]
     pub(crate) unsafe fn with<R>(&self, f: impl FnOnce(&mut Slot<N>) -> R) -> R {
         // SAFETY: the pointer is valid, and the caller vouches for exclusive access.
@@ -62,18 +61,18 @@ impl<N> Slot<N> {
     }
 }
 
-/// A list of nodes, head first. It owns none of them.
-pub(crate) struct Queue<N> {
+/// The nodes of one line, from the head to the tail. The list does not own them.
+pub(crate) struct NodeList<N> {
     head: Option<NonNull<Node<N>>>,
     tail: Option<NonNull<Node<N>>>,
     len: usize,
 }
 
-// SAFETY: the queue is a set of pointers to nodes that other threads own; whoever holds the queue (under the list's
-// lock) may read and move their values and wakers, which are `Send`.
-unsafe impl<N: Send> Send for Queue<N> {}
+// SAFETY: the list is a set of pointers to nodes that other threads own. The code that has the list (under the lock) may
+// read and move the values and wakers of the nodes, which are `Send`.
+unsafe impl<N: Send> Send for NodeList<N> {}
 
-impl<N> Queue<N> {
+impl<N> NodeList<N> {
     pub(crate) const fn new() -> Self {
         Self { head: None, tail: None, len: 0 }
     }
@@ -95,18 +94,18 @@ impl<N> Queue<N> {
 
     /// # Safety
     ///
-    /// The lock is held, and `node` is in this queue.
+    /// The lock is held, and `node` is in this list.
     pub(crate) unsafe fn next(&self, node: NonNull<Node<N>>) -> Option<NonNull<Node<N>>> {
-        // SAFETY: nodes in a queue are alive and pinned, and the lock gives exclusive access to their slots.
+        // SAFETY: nodes in a list are alive and pinned, and the lock gives exclusive access to their slots.
         unsafe { node.as_ref().with(|slot| slot.next) }
     }
 
-    /// Puts `node` behind `prev`; with none, at the head. `line` is the number of this queue.
+    /// Puts `node` behind `prev`, or at the head if `prev` is `None`. `line` is the index of this list's line.
     ///
     /// # Safety
     ///
-    /// The lock is held, `prev` is in this queue and `node` in none. It stays alive and in place until it has been
-    /// removed.
+    /// The lock is held, `prev` is in this list and `node` in none. `node` stays alive and is not moved until it has
+    /// been removed.
     #[inline]
     pub(crate) unsafe fn insert_after(
         &mut self,
@@ -135,7 +134,7 @@ impl<N> Queue<N> {
 
     /// # Safety
     ///
-    /// The lock is held, and `node` is in this queue.
+    /// The lock is held, and `node` is in this list.
     #[inline]
     pub(crate) unsafe fn remove(&mut self, node: NonNull<Node<N>>) {
         // SAFETY: as in `next`, for `node` and its neighbours.

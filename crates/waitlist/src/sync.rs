@@ -1,4 +1,4 @@
-//! The few primitives that differ between a normal build and a loom model.
+//! The primitives that differ between a normal build and a loom model.
 
 #[cfg(outbound_loom)]
 pub(crate) use loom::{
@@ -11,7 +11,7 @@ pub(crate) use std::sync::Arc;
 #[cfg(not(outbound_loom))]
 pub(crate) use crate::lock::{Mutex, MutexGuard};
 
-/// Loom's mutex with the interface of the one it stands for.
+/// Loom's mutex, with the interface of `lock::Mutex`.
 #[cfg(outbound_loom)]
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 

@@ -1,3 +1,5 @@
+//! The tests: pure order and lock tests in a normal build, models under loom.
+
 #[cfg(not(outbound_loom))]
 mod lock;
 #[cfg(outbound_loom)]

@@ -1,4 +1,4 @@
-//! The place in line that a future carries.
+//! The waiter: a task's entry in a list, which lives inside the future that waits.
 
 use std::{fmt, mem::ManuallyDrop, pin::Pin};
 
@@ -8,24 +8,26 @@ use crate::{
     sync::Arc,
 };
 
-/// The list that a waiter has joined, if any.
+/// The list that a waiter is in, if any.
 pub(crate) type Membership<S, N, const LINES: usize> = Option<Arc<Shared<S, N, LINES>>>;
 
-/// A place in line, kept inside a future: idle until [`enqueue`](crate::Locked::enqueue) puts it into a list.
+/// A task's entry in a list. It lives inside a future, and is idle until [`enqueue`](crate::Locked::enqueue) puts it
+/// into a list.
 ///
-/// It needs pinning, since the list points at it. Dropping it takes it out of the list; its value is dropped with it,
-/// so a future whose value can stand for something granted asks [`leave`](crate::Locked::leave) first.
+/// It has to be pinned, because the list points at it. Dropping it takes it out of the list and drops its value. If the
+/// value can stand for something granted, the future calls [`leave`](crate::Locked::leave) before.
 pub struct Waiter<S, N, const LINES: usize = 1> {
-    /// The list it has joined: set by `enqueue`, taken when the value comes back out. It keeps the list alive.
-    /// Not dropped with the waiter, whose drop has emptied it by then: one look is enough for one that never waited.
+    /// The list that the waiter is in: set by `enqueue`, and taken when the value comes back. It keeps the list alive.
+    /// The compiler does not drop it, because the waiter's own drop has emptied it by then. So a waiter that never
+    /// waited is checked once and not twice.
     pub(crate) list: ManuallyDrop<Membership<S, N, LINES>>,
     pub(crate) node: Node<N>,
 }
 
-// SAFETY: the node's slot is reached only under the list's lock once it has joined a list, and through `&mut Waiter`
-// before that. What it shares with the lock's holders (value, state) is `Send`.
+// SAFETY: while the node is in a list, its slot is reached only under the lock of that list. Before, it is reached only
+// through `&mut Waiter`. What it shares with the code that holds the lock (value, state) is `Send`.
 unsafe impl<S: Send, N: Send, const LINES: usize> Send for Waiter<S, N, LINES> {}
-// SAFETY: `&Waiter` gives access to nothing but whether `list` is set, which changes only through `&mut Waiter`.
+// SAFETY: `&Waiter` only tells whether `list` is set, and that changes only through `&mut Waiter`.
 unsafe impl<S: Send, N: Send, const LINES: usize> Sync for Waiter<S, N, LINES> {}
 
 impl<S, N, const LINES: usize> Waiter<S, N, LINES> {
@@ -34,7 +36,7 @@ impl<S, N, const LINES: usize> Waiter<S, N, LINES> {
         Self { list: ManuallyDrop::new(None), node: Node::new() }
     }
 
-    /// Whether it is in no list and has nothing to take: before it is enqueued, and after its value came back.
+    /// Whether it is in no list and has no value to take: before it is enqueued, and after its value came back.
     #[inline]
     pub fn is_idle(&self) -> bool {
         self.list.is_none()
@@ -57,7 +59,7 @@ impl<S, N, const LINES: usize> Default for Waiter<S, N, LINES> {
 impl<S, N, const LINES: usize> Drop for Waiter<S, N, LINES> {
     #[inline]
     fn drop(&mut self) {
-        // Most waiters never wait, and those that did have mostly left.
+        // Most waiters never wait, and most of those that waited have left before they are dropped.
         if self.list.is_some() {
             leave_on_drop(self);
         }
@@ -69,7 +71,7 @@ impl<S, N, const LINES: usize> Drop for Waiter<S, N, LINES> {
 fn leave_on_drop<S, N, const LINES: usize>(waiter: &mut Waiter<S, N, LINES>) {
     if let Some(shared) = waiter.list.as_ref().map(Arc::clone) {
         let list = WaitList::from_shared(shared);
-        // SAFETY: a waiter that has joined a list was pinned, and stays in place until its drop has returned.
+        // SAFETY: a waiter in a list was pinned, and is not moved until its drop has returned.
         let waiter = unsafe { Pin::new_unchecked(waiter) };
         let left = list.lock().leave(waiter);
         drop(left);

@@ -1,14 +1,15 @@
-//! Wakers collected under a lock, to be woken after it.
+//! Wakers that are collected under a lock and woken after it is released.
 
 use std::{fmt, task::Waker};
 
-/// How many wakers one round collects. More waiters than that are let go in several rounds of the lock.
+/// How many wakers one batch holds. More waiters than this are let go in several batches, and the lock is released in
+/// between.
 const CAPACITY: usize = 16;
 
 /// A small batch of wakers, woken when it is dropped.
 ///
-/// Declare it *before* taking the lock: locals are dropped in reverse order, so it then wakes after the lock is
-/// released, on every way out.
+/// Declare it *before* taking the lock. Locals are dropped in reverse order, so the wakers are then woken after the lock
+/// is released, also where the function returns early.
 ///
 /// ```
 /// # use outbound_waitlist::{Scan, WaitList, Wakers};
@@ -31,7 +32,7 @@ impl Wakers {
         Self { wakers: [const { None }; CAPACITY], len: 0 }
     }
 
-    /// Whether there is room for one more.
+    /// Whether there is no room for one more.
     pub fn is_full(&self) -> bool {
         self.len == CAPACITY
     }
@@ -46,7 +47,7 @@ impl Wakers {
         self.len == 0
     }
 
-    /// Adds one. `None` is passed over: a waiter whose waker was taken before has been woken already.
+    /// Adds a waker. `None` adds nothing: a waiter whose waker was taken before has been woken already.
     ///
     /// # Panics
     ///

@@ -1,3 +1,5 @@
+//! An allocator that counts: how often memory was asked for, and how much of it.
+
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     sync::atomic::{AtomicU64, Ordering::Relaxed},

@@ -2,6 +2,8 @@
 //!
 //! Futures are polled by hand, by tasks that count how often they are woken: each answer is the same every time.
 
+// long: one probe for each contract and queue, side by side, so that they can be compared
+
 use std::{
     mem,
     pin::{Pin, pin},
@@ -13,7 +15,7 @@ use std::{
 };
 
 use super::channels::*;
-use crate::{allocations, case::runtime};
+use crate::{allocations, case::runtime, output};
 
 const ROWS: [&str; 21] = [
     "dropped pending get keeps the item",
@@ -68,6 +70,11 @@ pub(super) fn report() {
         println!("| {text} | {} |", columns.each_ref().map(|(_, answers)| answers[row].as_str()).join(" | "));
     }
     println!();
+    for (name, answers) in &columns {
+        for (question, answer) in ROWS.into_iter().zip(answers) {
+            output::contract("queue/probes", name, question, answer);
+        }
+    }
 }
 
 fn column<C: Channel<u64> + Channel<Arc<()>>>() -> (&'static str, [String; ROWS.len()]) {

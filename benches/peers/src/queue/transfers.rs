@@ -7,7 +7,7 @@ use tokio::{runtime::Builder, time::Instant};
 use super::{case, channels::*};
 use crate::{
     case::{Case, Group, Kind},
-    measure,
+    measure, output,
 };
 
 /// So many producers and as many consumers, and the capacity.
@@ -35,6 +35,8 @@ pub(super) fn on_one_thread() -> Vec<Group> {
         name,
         about: "Producers and consumers on one thread, each in a task; for one item of 8 bytes.",
         rounds: 3_200,
+        // Two runs under callgrind for each of 120 cases take minutes.
+        is_counted: output::full_or_quick(true, false),
         cases: cases(1, tasks, capacity),
     };
     ON_ONE_THREAD.into_iter().zip(CELLS).map(group).collect()
@@ -43,19 +45,23 @@ pub(super) fn on_one_thread() -> Vec<Group> {
 /// Prints a table of all cells. What is counted differs from run to run there, so times are all there is.
 pub(super) fn on_two_threads() {
     println!("### queue/two threads\n");
-    println!("ns for an item of 8 bytes (spread), x the first row, turn by turn.\n");
+    println!("ns for an item of 8 bytes (lowest to highest), x the first row, turn by turn.\n");
     let mut rows: Vec<(&str, Vec<String>)> = Vec::new();
     let mut faster = Vec::new();
     for (tasks, capacity) in CELLS {
         let cases = cases(2, tasks, capacity);
-        let group = Group { name: "queue/two threads", about: "", rounds: 16_000, cases };
+        let cell_name = format!("queue/two threads, {tasks}x{tasks}, capacity {capacity}");
+        output::about(
+            &cell_name,
+            "Producers and consumers on two threads, each in a task; for one item of 8 bytes.",
+        );
+        let group = Group { name: "queue/two threads", about: "", rounds: 16_000, is_counted: false, cases };
         let turns = measure::take_turns(&group);
         for (case, times) in group.cases.iter().zip(&turns) {
-            let [first, median, third] = measure::quartiles(times.iter().copied());
-            let [_, slower, _] =
-                measure::quartiles(times.iter().zip(&turns[0]).map(|(time, ours)| time / ours));
-            let spread = 100.0 * (third - first) / median;
-            let cell = format!("{median:.0} ({spread:.0}%) x {slower:.2}");
+            let [low, median, high] = output::spread(times.iter().copied());
+            let [_, slower, _] = measure::ratios(times, &turns[0]);
+            let cell = format!("{median:.0} ({low:.0} to {high:.0}) x {slower:.2}");
+            measure::record_times(&cell_name, case, times, &turns[0]);
             match rows.iter_mut().find(|(name, _)| *name == case.name) {
                 Some((_, cells)) => cells.push(cell),
                 None => rows.push((case.name, vec![cell])),

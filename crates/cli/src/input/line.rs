@@ -187,7 +187,8 @@ impl Line {
         Place { line: self.number, element: self.element }
     }
 
-    fn body(&self) -> &str {
+    /// The body that is sent; empty if there is none.
+    pub(crate) fn body(&self) -> &str {
         self.sends.body.as_ref().map_or("", |body| body.get())
     }
 }

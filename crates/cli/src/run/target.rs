@@ -22,7 +22,8 @@ pub(super) struct Target {
     pub(super) builder: RequestManagerBuilder,
     /// The path of the base URL.
     pub(super) base_path: String,
-    pub(super) simulator: Option<Simulator>,
+    /// The simulated provider, and what it grants.
+    pub(super) simulator: Option<(Simulator, Plan)>,
     pub(super) keys: Vec<String>,
 }
 
@@ -70,8 +71,7 @@ impl Target {
         let mut plan = Plan::for_job(job.requests, job.tokens);
         plan.requests_per_minute = arguments.rpm.unwrap_or(plan.requests_per_minute);
         plan.tokens_per_minute = arguments.tpm.unwrap_or(plan.tokens_per_minute);
-        let provider = simulate::provider(plan.requests_per_minute, plan.tokens_per_minute, 1);
-        let simulator = simulate::with_faults(provider).build();
+        let simulator = plan.provider().build();
         let address = simulate::serve(&simulator, 0)
             .await
             .map_err(|error| Stop::Usage(format!("the simulator cannot listen on loopback: {error}")))?;
@@ -90,7 +90,12 @@ impl Target {
             .attempt_timeout(plan.attempt_timeout)
             .first_item_timeout(plan.first_item_timeout)
             .idle_timeout(plan.idle_timeout);
-        Ok(Self { builder, base_path: String::from("/v1"), simulator: Some(simulator), keys: Vec::new() })
+        Ok(Self {
+            builder,
+            base_path: String::from("/v1"),
+            simulator: Some((simulator, plan)),
+            keys: Vec::new(),
+        })
     }
 }
 

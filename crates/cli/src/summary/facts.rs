@@ -6,7 +6,10 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::{Failures, Ids, Slow, Summary, in_seconds};
-use crate::watch::{Counts, WAITS};
+use crate::{
+    simulate::Simulated,
+    watch::{Counts, WAITS},
+};
 
 /// What a run came to. As JSON: times in seconds, money in dollars, `null` where a thing is not known.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -54,6 +57,8 @@ pub(crate) struct Facts {
     pub(crate) failures: BTreeMap<&'static str, Failures>,
     pub(crate) output: String,
     pub(crate) go_on: Option<String>,
+    /// Of a demonstration: what the provider did, and what the usual loop came to.
+    pub(crate) simulated: Option<Simulated>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -128,6 +133,7 @@ impl Facts {
             failures: summary.failures.clone(),
             output: summary.output.clone(),
             go_on: summary.go_on.clone(),
+            simulated: summary.simulated,
         }
     }
 }

@@ -125,7 +125,10 @@ impl Facts {
         if let Some(command) = &self.go_on {
             write!(f, "\nto go on: {command}")?;
         }
-        Ok(())
+        match &self.simulated {
+            Some(simulated) => write!(f, "\n{simulated}"),
+            None => Ok(()),
+        }
     }
 }
 

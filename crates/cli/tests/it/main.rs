@@ -2,6 +2,7 @@
 
 mod control;
 mod crash;
+mod demonstration;
 mod exits;
 mod forms;
 mod interrupts;

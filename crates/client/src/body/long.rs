@@ -1,3 +1,5 @@
+//! A body that takes some time to send: several pieces or a stream, with its announced length and its progress.
+
 use std::{
     collections::VecDeque,
     sync::Arc,
@@ -11,24 +13,24 @@ use tokio::time::Instant;
 use super::{Body, Segment, Stage, Upload, expectation::Expectation};
 use crate::{
     error::BoxError,
-    progress::{Progress, Report},
+    progress::{OnProgress, Progress},
 };
 
-/// A body that may take a while: pieces and streams, watched while they are sent.
+/// A body that may take some time: pieces and streams, whose progress is recorded while they are sent.
 pub(super) struct Long {
     // Pieces and streams in order.
     pub(super) segments: VecDeque<Segment>,
-    // Bytes still to come; None while a stream did not say how long it is.
+    // Bytes still to come. `None` if a stream has no known length.
     pub(super) remaining: Option<u64>,
     pub(super) upload: Arc<Upload>,
-    // Who is told of each piece, and of what last.
-    pub(super) report: Option<(Report, Progress)>,
-    // What it waits for before the first piece.
+    // The progress callback, and the last progress that it was given.
+    pub(super) report: Option<(OnProgress, Progress)>,
+    // Set if the body waits for the server before its first piece.
     pub(super) expectation: Option<Expectation>,
 }
 
 impl Long {
-    /// Ready with whether the body is to be sent.
+    /// Ready with `true` if the body is to be sent, with `false` if not.
     fn poll_go(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let go = self.upload.poll_go(cx);
         if go.is_pending()
@@ -60,7 +62,7 @@ impl Long {
         }
     }
 
-    /// Holds the source to the length it gave: neither a short nor a long body may pass for the announced one.
+    /// Checks a stream against its announced length: it must be neither shorter nor longer.
     fn count(
         &mut self,
         piece: Option<Result<Bytes, BoxError>>,
@@ -70,7 +72,8 @@ impl Long {
             (Some(Ok(piece)), Some(remaining)) => {
                 let left = remaining.checked_sub(piece.len() as u64);
                 self.remaining = left;
-                // A connection that has its bytes does not ask for more, so the look behind the last one is now.
+                // A connection that has all announced bytes does not poll again. So the check for too many bytes has
+                // to happen now.
                 let more = left == Some(0)
                     && matches!(self.poll_piece(cx), Poll::Ready(Some(Ok(piece))) if !piece.is_empty());
                 if left.is_none() || more {
@@ -109,7 +112,7 @@ impl Long {
             self.segments.clear();
         }
         Poll::Ready(match piece {
-            // The cause goes to the one who waits, the connection only has to know that there is no more.
+            // The caller who waits gets the cause. The connection only needs to know that the body ends here.
             Some(Err(error)) => {
                 self.upload.fail(error);
                 Some(Err("the request's body failed".into()))

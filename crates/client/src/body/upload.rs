@@ -1,3 +1,6 @@
+//! How far the upload of a body is, shared between the connection that sends it and the request that waits for the
+//! reply.
+
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
@@ -7,18 +10,18 @@ use tokio::time::Instant;
 
 use crate::error::BoxError;
 
-/// How far a body has got, for the one who waits for the reply.
+/// How far a body was sent, for the task that waits for the reply.
 ///
-/// Only a body that may take a while has one: it is what keeps a long upload from counting as a slow server.
+/// Only a body that may take some time has one. With it, a long upload does not count as a slow server.
 pub(crate) struct Upload(Mutex<State>);
 
 #[derive(Clone, Copy)]
 pub(crate) enum Stage {
-    /// The connection last took a piece at this time, and there are more.
+    /// The connection took a piece at this time, and there are more pieces.
     Sending(Instant),
-    /// The caller's stream has nothing yet; nobody else is to blame.
+    /// The caller's stream has no data yet, so the server is not to blame for the wait.
     Producing,
-    /// Handed over whole at this time.
+    /// All of the body was handed over at this time.
     Done(Instant),
 }
 
@@ -26,19 +29,19 @@ struct State {
     stage: Stage,
     error: Option<BoxError>,
     go: Go,
-    /// Of the connection, while it waits for the body.
+    /// The connection's waker, while the connection waits for the body.
     waiting: Option<Waker>,
 }
 
-/// Whether a body may be sent.
+/// Whether the body may be sent.
 #[derive(Clone, Copy)]
 enum Go {
     Yes,
-    /// When the server has asked for it.
+    /// Once the server has asked for it.
     WhenAsked,
-    /// The server has replied without. Its reply is still to be read.
+    /// The server has replied without asking for the body. Its reply is still read.
     NotAsked,
-    /// Nobody wants the rest.
+    /// Nobody needs the rest of the body.
     No,
 }
 
@@ -49,7 +52,7 @@ impl Upload {
         Arc::new(Self(Mutex::new(state)))
     }
 
-    /// The clock of a body starts when a connection takes the request, not when the request was made.
+    /// A body's clock starts when a connection takes the request, not when the request was made.
     pub(crate) fn start(&self, now: Instant) {
         self.reach(Stage::Sending(now));
     }
@@ -58,12 +61,12 @@ impl Upload {
         self.lock().stage
     }
 
-    /// What the caller's own stream failed with, if it did.
+    /// The error of the caller's own stream, if it failed.
     pub(crate) fn take_error(&self) -> Option<BoxError> {
         self.lock().error.take()
     }
 
-    /// From now on the body waits to be asked for.
+    /// From now on the body waits until the server asks for it.
     pub(super) fn hold(&self) {
         self.lock().go = Go::WhenAsked;
     }
@@ -72,7 +75,7 @@ impl Upload {
         matches!(self.lock().go, Go::WhenAsked)
     }
 
-    /// The body may go, unless a reply came before. Whether it may.
+    /// Lets the body go, unless a reply came first. Returns whether it may go.
     pub(crate) fn ask(&self) -> bool {
         let state = self.lock();
         match state.go {
@@ -84,7 +87,7 @@ impl Upload {
         }
     }
 
-    /// A reply has come. A body that was not asked for by then does not go.
+    /// A reply has come. If the body was not asked for until now, it is not sent.
     pub(crate) fn replied(&self) {
         let mut state = self.lock();
         if let Go::WhenAsked = state.go {
@@ -92,7 +95,7 @@ impl Upload {
         }
     }
 
-    /// Nobody wants the rest of the body: its connection ends.
+    /// Nobody needs the rest of the body, so its connection ends.
     pub(crate) fn stop(&self) {
         turn(self.lock(), Go::No);
     }
@@ -110,7 +113,7 @@ impl Upload {
         }
     }
 
-    /// The body has nothing yet.
+    /// The body has no data yet.
     pub(super) fn wait(&self, cx: &Context<'_>) {
         self.lock().wait(cx);
     }
@@ -128,7 +131,7 @@ impl Upload {
     }
 }
 
-/// Turns, and wakes who waits for that when the lock is released.
+/// Changes the permission to send. The waiting task is woken after the lock is released.
 fn turn(mut state: MutexGuard<'_, State>, go: Go) {
     state.go = go;
     let waiting = state.waiting.take();

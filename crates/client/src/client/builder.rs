@@ -1,3 +1,5 @@
+//! The builder of a client, with the table of all defaults.
+
 mod auth;
 mod connect;
 mod layer;
@@ -18,13 +20,13 @@ use crate::{
     error::{Error, Kind},
     layers::ClientService,
     limits::Limits,
-    pool::{Origins, Rules},
+    pool::{Origins, PoolSettings},
     redirect::Redirects,
     request::{bad_value, framing, is_framing},
     secret::Secrets,
 };
 
-/// What a [`Client`] is made of.
+/// The settings of a [`Client`].
 ///
 /// | part | default |
 /// |---|---|
@@ -63,7 +65,7 @@ pub struct ClientBuilder {
     auth: Option<Auth>,
     headers: HeaderMap,
     limits: Limits,
-    rules: Rules,
+    settings: PoolSettings,
     http2_prior_knowledge: bool,
     max_header_fields: Option<usize>,
     tls_config: Option<Arc<rustls::ClientConfig>>,
@@ -78,7 +80,7 @@ pub struct ClientBuilder {
     #[cfg(feature = "cookies")]
     cookies: Option<CookieJar>,
     layers: Vec<MakeStack>,
-    // The first thing that was wrong.
+    // The first setting that was wrong.
     error: Option<Error>,
 }
 
@@ -87,7 +89,7 @@ impl ClientBuilder {
         HeaderValue::from_static(concat!("outbound-client/", env!("CARGO_PKG_VERSION")));
     const MAX_IDLE: usize = 256;
     const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
-    // Long enough to cost nothing, short enough to follow a name to other addresses within the hour.
+    // An hour costs nearly nothing, and follows a name to its new addresses soon enough.
     const MAX_LIFETIME: Duration = Duration::from_secs(3600);
 
     pub(super) fn new() -> Self {
@@ -96,7 +98,7 @@ impl ClientBuilder {
             auth: None,
             headers: HeaderMap::new(),
             limits: Limits::new(),
-            rules: Rules {
+            settings: PoolSettings {
                 max_connections: None,
                 max_connections_per_origin: None,
                 max_idle_per_origin: Self::MAX_IDLE,
@@ -122,15 +124,15 @@ impl ClientBuilder {
         }
     }
 
-    /// The absolute `http` or `https` URL that paths are appended to, without a user. Its query goes with every path, as
-    /// for servers that want a version there (`?api-version=...`).
+    /// The absolute `http` or `https` URL that paths are appended to. It has no user part. Its query is added to
+    /// every path, for servers that expect a version there (`?api-version=...`).
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
         self
     }
 
-    /// A header for every request: to the base URL's origin if there is one, for what is secret is not always marked
-    /// so; else to any. (`user-agent` goes to any.)
+    /// A header for every request. If there is a base URL, it goes to that URL's origin only, because a secret value
+    /// is not always marked as one. If not, it goes to every origin. (`user-agent` always goes to every origin.)
     pub fn default_header<N, V>(mut self, name: N, value: V) -> Self
     where
         HeaderName: TryFrom<N>,
@@ -145,7 +147,7 @@ impl ClientBuilder {
         self
     }
 
-    /// The `user-agent` of requests that have none of their own, whatever their origin.
+    /// The `user-agent` of requests that set none themselves, to any origin.
     pub fn user_agent<V>(self, value: V) -> Self
     where
         HeaderValue: TryFrom<V>,
@@ -153,18 +155,18 @@ impl ClientBuilder {
         self.default_header(header::USER_AGENT, value)
     }
 
-    /// A bound on everything from the first poll of `send` to the reply's last byte: [`Limits::total`].
+    /// A limit on all the time from the first poll of `send` to the reply's last byte: [`Limits::total`].
     pub fn timeout(self, limit: impl Into<Option<Duration>>) -> Self {
         self.change_limits(|limits| limits.total(limit))
     }
 
-    /// The limits of requests that have none of their own. All of them: what was set before is replaced.
+    /// The limits of requests that set none themselves. This replaces all limits that were set before.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Changes some of the limits, and leaves the others as they were set.
+    /// Changes some of the limits, and keeps the others as they were set.
     ///
     /// ```
     /// use std::time::Duration;
@@ -182,69 +184,72 @@ impl ClientBuilder {
         self
     }
 
-    /// How many fields the head of an HTTP/1.1 reply may have. More than the default cost two allocations a reply.
+    /// The most header fields that an HTTP/1.1 reply may have. More than the default cost two allocations for each
+    /// reply.
     pub fn max_header_fields(mut self, fields: usize) -> Self {
         self.max_header_fields = Some(fields);
         self
     }
 
-    /// Speaks HTTP/2 without asking, also over cleartext.
+    /// Speaks HTTP/2 without negotiation, also without TLS.
     pub fn http2_prior_knowledge(mut self) -> Self {
         self.http2_prior_knowledge = true;
         self
     }
 
-    /// TLS in one piece, as the caller wants it; nothing else can be said of TLS beside it. An empty list of ALPN
-    /// protocols is filled in. The type is that of [`rustls`](crate::rustls), which this crate hands on.
+    /// The whole TLS configuration. No other TLS setting can be used beside it. If its list of ALPN protocols is
+    /// empty, the client fills it in. The type comes from [`rustls`](crate::rustls), which this crate re-exports.
     pub fn tls_config(mut self, config: Arc<rustls::ClientConfig>) -> Self {
         self.tls_config = Some(config);
         self
     }
 
-    /// Looks names up in another way.
+    /// The resolver that looks up names, in place of the system's.
     pub fn resolver(mut self, resolver: impl Resolve) -> Self {
         self.resolver = Some(Box::new(resolver));
         self
     }
 
-    /// How long the addresses of a name are used before it is looked up again; zero to look it up for every dial.
+    /// How long the addresses of a name are used before the name is looked up again. Zero: a look-up for every dial.
     ///
-    /// However many dials want a name at the same time, one look-up runs. Failures are not kept. A look-up that fails
-    /// falls back on addresses that are at most 10 minutes old, unless none of them could be connected to. 1024 names
+    /// All dials that need the same name at the same time share one look-up. A failure is not kept. If a look-up
+    /// fails, addresses up to 10 minutes old are used, unless none of them could be connected to. At most 1024 names
     /// are kept.
     pub fn dns_ttl(mut self, ttl: Duration) -> Self {
         self.dns_ttl = ttl;
         self
     }
 
-    /// Opens connections in another way, without names and addresses.
+    /// Opens connections with this connector, without name look-up and addresses.
     pub fn connector(mut self, connector: impl Connect) -> Self {
         self.connector = Some(Box::new(connector));
         self
     }
 
-    /// Opens all connections, whatever the origin, to a socket in the file system: for daemons on the same machine.
-    /// The origin still is in `Host`, and one of `https` still means TLS. Takes the place of
-    /// [`connector`](Self::connector), and the other way round.
+    /// Opens all connections, for every origin, to a socket in the file system: for daemons on the same machine. The
+    /// origin is still sent as `Host`, and `https` still means TLS. This replaces a [`connector`](Self::connector),
+    /// and a connector replaces this.
     #[cfg(unix)]
     pub fn unix_socket(self, path: impl Into<std::path::PathBuf>) -> Self {
         self.connector(crate::connect::Unix(path.into().into()))
     }
 
-    /// Whether requests record their [`Timings`](crate::Timings), unless they say otherwise. Free when they do not.
+    /// Whether requests record their [`Timings`](crate::Timings), unless a request sets it otherwise. It costs
+    /// nothing if off.
     pub fn timings(mut self, timings: bool) -> Self {
         self.timings = timings;
         self
     }
 
-    /// Which redirects requests follow, unless they say otherwise.
+    /// Which redirects are followed, unless a request sets it otherwise.
     pub fn redirects(mut self, redirects: Redirects) -> Self {
         self.redirects = redirects;
         self
     }
 
-    /// A header of requests that carries a secret: no redirect takes it to another origin, and the `Debug` of a request that
-    /// layers see does not show it. (The client's own headers are never taken, and layers do not see them.)
+    /// The name of a request header that carries a secret. No redirect takes it to another origin, and the `Debug` of
+    /// a request in a layer does not show it. (The client's own headers never leave their origin, and layers do not
+    /// see them.)
     pub fn secret_header<N>(mut self, name: N) -> Self
     where
         HeaderName: TryFrom<N>,
@@ -256,14 +261,15 @@ impl ClientBuilder {
         self
     }
 
-    /// A key of queries whose value is a secret: a redirect to another origin that repeats it is followed without it.
+    /// A key in a query whose value is a secret. If a redirect to another origin repeats this pair, it is followed
+    /// without it.
     pub fn secret_query(mut self, key: impl Into<String>) -> Self {
         self.secrets.query.push(key.into());
         self
     }
 
-    /// Keeps the cookies of replies in a jar, and sends with each request, also where a redirect has led, those that go
-    /// there by the rules. A request's own `cookie` header stays, in front of them; a cookie that it names is not sent
+    /// Keeps the cookies of replies in a jar, and sends the matching ones with each request, also after a redirect. A
+    /// request's own `cookie` header stays, in front of the jar's cookies; a cookie that it already names is not sent
     /// twice.
     #[cfg(feature = "cookies")]
     pub fn cookies(mut self, jar: CookieJar) -> Self {
@@ -271,9 +277,9 @@ impl ClientBuilder {
         self
     }
 
-    /// Asks for the codings whose features are compiled in (`zstd`, `br`, `gzip` and `deflate`), in requests that say
-    /// nothing of it themselves and want no range. They are undone as the body is read; see
-    /// [`Reply::content_encoding`](crate::Reply::content_encoding).
+    /// Asks for the content codings whose features are compiled in (`zstd`, `br`, `gzip` and `deflate`). It does so
+    /// in requests that have no `accept-encoding` of their own and do not ask for a range. Bodies are decoded while
+    /// they are read; see [`Reply::content_encoding`](crate::Reply::content_encoding).
     #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
     pub fn decompress(mut self) -> Self {
         self.accept_encoding = Some(HeaderValue::from_static(crate::coding::ASKED));
@@ -284,15 +290,16 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`Kind::Config`]: a base URL that is not an absolute `http` or `https` URL or that has a user, a
-    /// header that is not valid, a key without a base URL, a maximum of no connection or no request, a resolver beside a
-    /// connector or a unix socket, which need none; a proxy, a certificate or an egress policy that is not valid.
+    /// [`Kind::Config`]: a base URL that is not an absolute `http` or `https` URL or that has a user; a header that
+    /// is not valid; a key without a base URL; a maximum of zero connections or zero requests; a resolver together
+    /// with a connector or a unix socket, which do not need one; a proxy, a certificate or an egress policy that is
+    /// not valid.
     pub fn build(mut self) -> Result<Client, Error> {
         if self.auth.is_some() && self.base_url.is_none() {
             self.reject("a key needs a base URL, to whose origin it is bound");
         }
-        let Rules { max_connections, max_connections_per_origin, max_requests_per_connection, .. } =
-            self.rules;
+        let PoolSettings { max_connections, max_connections_per_origin, max_requests_per_connection, .. } =
+            self.settings;
         if max_connections == Some(0) || max_connections_per_origin == Some(0) {
             self.reject("a client needs at least one connection per origin");
         }
@@ -300,9 +307,7 @@ impl ClientBuilder {
             self.reject("a connection needs to take at least one request");
         }
         if self.resolver.is_some() && self.connector.is_some() && !self.connecting.has_proxy() {
-            self.reject(
-                "a connector of one's own looks nothing up, so a resolver beside it would not be asked",
-            );
+            self.reject("a connector looks up no names, so a resolver beside it would not be used");
         }
         if let Err(error) = self.connecting.check(self.tls_config.is_some()) {
             self.error.get_or_insert(error);
@@ -335,7 +340,7 @@ impl ClientBuilder {
             http2_prior_knowledge: self.http2_prior_knowledge,
             max_header_fields: self.max_header_fields,
         };
-        let origins = Origins::new(dialer, self.rules, proxies);
+        let origins = Origins::new(dialer, self.settings, proxies);
         let base = match self.base_url {
             Some(url) => Some(Base::new(&url, &origins).map_err(|error| error.of_kind(Kind::Config))?),
             None => None,
@@ -377,10 +382,10 @@ impl ClientBuilder {
 
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the base URL, which is not yet known to be free of a password.
+        // The base URL is left out: it was not checked yet and may contain a password.
         f.debug_struct("ClientBuilder")
             .field("limits", &self.limits)
-            .field("rules", &self.rules)
+            .field("rules", &self.settings)
             .field("http2_prior_knowledge", &self.http2_prior_knowledge)
             .field("dns_ttl", &self.dns_ttl)
             .field("timings", &self.timings)

@@ -1,3 +1,5 @@
+//! A reply's body that is decoded while it is read.
+
 use std::{
     io,
     pin::Pin,
@@ -18,7 +20,7 @@ use crate::{
     reply_body::ReplyBody,
 };
 
-/// What is asked for, in the order of preference.
+/// What is asked for, in order of preference.
 pub(crate) const ASKED: &str =
     match (cfg!(feature = "zstd"), cfg!(feature = "brotli"), cfg!(feature = "gzip")) {
         (true, true, true) => "zstd, br, gzip, deflate",
@@ -30,7 +32,7 @@ pub(crate) const ASKED: &str =
         _ => "gzip, deflate",
     };
 
-/// Undoes codings, the last one first.
+/// Decodes a body, the last coding first.
 pub(super) fn undo(mut body: ReplyBody, version: Version, codings: &[String]) -> ReplyBody {
     let came = Arc::<AtomicU64>::default();
     for (done, coding) in codings.iter().rev().enumerate() {
@@ -46,19 +48,20 @@ pub(super) fn undo(mut body: ReplyBody, version: Version, codings: &[String]) ->
     body
 }
 
-/// A body whose coding is undone as it is read.
+/// A body that is decoded while it is read.
 struct Decoded {
     body: ReplyBody,
     decoding: Decoding,
-    /// What it reads are the bytes that come over the wire.
+    /// Whether its input is the bytes that came over the connection.
     is_outermost: bool,
-    /// How many of these have come. Shared with the other codings of the body: each by itself may be no bomb.
+    /// How many such bytes have come. Shared by all codings of a body, because each one alone may stay below the
+    /// bound.
     came: Arc<AtomicU64>,
     given: u64,
 }
 
 impl Decoded {
-    // No text or JSON that is meant to be read is compressed so well; a bomb is.
+    // No text or JSON that people read compresses this well. A decompression bomb does.
     const MAX_RATIO: u64 = 250;
     const FREE: u64 = 1 << 20;
 
@@ -91,7 +94,7 @@ impl Body for Decoded {
             match this.decode() {
                 Ok(Some(_)) if this.is_bomb() => {
                     let message = format!(
-                        "the reply's body is more than {} times as large as it came, with its coding `{}` undone",
+                        "the reply's body is more than {} times as large as it came, after its coding `{}` was undone",
                         Self::MAX_RATIO,
                         this.decoding.coding()
                     );

@@ -1,4 +1,4 @@
-//! Undoing one coding, piece by piece: whatever brings the bytes.
+//! Decodes one coding piece by piece, from any source of bytes.
 
 use std::io;
 
@@ -10,20 +10,20 @@ use compression_codecs::{
 
 type Decoder = Box<dyn DecodeV2 + Send>;
 
-/// The decoder of a coding, which may depend on the first byte.
+/// The decoder of a coding. It may depend on the first byte.
 fn decoder(coding: &str, first: u8) -> Option<Decoder> {
     match coding {
         #[cfg(feature = "gzip")]
         "gzip" | "x-gzip" => Some(Box::new(compression_codecs::GzipDecoder::new())),
-        // It is the format of zlib (RFC 9110, section 8.4.1.2), and with some servers the bare one. The low half of the
-        // first byte is 8 in zlib's; a bare one whose first block is compressed cannot begin so.
+        // `deflate` is the zlib format (RFC 9110, section 8.4.1.2), but some servers send raw deflate. The low half
+        // of the first byte is 8 in zlib's. Raw deflate whose first block is compressed cannot begin like that.
         #[cfg(feature = "gzip")]
         "deflate" if first & 0x8f == 8 => Some(Box::new(compression_codecs::ZlibDecoder::new())),
         #[cfg(feature = "gzip")]
         "deflate" => Some(Box::new(compression_codecs::DeflateDecoder::new())),
         #[cfg(feature = "brotli")]
         "br" => Some(Box::new(compression_codecs::BrotliDecoder::new())),
-        // A window of 8 MiB is the most that HTTP has (RFC 9659); more of one is an error, before it is allocated.
+        // HTTP allows a window of 8 MiB at most (RFC 9659). A larger one is an error, before it is allocated.
         #[cfg(feature = "zstd")]
         "zstd" => {
             let window = compression_codecs::zstd::params::DParameter::window_log_max(23);
@@ -36,7 +36,7 @@ fn decoder(coding: &str, first: u8) -> Option<Decoder> {
     }
 }
 
-/// Whether another member may begin behind the end of one (RFC 1952, section 2.2; RFC 8878, section 3).
+/// Whether another member may follow the end of one (RFC 1952, section 2.2; RFC 8878, section 3).
 fn begins_another(coding: &str, first: u8) -> bool {
     match coding {
         "gzip" | "x-gzip" => first == 0x1f,
@@ -45,21 +45,21 @@ fn begins_another(coding: &str, first: u8) -> bool {
     }
 }
 
-/// Whether the first byte of brotli begins the window of an extension. The format's own has at most 16 MiB (RFC 7932,
-/// section 9.1), the decoder takes the extension's 1 GiB as well.
+/// Whether the first byte of brotli announces the large window of an extension. The format itself has 16 MiB at most
+/// (RFC 7932, section 9.1), but the decoder would also accept the extension's 1 GiB.
 fn is_too_wide(coding: &str, first: u8) -> bool {
     coding == "br" && first & 0x7f == 0x11
 }
 
-/// One coding being undone, in pieces of at most [`Self::PIECE`].
+/// The decoder of one coding. It gives pieces of at most [`Self::PIECE`].
 pub(super) struct Decoding {
     coding: String,
-    // From the first byte on.
+    // Made when the first byte has come.
     decoder: Option<Decoder>,
     input: Bytes,
-    /// The last piece was full, so there may be more without more input.
+    /// The last piece was full, so there may be more output without more input.
     is_full: bool,
-    /// The end of the coded bytes has come.
+    /// The end of the encoded bytes has come.
     is_whole: bool,
 }
 
@@ -74,27 +74,27 @@ impl Decoding {
         &self.coding
     }
 
-    /// The bytes that come next, when [`next`](Self::next) has asked for more.
+    /// Adds the bytes that come next, after [`next`](Self::next) has asked for more.
     pub(super) fn feed(&mut self, input: Bytes) {
         self.input = input;
     }
 
-    /// Whether a byte has come.
+    /// Whether any byte has come.
     pub(super) fn has_begun(&self) -> bool {
         self.decoder.is_some()
     }
 
-    /// Whether the end of the coded bytes has come.
+    /// Whether the end of the encoded bytes has come.
     pub(super) fn is_whole(&self) -> bool {
         self.is_whole
     }
 
-    /// The next piece; none if more input is needed for it.
+    /// The next piece. `None` if that needs more input.
     pub(super) fn next(&mut self) -> io::Result<Option<Bytes>> {
         let Some(first) = self.input.first().copied().or(self.is_full.then_some(0)) else { return Ok(None) };
         if self.is_whole {
             if !begins_another(&self.coding, first) {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "bytes behind the end"));
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "bytes after the end"));
             }
             self.is_whole = false;
             if let Some(decoder) = &mut self.decoder {
@@ -113,7 +113,8 @@ impl Decoding {
         let mut input = PartialBuffer::new(&self.input[..]);
         let decoded = decoder.decode(&mut input, &mut output);
         self.is_whole = match decoded {
-            // Asked for what is left of earlier input, zlib's decoder writes it, and then reports the missing input as an error.
+            // When zlib's decoder is asked for the rest of earlier input, it writes that, and then reports the
+            // missing input as an error.
             Err(_) if self.input.is_empty() => false,
             decoded => decoded?,
         };

@@ -1,3 +1,5 @@
+//! Encodes the body of a request, at once or while it is sent.
+
 use std::{
     io,
     pin::Pin,
@@ -13,7 +15,7 @@ use futures_core::Stream;
 
 use crate::{body::Body, error::BoxError};
 
-/// How the body of a request is coded.
+/// How the body of a request is encoded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Coding {
     #[cfg(feature = "gzip")]
@@ -25,7 +27,7 @@ pub(crate) enum Coding {
 }
 
 impl Coding {
-    /// In `content-encoding`.
+    /// The name in `content-encoding`.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             #[cfg(feature = "gzip")]
@@ -37,7 +39,8 @@ impl Coding {
         }
     }
 
-    /// Each at the level that its own tools have by default, but brotli's: that takes a second for each MiB.
+    /// Each at the default level of its own tools. Brotli is the exception: its default takes one second for each
+    /// MiB.
     fn encoder(self) -> Box<dyn EncodeV2 + Send> {
         match self {
             #[cfg(feature = "gzip")]
@@ -56,7 +59,7 @@ impl Coding {
     }
 }
 
-/// Coded bytes, and what is still to be done for them.
+/// An encoder, and what it still has to do.
 pub(crate) struct Encoder {
     encoder: Box<dyn EncodeV2 + Send>,
     is_done: bool,
@@ -69,7 +72,7 @@ impl Encoder {
         Self { encoder: coding.encoder(), is_done: false }
     }
 
-    /// All of a body that is in memory.
+    /// Encodes a whole body that is in memory.
     pub(crate) fn whole(mut self, mut input: Bytes) -> io::Result<Bytes> {
         let mut all = Vec::with_capacity(input.len() / 2);
         while !input.is_empty() {
@@ -81,7 +84,7 @@ impl Encoder {
         Ok(all.into())
     }
 
-    /// Takes from the input. What comes of it may be empty.
+    /// Takes input. The output may be empty.
     fn encode(&mut self, input: &mut Bytes) -> io::Result<Bytes> {
         let mut piece = vec![0; Self::PIECE];
         let mut output = WriteBuffer::new_initialized(&mut piece);
@@ -103,7 +106,7 @@ impl Encoder {
     }
 }
 
-/// A body that is coded while it is sent.
+/// A body that is encoded while it is sent.
 pub(crate) struct Encoded {
     body: Body,
     encoder: Encoder,
@@ -130,7 +133,7 @@ impl Stream for Encoded {
                 match ready!(http_body::Body::poll_frame(Pin::new(&mut *body), cx)) {
                     Some(Ok(frame)) => *input = frame.into_data().unwrap_or_default(),
                     Some(Err(error)) => {
-                        // What the caller's stream failed with, and not that it did.
+                        // Report the error of the caller's stream itself, not only that the stream failed.
                         let cause = body.upload().and_then(|upload| upload.take_error());
                         return Poll::Ready(Some(Err(cause.unwrap_or(error))));
                     }

@@ -1,4 +1,4 @@
-//! The codings of a body that is in memory.
+//! Decodes a body that is in memory.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::decoding::Decoding;
 
-/// Undoes one coding; an error also if more than so many bytes come of it, or if it ends too early.
+/// Decodes one coding. It is an error if the output has more than this many bytes, or if the input ends too early.
 pub(super) fn undo(coding: &str, coded: Bytes, max: usize) -> io::Result<Bytes> {
     let mut decoding = Decoding::of(coding.to_owned());
     decoding.feed(coded);

@@ -1,3 +1,5 @@
+//! One dial from the name look-up to the last handshake, each stage under its limit.
+
 use std::{error::Error as StdError, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use super::{
@@ -18,15 +20,15 @@ pub(crate) struct Dialer {
     pub(crate) egress: EgressPolicy,
     pub(crate) tls: Tls,
     pub(crate) http2_prior_knowledge: bool,
-    /// How many fields the head of an HTTP/1.1 reply may have. `None`: hyper's 100, which cost no allocation.
+    /// The most fields in the head of an HTTP/1.1 reply. `None`: hyper's 100, which need no allocation.
     pub(crate) max_header_fields: Option<usize>,
-    /// The client's own. A request that has shorter ones leaves a dial, but does not end it.
+    /// The client's own limits. A request with shorter limits stops waiting for a dial, but does not end it.
     pub(crate) limits: DialLimits,
 }
 
 impl Dialer {
-    /// Goes through all stages of a dial: look-up, TCP, proxy, TLS. What is to be upgraded to another protocol speaks
-    /// HTTP/1.1, and goes through a proxy in a tunnel.
+    /// Runs all stages of a dial: look-up, TCP, proxy, TLS. A connection for an upgrade speaks HTTP/1.1, and uses a
+    /// tunnel if there is a proxy.
     pub(crate) async fn dial(
         &self,
         origin: &Origin,
@@ -49,7 +51,7 @@ impl Dialer {
         Ok(Reached { stream, http2, remote_addr, proxied })
     }
 
-    /// What a dial begins with.
+    /// The first stage of a dial.
     pub(crate) fn first_stage(&self, origin: &Origin, proxy: Option<&Proxy>) -> Limit {
         let hop = proxy.map_or(origin, Proxy::server);
         let asks_own = matches!(self.connector, Connector::Other(_)) || hop.address().is_some();
@@ -58,19 +60,19 @@ impl Dialer {
         if asks_own && !asks_for_proxy { Limit::Connect } else { Limit::Dns }
     }
 
-    /// Whether requests to an origin are given to the proxy itself.
+    /// Whether requests to an origin are sent to the proxy itself, without a tunnel.
     pub(crate) fn forwards(&self, origin: &Origin, proxy: &Proxy) -> bool {
-        // A proxy that is given a URL looks its host up.
+        // A proxy that receives whole URLs looks up the host itself, so the policy could not check the address.
         proxy.forwards(origin, self.http2_prior_knowledge) && !self.egress.looks_at_addresses()
     }
 
-    /// Whether a proxy is asked for an address.
+    /// Whether the client looks up the name and asks the proxy for an address.
     fn looks_up_for(&self, proxy: &Proxy) -> bool {
         proxy.looks_up_here() || self.egress.looks_at_addresses()
     }
 }
 
-/// What a dial brings.
+/// The result of a dial.
 pub(crate) struct Reached {
     pub(crate) stream: Stream,
     pub(crate) http2: bool,
@@ -78,7 +80,7 @@ pub(crate) struct Reached {
     pub(crate) proxied: bool,
 }
 
-/// Why a dial failed. Shared by all who waited for it.
+/// Why a dial failed. All requests that waited for the dial share it.
 #[derive(Clone)]
 pub(crate) enum DialError {
     ClientClosed,
@@ -107,14 +109,14 @@ impl DialError {
     }
 }
 
-/// One dial under way.
+/// One dial that is under way.
 struct Stages<'a> {
     dialer: &'a Dialer,
     origin: &'a Origin,
     proxy: Option<&'a Proxy>,
     for_upgrade: bool,
     limits: DialLimits,
-    /// Told of each stage as it begins.
+    /// Called with each stage when it begins.
     enter: &'a (dyn Fn(Limit) + Sync),
 }
 
@@ -136,17 +138,17 @@ impl Stages<'_> {
         let target = if self.dialer.looks_up_for(proxy) {
             let found = self.look_up(self.origin).await?;
             let usable = self.dialer.egress.usable(self.origin, &found).map_err(refused)?;
-            // One is asked for; that the proxy can reach IPv4 is surer.
+            // The proxy gets one address. It is more likely to reach an IPv4 address.
             usable.iter().find(|address| address.is_ipv4()).or(usable.first()).copied()
         } else {
             None
         };
-        // The proxy itself is allowed by its name, whatever its address.
+        // The proxy itself is allowed by name, whatever its address is.
         let through = async { self.go_through(proxy, self.reach(hop, &found, &found).await, target).await };
         self.stage(Limit::Connect, through).await
     }
 
-    /// The addresses of a host, which is looked up unless it is one.
+    /// The addresses of a host. A host that is an address is not looked up.
     async fn look_up(&self, origin: &Origin) -> Result<Addresses, DialError> {
         if let Some(address) = origin.address() {
             return Ok(Addresses::from([address]));
@@ -161,7 +163,7 @@ impl Stages<'_> {
         self.stage(Limit::Dns, look_up).await
     }
 
-    /// A transport to the first hop, at one of its addresses unless a connector leads there.
+    /// A transport to the first hop: at one of its addresses, or through the connector.
     async fn reach(&self, hop: &Origin, found: &Addresses, usable: &Addresses) -> io::Result<Connected> {
         match &self.dialer.connector {
             Connector::Other(connector) => connector.connect(hop).await,
@@ -173,7 +175,7 @@ impl Stages<'_> {
         }
     }
 
-    /// TLS with the proxy where its URL says so, and a tunnel where the origin needs one.
+    /// TLS with the proxy if the proxy's URL says so, and a tunnel if the origin needs one.
     async fn go_through(
         &self,
         proxy: &Proxy,

@@ -1,3 +1,5 @@
+//! Name look-up: the trait, the system's resolver, and a cache in which equal look-ups are shared.
+
 #[cfg(test)]
 mod tests;
 
@@ -15,14 +17,14 @@ use tokio::time::Instant;
 
 use crate::origin::Origin;
 
-/// A look-up under way. Dropping it gives the look-up up.
+/// A look-up that is under way. Dropping it cancels the look-up.
 pub type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
 /// Looks up the names of origins for a [`Client`](crate::Client).
 ///
-/// The addresses are tried in their order, families in turn. It is asked once for however many dials need the same name
-/// at the same time; a host that is an address is never looked up. A closure over host and port is one too. With the
-/// system's resolver behind it, it can give single hosts other addresses, ports included:
+/// The addresses are tried in their order, with the two families in turn. If several dials need the same name at the
+/// same time, the resolver is asked once. A host that is an address is never looked up. A closure from host and port
+/// is a resolver too. Together with the system's resolver, it can give some hosts other addresses and other ports:
 ///
 /// ```
 /// use outbound_client::{Client, Resolve, Resolving, SystemResolver};
@@ -40,7 +42,7 @@ pub type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + 
 /// # }
 /// ```
 pub trait Resolve: Send + Sync + 'static {
-    /// Starts a look-up. No addresses are an answer: the name has none.
+    /// Starts a look-up. An empty list is an answer too: the name has no addresses.
     fn resolve(&self, host: &str, port: u16) -> Resolving;
 }
 
@@ -54,8 +56,8 @@ where
     }
 }
 
-/// The system's resolver (`getaddrinfo`), on tokio's pool of threads for work that blocks. A look-up that is given up
-/// keeps its thread until the system answers.
+/// The system's resolver (`getaddrinfo`), on tokio's threads for blocking work. A look-up that is cancelled keeps its
+/// thread until the system answers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemResolver;
 
@@ -68,10 +70,10 @@ impl Resolve for SystemResolver {
 
 pub(crate) type Addresses = Arc<[SocketAddr]>;
 
-type Answer = Result<Addresses, Arc<io::Error>>;
+type LookUpResult = Result<Addresses, Arc<io::Error>>;
 type Name = (Box<str>, u16);
 
-/// A resolver behind a cache in which one look-up runs for all who want the same name.
+/// A resolver behind a cache. All who need the same name at the same time share one look-up.
 pub(crate) struct Dns {
     resolver: Box<dyn Resolve>,
     ttl: Duration,
@@ -81,7 +83,7 @@ pub(crate) struct Dns {
 #[derive(Default)]
 struct Entry {
     known: Option<Known>,
-    /// There while somebody waits for it.
+    /// The look-up that is under way. It lives as long as somebody waits for it.
     look_up: Weak<LookUp>,
 }
 
@@ -90,7 +92,7 @@ struct Known {
     since: Instant,
 }
 
-/// Whoever holds the lock drives the look-up; one who leaves hands it on as far as it has got.
+/// Whoever holds the lock drives the look-up. If that task stops waiting, the next one continues the same look-up.
 #[derive(Default)]
 struct LookUp(tokio::sync::Mutex<State>);
 
@@ -99,13 +101,14 @@ enum State {
     #[default]
     New,
     Running(Resolving),
-    Done(Answer),
+    Done(LookUpResult),
 }
 
 impl Dns {
-    /// The system does not tell how long an answer holds.
+    /// The system does not tell how long an answer is valid.
     pub(crate) const TTL: Duration = Duration::from_secs(30);
-    /// An answer this old is better than none: resolvers fail for moments, and addresses seldom change.
+    /// An answer up to this age is better than none: look-ups often fail for a short time, and addresses rarely
+    /// change.
     const MAX_STALE: Duration = Duration::from_secs(600);
     const MAX_NAMES: usize = 1024;
 
@@ -132,20 +135,20 @@ impl Dns {
         self.drive(&look_up, name).await.map_err(|error| io::Error::new(error.kind(), error))
     }
 
-    /// These addresses are of no use.
+    /// These addresses could not be connected to, so they are dropped from the cache.
     pub(crate) fn forget(&self, origin: &Origin, addresses: &Addresses) {
         if let Some(entry) = self.lock().get_mut(&name(origin)) {
             entry.known.take_if(|known| Arc::ptr_eq(&known.addresses, addresses));
         }
     }
 
-    /// All names are looked up anew.
+    /// Every name is looked up again.
     pub(crate) fn forget_all(&self) {
-        // What is under way goes on for those who wait for it, and is not kept.
+        // Look-ups that are under way continue for those who wait for them. Their results are not kept.
         self.lock().values_mut().for_each(|entry| *entry = Entry::default());
     }
 
-    async fn drive(&self, look_up: &LookUp, name: Name) -> Answer {
+    async fn drive(&self, look_up: &LookUp, name: Name) -> LookUpResult {
         let mut state = look_up.0.lock().await;
         if let State::New = *state {
             *state = State::Running(self.resolver.resolve(&name.0, name.1));
@@ -156,14 +159,14 @@ impl Dns {
         }
         match &*state {
             State::Done(answer) => answer.clone(),
-            State::New | State::Running(_) => unreachable!("it has just been done"),
+            State::New | State::Running(_) => unreachable!("the look-up was just finished"),
         }
     }
 
-    /// What an answer comes to. Failures are not kept: the next dial asks again.
-    fn learn(&self, look_up: &LookUp, name: Name, answer: io::Result<Vec<SocketAddr>>) -> Answer {
+    /// Turns an answer into the result for the waiters. Failures are not kept: the next dial asks again.
+    fn learn(&self, look_up: &LookUp, name: Name, answer: io::Result<Vec<SocketAddr>>) -> LookUpResult {
         let mut names = self.lock();
-        // Otherwise it was given up, with what was known: see `forget_all`.
+        // If this is not the current look-up of the name, its entry was dropped in the meantime: see `forget_all`.
         let is_kept = names.get(&name).is_some_and(|entry| ptr::eq(entry.look_up.as_ptr(), look_up));
         match answer {
             Ok(addresses) if !addresses.is_empty() && !is_kept => Ok(Addresses::from(addresses)),
@@ -192,12 +195,12 @@ impl Dns {
         }
     }
 
-    /// Until when an answer stands in for one that fails; never where answers are not kept.
+    /// Until when an old answer is used if a new look-up fails. Never, if answers are not kept.
     fn max_age(&self) -> Duration {
         if self.ttl.is_zero() { Duration::ZERO } else { self.ttl.max(Self::MAX_STALE) }
     }
 
-    /// Above the bound those go that nobody needs, and if there are none the oldest.
+    /// Above the bound, names that nobody waits for are dropped; if there are none, the oldest one.
     fn make_room(&self, names: &mut BTreeMap<Name, Entry>, name: &Name) {
         if names.len() < Self::MAX_NAMES || names.contains_key(name) {
             return;

@@ -1,3 +1,5 @@
+//! The egress policy: which hosts, ports and addresses a client may connect to.
+
 mod address;
 
 #[cfg(test)]
@@ -14,10 +16,12 @@ use crate::{
     origin::Origin,
 };
 
-/// Where a client may go: for programs whose URLs come from others, such as an agent's tools or a web hook.
+/// Where a client may connect to. For programs whose URLs come from others, such as the tools of an agent, or web
+/// hooks.
 ///
-/// It is asked before a dial for the scheme, the host and the port, and after the look-up for each address. What is
-/// dialled is the very address that was allowed. As it is asked for every connection, it holds for every redirect too.
+/// The policy is checked before a dial, with scheme, host and port, and again after the look-up, with each address.
+/// The client connects to exactly the address that was allowed. The policy is checked for every connection, so it
+/// holds for every redirect as well.
 ///
 /// | rule | default |
 /// |---|---|
@@ -27,19 +31,21 @@ use crate::{
 /// | [`allow_networks`](Self::allow_networks), [`deny_networks`](Self::deny_networks) | all, none |
 /// | [`allow_proxy`](Self::allow_proxy) | none, where there is a rule on addresses |
 ///
-/// What is denied is denied, whatever is allowed besides. All rules have to be met: an allowed host in a network that is
-/// not allowed is not reached.
+/// A denial counts more than a permission. All rules have to be met: an allowed host in a network that is not allowed
+/// is not reached.
 ///
-/// [`public_only`](Self::public_only) and the rules on networks are *rules on addresses*. With one of them:
+/// [`public_only`](Self::public_only) and the rules about networks are *address rules*. With one of them:
 ///
-/// - A host that is an address in an odd form (`2130706433`, `0x7f.1`, `127.1`) is refused.
-/// - An IPv6 address with an IPv4 address in it (mapped, translated, or of a tunnel: NAT64, 6to4, ISATAP) has to be allowed as both.
-/// - A [`Proxy`], the environment's too, is refused unless it is allowed by its name. Through one that is allowed, names
-///   are looked up here, and the proxy is asked for a tunnel to an allowed address, for `http` origins too.
-/// - A [`Connect`](crate::Connect) of one's own has to state the address that it is connected to
-///   ([`Connected::remote_addr`](crate::Connected::remote_addr)), or its connection is closed unused. A unix socket has none.
+/// - A host that is an address in an unusual form (`2130706433`, `0x7f.1`, `127.1`) is refused.
+/// - An IPv6 address that contains an IPv4 address (mapped, translated or of a tunnel: NAT64, 6to4, ISATAP) must be
+///   allowed as both.
+/// - A [`Proxy`], also one from the environment, is refused unless its name is allowed. With an allowed proxy, the
+///   client looks up names itself and asks the proxy for a tunnel to an allowed address, also for `http` origins.
+/// - A [`Connect`](crate::Connect) must state the address that it is connected to
+///   ([`Connected::remote_addr`](crate::Connected::remote_addr)). If not, its connection is closed unused. A unix
+///   socket has no address.
 ///
-/// What is refused is an error with [`ConnectFailure::NotAllowed`](crate::ConnectFailure::NotAllowed), not sent.
+/// A refusal is an error with [`ConnectFailure::NotAllowed`](crate::ConnectFailure::NotAllowed). Nothing was sent.
 ///
 /// ```
 /// use outbound_client::{Client, EgressPolicy};
@@ -59,13 +65,13 @@ pub struct EgressPolicy {
     public_only: bool,
     networks: Lists<IpNet>,
     proxies: Vec<Box<str>>,
-    /// The first thing that was wrong.
+    /// The first rule that is not valid.
     invalid: Option<&'static str>,
 }
 
 #[derive(Clone, Debug)]
 struct Lists<T> {
-    /// Empty: all are.
+    /// Empty: everything is allowed.
     allowed: Vec<T>,
     denied: Vec<T>,
 }
@@ -73,7 +79,7 @@ struct Lists<T> {
 #[derive(Clone, Debug)]
 enum Host {
     Name(Box<str>),
-    /// All names below one, with its first dot.
+    /// All names below a domain; the text begins with a dot.
     Below(Box<str>),
 }
 
@@ -85,22 +91,22 @@ impl EgressPolicy {
 
     /// Only addresses of the public internet, and those of [`allow_networks`](Self::allow_networks).
     ///
-    /// Not private ones (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, `fc00::/7`), loopback, link-local (169.254.0.0/16,
-    /// `fe80::/10`), shared ones of carriers (100.64.0.0/10), the metadata services of clouds (169.254.169.254,
-    /// `fd00:ec2::254`, 168.63.129.16), multicast, nor any other that IANA's registries of special-purpose addresses do not
-    /// call globally reachable (RFC 6890).
+    /// Refused are private addresses (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, `fc00::/7`), loopback, link-local
+    /// (169.254.0.0/16, `fe80::/10`), shared addresses of carriers (100.64.0.0/10), the metadata services of clouds
+    /// (169.254.169.254, `fd00:ec2::254`, 168.63.129.16), multicast, and all others that IANA's registries of
+    /// special-purpose addresses do not call globally reachable (RFC 6890).
     pub fn public_only() -> Self {
         Self { public_only: true, ..Self::default() }
     }
 
-    /// No `http`.
+    /// Refuses `http`.
     pub fn https_only(mut self) -> Self {
         self.https_only = true;
         self
     }
 
-    /// Allows these hosts and, but for others that are allowed in the same way, no others. `a.test` is that name alone,
-    /// `*.a.test` every name below it.
+    /// Allows only these hosts, and those of other calls of this method. `a.test` is that name alone, `*.a.test` is
+    /// every name below it.
     pub fn allow_hosts<'a>(mut self, hosts: impl IntoIterator<Item = &'a str>) -> Self {
         for host in hosts {
             let host = self.host(host);
@@ -109,8 +115,8 @@ impl EgressPolicy {
         self
     }
 
-    /// Denies these hosts: `a.test` is that name alone, `*.a.test` every name below it. An address is denied as a
-    /// [network](Self::deny_networks), whatever leads there.
+    /// Denies these hosts: `a.test` is that name alone, `*.a.test` is every name below it. To deny an address,
+    /// whatever name leads to it, deny its [network](Self::deny_networks).
     pub fn deny_hosts<'a>(mut self, hosts: impl IntoIterator<Item = &'a str>) -> Self {
         for host in hosts {
             if let Some(address) = network(host) {
@@ -123,7 +129,7 @@ impl EgressPolicy {
         self
     }
 
-    /// Allows these ports and, but for others that are allowed in the same way, no others.
+    /// Allows only these ports, and those of other calls of this method.
     pub fn allow_ports(mut self, ports: impl IntoIterator<Item = u16>) -> Self {
         self.ports.allowed.extend(ports);
         self
@@ -135,8 +141,8 @@ impl EgressPolicy {
         self
     }
 
-    /// Allows addresses of these networks (`10.1.0.0/16`, `fd00::/8`, `192.0.2.7`) and, but for others that are allowed
-    /// in the same way, no others; of a policy that is [`public_only`](Self::public_only), beside the public ones.
+    /// Allows only addresses of these networks (`10.1.0.0/16`, `fd00::/8`, `192.0.2.7`), and those of other calls of
+    /// this method. With [`public_only`](Self::public_only), it allows them in addition to the public addresses.
     pub fn allow_networks<'a>(mut self, networks: impl IntoIterator<Item = &'a str>) -> Self {
         for network in networks {
             let network = self.network(network);
@@ -154,24 +160,26 @@ impl EgressPolicy {
         self
     }
 
-    /// Allows the proxies on this host, whatever their address. They are trusted to go where they are asked to.
+    /// Allows the proxies on this host, at any address. Such a proxy is trusted to connect only to where it is asked
+    /// to.
     pub fn allow_proxy(mut self, host: &str) -> Self {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         self.proxies.push(host.to_ascii_lowercase().into());
         self
     }
 
-    /// What is wrong with it.
+    /// The error, if a rule is not valid.
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.invalid.map_or(Ok(()), |why| Err(Error::invalid(Kind::Config, why)))
     }
 
-    /// Whether it has a rule on addresses.
+    /// Whether the policy has an address rule.
     pub(crate) fn looks_at_addresses(&self) -> bool {
         self.public_only || !self.networks.is_empty()
     }
 
-    /// Whether a client may go to an origin by way of a proxy or of none, as far as can be told before the look-up.
+    /// Whether a client may connect to an origin, through this proxy or directly, as far as this is known before the
+    /// look-up.
     pub(crate) fn permit(&self, origin: &Origin, proxy: Option<&Proxy>) -> Result<(), NotAllowed> {
         let refuse = |what: String| Err(NotAllowed(what));
         if self.https_only && !origin.is_https() {
@@ -186,7 +194,7 @@ impl EgressPolicy {
         }
         if self.looks_at_addresses() {
             if origin.address().is_none() && looks_like_address(host) {
-                return refuse(format!("the host {host}, which is an address in an odd form"));
+                return refuse(format!("the host {host}, which is an address in an unusual form"));
             }
             let is_allowed = |proxy: &Proxy| self.proxies.iter().any(|host| **host == *proxy.server().host());
             if let Some(proxy) = proxy.filter(|proxy| !is_allowed(proxy)) {
@@ -196,7 +204,7 @@ impl EgressPolicy {
         Ok(())
     }
 
-    /// The addresses of an origin that a client may go to.
+    /// Those addresses of an origin that the client may connect to.
     pub(crate) fn usable(&self, origin: &Origin, found: &Addresses) -> Result<Addresses, NotAllowed> {
         if found.iter().all(|address| self.permits(*address)) {
             return Ok(found.clone());
@@ -213,7 +221,7 @@ impl EgressPolicy {
         }
     }
 
-    /// Whether a connector's connection may be used.
+    /// Whether a connection from a connector may be used.
     pub(crate) fn permit_connected(&self, address: Option<SocketAddr>) -> Result<(), NotAllowed> {
         match address {
             _ if !self.looks_at_addresses() => Ok(()),
@@ -288,8 +296,8 @@ fn without_dot(host: &str) -> &str {
     host.strip_suffix('.').unwrap_or(host)
 }
 
-/// Whether the last part of a host is a number, so that it is an address to those who look it up (WHATWG URL, section
-/// 3.5, "ends in a number").
+/// Whether the last part of a host is a number. Resolvers take such a host for an address (WHATWG URL, section 3.5,
+/// "ends in a number").
 fn looks_like_address(host: &str) -> bool {
     let last = host.rsplit('.').next().unwrap_or_default();
     let hex = last.strip_prefix("0x");
@@ -297,7 +305,7 @@ fn looks_like_address(host: &str) -> bool {
         || hex.is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// What the policy does not allow.
+/// Names what the policy does not allow.
 #[derive(Debug)]
 pub(crate) struct NotAllowed(String);
 

@@ -1,4 +1,4 @@
-//! Happy eyeballs: one connection to whichever of several addresses answers first (RFC 8305).
+//! Happy Eyeballs (RFC 8305): one connection to whichever of several addresses answers first.
 
 #[cfg(test)]
 mod tests;
@@ -17,11 +17,11 @@ use std::{
 use outbound_timer::Timer;
 use tokio::time::Instant;
 
-/// How long an attempt has before the next begins beside it (RFC 8305, section 5, recommends this).
+/// How long an attempt runs alone before the next one starts beside it (RFC 8305, section 5, recommends this value).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// Connects to one of the addresses: the next is tried when the last has not answered in time, or at once when one has
-/// failed. The first to answer wins, and the others are dropped.
+/// Connects to one of the addresses. The next one is tried when the last attempt has not answered in time, or at once
+/// when an attempt has failed. The first attempt that connects wins, and the others are dropped.
 pub(super) async fn race<T, F, Fut>(addresses: &[SocketAddr], connect: F) -> io::Result<(T, SocketAddr)>
 where
     F: Fn(SocketAddr) -> Fut,
@@ -60,7 +60,7 @@ where
     .await
 }
 
-/// Under way, in the order in which they began.
+/// The attempts that are under way, in the order in which they began.
 struct Attempts<Fut>(Vec<(SocketAddr, Pin<Box<Fut>>)>);
 
 impl<T, Fut: Future<Output = io::Result<T>>> Attempts<Fut> {
@@ -76,8 +76,8 @@ impl<T, Fut: Future<Output = io::Result<T>>> Attempts<Fut> {
     }
 }
 
-/// The families in turn, beginning with the one that the resolver put first, each in the resolver's order (RFC 8305,
-/// section 4).
+/// Alternates the address families, beginning with the one that the resolver put first. Within a family the
+/// resolver's order is kept (RFC 8305, section 4).
 fn interleave(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let first = addresses.first().map(SocketAddr::is_ipv6);
     let (preferred, others): (Vec<SocketAddr>, Vec<_>) =
@@ -92,11 +92,11 @@ fn interleave(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     all
 }
 
-/// No address could be connected to.
+/// None of the addresses could be connected to.
 #[derive(Debug)]
 struct Failure {
     tried: usize,
-    /// The one whose failure tells most.
+    /// The address whose failure says most.
     address: SocketAddr,
     cause: io::Error,
 }
@@ -105,7 +105,8 @@ impl Failure {
     fn after(earlier: Option<Self>, address: SocketAddr, cause: io::Error) -> Self {
         match earlier {
             None => Self { tried: 1, address, cause },
-            // Without a route to one family, which is common, what the other's addresses say is the news.
+            // "No route" often only means that the machine has no IPv6. The failure of the other family says more, so
+            // that one is kept.
             Some(earlier) if has_no_route(&cause) => Self { tried: earlier.tried + 1, ..earlier },
             Some(earlier) => Self { tried: earlier.tried + 1, address, cause },
         }

@@ -1,8 +1,10 @@
+//! Parses an address or a network, as lists of hosts contain them.
+
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// An address or a network, the address in brackets or with a zone too. IPv4 in IPv6 is IPv4.
+/// An address or a network. An address may have brackets or a zone. IPv4 mapped in IPv6 becomes IPv4.
 pub(super) fn network(text: &str) -> Option<IpNet> {
     let text = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     if let Some((address, length)) = text.split_once('/') {

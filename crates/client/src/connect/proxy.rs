@@ -1,5 +1,7 @@
+//! Proxies: where a proxy is, how the client speaks to it, and what can go wrong on the way.
+
 mod exceptions;
-mod rules;
+mod proxies;
 #[cfg(feature = "socks")]
 mod socks;
 mod tunnel;
@@ -12,7 +14,7 @@ use std::{cmp::Ordering, convert::Infallible, fmt, io, net::SocketAddr, sync::Ar
 use http::HeaderValue;
 
 use self::exceptions::Exceptions;
-pub(crate) use self::rules::Proxies;
+pub(crate) use self::proxies::Proxies;
 use super::Transport;
 use crate::{
     connect_failure::ConnectFailure,
@@ -21,18 +23,18 @@ use crate::{
     secret::Secret,
 };
 
-/// A server that opens connections for others: where it is, how it is spoken to, and as whom.
+/// A server that opens connections for the client: its address, its protocol, and the credentials for it.
 ///
 /// | URL | to an `http` origin | to an `https` origin |
 /// |---|---|---|
-/// | `http://proxy:3128` | requests with the whole URL (RFC 9112, section 3.2.2) | a tunnel by `CONNECT` (RFC 9110, section 9.3.6) |
+/// | `http://proxy:3128` | requests that carry the whole URL (RFC 9112, section 3.2.2) | a tunnel by `CONNECT` (RFC 9110, section 9.3.6) |
 /// | `https://proxy:443` | the same, inside TLS with the proxy | the same: TLS inside TLS |
 /// | `socks5://proxy:1080` | SOCKS 5 (RFC 1928) to the address of the origin's name, which is looked up here | the same |
 /// | `socks5h://proxy:1080` | SOCKS 5 to the origin's name, which the proxy looks up | the same |
 ///
-/// A URL without a scheme is one of `http`; without a port it has the port of its scheme: 80, 443, 1080. SOCKS needs the
-/// feature `socks`. A user and a password may stand in the URL, percent-encoded; they go to the proxy only, and no
-/// `Debug`, `Display` or error shows them.
+/// A URL without a scheme counts as `http`; without a port, the port is the scheme's: 80, 443, 1080. SOCKS needs the
+/// feature `socks`. The URL may contain a user and a password, percent-encoded. They are sent to the proxy only, and
+/// no `Debug`, `Display` or error shows them.
 ///
 /// ```
 /// use outbound_client::{Client, Proxy};
@@ -50,7 +52,7 @@ pub struct Proxy(Arc<Parts>);
 
 #[derive(Clone)]
 struct Parts {
-    /// What is dialled. Its scheme says whether there is TLS with the proxy.
+    /// The address that is dialled. Its scheme says whether the client speaks TLS with the proxy.
     server: Origin,
     protocol: Protocol,
     user: Option<User>,
@@ -60,9 +62,9 @@ struct Parts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Protocol {
     Http,
-    /// With the name looked up here.
+    /// The client looks up the origin's name.
     Socks5,
-    /// With the name looked up by the proxy.
+    /// The proxy looks up the origin's name.
     Socks5h,
 }
 
@@ -92,15 +94,16 @@ impl Proxy {
             return Err(invalid("a SOCKS proxy needs the feature `socks` of outbound-client"));
         }
         let (authority, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-        // Else the user would be dialled as a host, and a part of the password shown as its port.
+        // Without this check, the user would be dialled as a host, and a part of the password would be shown as its
+        // port.
         if behind.contains('@') {
-            return Err(invalid("a proxy's user and password have `/`, `?` and `#` percent-encoded"));
+            return Err(invalid("in a proxy's user and password, `/`, `?` and `#` must be percent-encoded"));
         }
         let (user, server) = match authority.rsplit_once('@') {
             Some((user, server)) => (Some(user), server),
             None => (None, authority),
         };
-        // Behind the brackets of an IPv6 address.
+        // Searched after the brackets of an IPv6 address.
         let has_port = server.rsplit(']').next().unwrap_or_default().contains(':');
         let scheme = if tls { "https" } else { "http" };
         let server = format!("{scheme}://{server}{}/", if has_port { "" } else { port });
@@ -112,26 +115,28 @@ impl Proxy {
         proxy.basic_auth(&decoded(name)?, decoded(password)?)
     }
 
-    /// As whom it is spoken to: `Proxy-Authorization` of `Basic` (RFC 7617), or a SOCKS user and password (RFC 1929).
+    /// The credentials: `Proxy-Authorization: Basic` (RFC 7617), or a user and password of SOCKS (RFC 1929).
     ///
     /// # Errors
     ///
-    /// [`Kind::Config`]: a user with a colon, which `Basic` cannot carry; with SOCKS, more than 255 bytes, or none.
+    /// [`Kind::Config`]: a user with a colon, which `Basic` cannot carry; with SOCKS, a user or password that is
+    /// empty or longer than 255 bytes.
     pub fn basic_auth(mut self, user: &str, password: impl Into<Secret>) -> Result<Self, Error> {
         let password = password.into();
         Secret::basic(user, &password)?;
         let is_short = |text: &str| (1..=255).contains(&text.len());
         if self.is_socks() && !(is_short(user) && is_short(password.expose())) {
-            return Err(invalid("a SOCKS proxy's user and password have 1 to 255 bytes each"));
+            return Err(invalid("a SOCKS proxy's user and password must have 1 to 255 bytes each"));
         }
         Arc::make_mut(&mut self.0).user = Some(User { name: user.into(), password });
         Ok(self)
     }
 
-    /// The hosts that a client reaches without it, in place of those said before: a list as in `NO_PROXY`.
+    /// The hosts that a client reaches without this proxy, as a list like `NO_PROXY`. It replaces an earlier list.
     ///
-    /// Entries stand between commas or spaces: a name, which stands for the names below it too (`.name` and `*.name` are
-    /// the same), an address, a network (`10.0.0.0/8`, `fd00::/8`), each with a port or without; `*` is every host.
+    /// Entries are separated by commas or spaces. An entry is a name, which includes all names below it (`.name` and
+    /// `*.name` mean the same), an address, or a network (`10.0.0.0/8`, `fd00::/8`); each may have a port. `*` is
+    /// every host.
     pub fn except(mut self, list: &str) -> Self {
         Arc::make_mut(&mut self.0).except = Exceptions::parse(list);
         self
@@ -149,24 +154,26 @@ impl Proxy {
         self.0.protocol != Protocol::Http
     }
 
-    /// Whether it is asked for an address and not for a name.
+    /// Whether the client looks up names and asks the proxy for an address.
     pub(crate) fn looks_up_here(&self) -> bool {
         self.0.protocol == Protocol::Socks5
     }
 
-    /// Whether requests to an origin are given to the proxy itself, each with its whole URL, and not sent through a tunnel.
+    /// Whether requests to an origin are sent to the proxy itself, each with its whole URL, and not through a tunnel.
     pub(crate) fn forwards(&self, origin: &Origin, http2: bool) -> bool {
-        // HTTP/2 in the clear is between the client and the origin: a proxy would have to speak it too.
+        // HTTP/2 without TLS runs between client and origin, in a tunnel. Otherwise the proxy would have to speak it
+        // as well.
         !self.is_socks() && !origin.is_https() && !http2
     }
 
-    /// What a request to the proxy itself carries.
+    /// The credentials header of a request that is sent to the proxy itself.
     pub(crate) fn authorization(&self) -> Option<HeaderValue> {
         let user = self.0.user.as_ref()?;
         Secret::basic(&user.name, &user.password).ok()
     }
 
-    /// Asks for a connection to an origin, over one to the proxy; at an address where there is one.
+    /// Asks the proxy for a connection to an origin, over a transport to the proxy. With an `address`, for that
+    /// address.
     pub(crate) async fn open_tunnel(
         &self,
         transport: &mut dyn Transport,
@@ -185,7 +192,7 @@ impl Proxy {
         opened.map_err(|refusal| self.error(refusal))
     }
 
-    /// An error at one of the proxy's stages.
+    /// The error for a failure in one of the proxy's stages.
     pub(crate) fn error(&self, refusal: Refusal) -> io::Error {
         io::Error::new(refusal.kind(), ProxyError { proxy: self.to_string(), refusal })
     }
@@ -214,14 +221,14 @@ impl TryFrom<String> for Proxy {
     }
 }
 
-/// So that a [`Proxy`] is accepted where one can be made from something else.
+/// Allows functions that accept anything that can become a [`Proxy`] to accept a [`Proxy`] too.
 impl From<Infallible> for Error {
     fn from(never: Infallible) -> Self {
         match never {}
     }
 }
 
-/// Two are the same where a connection of the one can serve the other: server, protocol, user and password.
+/// Two proxies are equal if they can share connections: same server, protocol, user and password.
 impl PartialEq for Proxy {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || self.key() == other.key()
@@ -263,19 +270,19 @@ impl fmt::Debug for Proxy {
 /// What went wrong between the client and a proxy.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// There is no connection to the proxy, or it was cut.
+    /// No connection to the proxy, or it was cut.
     Connection(io::Error),
-    /// TLS with the proxy.
+    /// The TLS handshake with the proxy failed.
     Tls(io::Error),
-    /// Its answer to `CONNECT`.
+    /// The status with which it answered `CONNECT`.
     Status(http::StatusCode),
-    /// Its answer to a SOCKS request: the reply code of RFC 1928, section 6.
+    /// The reply code with which it answered a SOCKS request (RFC 1928, section 6).
     #[cfg(feature = "socks")]
     Socks(u8),
-    /// It does not take the user, or wants one.
+    /// It does not accept the user, or it requires one.
     #[cfg(feature = "socks")]
     User,
-    /// It does not speak the protocol, or the request does not fit into it.
+    /// It does not speak the protocol, or the protocol cannot express the request.
     Protocol(&'static str),
 }
 
@@ -288,11 +295,11 @@ impl Refusal {
         }
     }
 
-    /// What it means for a connection through the proxy; none where the cause below says that.
+    /// What this means for a connection through the proxy. `None` if the source of the error says it.
     fn failure(&self) -> Option<ConnectFailure> {
         Some(match self {
             Self::Connection(_) | Self::Tls(_) => return None,
-            // The proxy has tried.
+            // With these, the proxy says that it tried to connect.
             Self::Status(status) if matches!(status.as_u16(), 502 | 503) => ConnectFailure::Unreachable,
             Self::Status(status) if matches!(status.as_u16(), 504 | 408) => ConnectFailure::TimedOut,
             Self::Status(status) if status.is_server_error() || status.as_u16() == 429 => {
@@ -314,7 +321,7 @@ impl Refusal {
     }
 }
 
-/// A [`Refusal`], and of whom.
+/// A [`Refusal`], and the proxy that it came from.
 #[derive(Debug)]
 pub(crate) struct ProxyError {
     proxy: String,

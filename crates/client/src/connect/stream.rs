@@ -1,3 +1,5 @@
+//! The byte stream under HTTP: TCP, TLS, or the transport of a connector.
+
 use std::{
     io,
     pin::Pin,
@@ -12,11 +14,11 @@ use tokio_rustls::client::TlsStream;
 
 use super::Transport;
 
-/// What HTTP runs over. Most are sockets, which need not be called through a table.
+/// The byte stream under HTTP. Most are TCP sockets, which are called directly and not through a vtable.
 pub(crate) enum Stream {
     Tcp(TcpStream),
     Other(Box<dyn Transport>),
-    /// TLS over another.
+    /// TLS over another stream.
     Tls(Box<TlsStream<Self>>),
 }
 

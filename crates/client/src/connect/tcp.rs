@@ -1,3 +1,5 @@
+//! TCP connections: `TCP_NODELAY`, and keep-alive probes.
+
 use std::{io, net::SocketAddr, time::Duration};
 
 use socket2::{SockRef, TcpKeepalive};
@@ -5,11 +7,11 @@ use tokio::net::TcpStream;
 
 use super::eyeballs;
 
-// Below the shortest silence after which common NATs forget a connection (120 s).
+// Shorter than 120 s, after which common NATs forget a silent connection.
 const PROBE_AFTER: Duration = Duration::from_secs(60);
 const PROBE_EVERY: Duration = Duration::from_secs(15);
 
-/// TCP to whichever of several addresses answers first.
+/// A TCP connection to whichever of several addresses answers first.
 pub(crate) async fn connect(addresses: &[SocketAddr]) -> io::Result<(TcpStream, SocketAddr)> {
     let (stream, address) = eyeballs::race(addresses, TcpStream::connect).await?;
     stream.set_nodelay(true)?;

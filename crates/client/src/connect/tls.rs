@@ -1,3 +1,5 @@
+//! TLS with origins and with proxies: the configuration, and the handshake.
+
 mod certificate;
 mod failure;
 mod settings;
@@ -18,20 +20,21 @@ pub(crate) use self::{failure::TlsFailure, settings::Settings as TlsSettings};
 use super::Stream;
 use crate::origin::Origin;
 
-/// TLS as every `https` origin of a client gets it, and every `https` proxy.
+/// The TLS of a client: for its `https` origins and for `https` proxies.
 pub(crate) struct Tls {
-    // The caller's configuration, or one of the settings from the first dial on: reading the platform's roots takes time.
+    // The caller's configuration, or one made from the settings at the first dial: to read the platform's roots takes
+    // time.
     config: OnceLock<Result<Arc<ClientConfig>, Arc<rustls::Error>>>,
-    /// None where the configuration is the caller's.
+    /// `None` if the caller gave a whole configuration.
     settings: Option<TlsSettings>,
     alpn: Vec<Vec<u8>>,
-    /// The same for proxies, and for HTTP/1.1 alone; made of the one for origins when first needed.
+    /// Made from `config` when first needed: one for proxies, and one that offers only HTTP/1.1.
     for_proxies: OnceLock<Arc<ClientConfig>>,
     for_http1: OnceLock<Arc<ClientConfig>>,
 }
 
 impl Tls {
-    /// `alpn` is offered unless the caller's configuration has a list of its own.
+    /// `alpn` is offered, unless the caller's configuration has a list of its own.
     pub(crate) fn new(config: Option<Arc<ClientConfig>>, settings: TlsSettings, alpn: &[&[u8]]) -> Self {
         let alpn = alpn.iter().map(|protocol| protocol.to_vec()).collect::<Vec<_>>();
         let given = OnceLock::new();
@@ -55,7 +58,7 @@ impl Tls {
         offered.iter().any(|protocol| protocol == b"h2")
     }
 
-    /// TLS with an origin. With `http1` nothing but HTTP/1.1 is offered.
+    /// The TLS handshake with an origin. With `http1`, only HTTP/1.1 is offered.
     pub(crate) async fn handshake(
         &self,
         origin: &Origin,
@@ -70,7 +73,8 @@ impl Tls {
         shake_hands(config.clone(), origin, transport).await
     }
 
-    /// TLS with a proxy, which speaks HTTP/1.1 and does not get the client's certificate: that is for origins.
+    /// The TLS handshake with a proxy. It offers HTTP/1.1, and does not use the client's certificate, which is for
+    /// origins.
     pub(crate) async fn handshake_with_proxy(
         &self,
         proxy: &Origin,
@@ -87,7 +91,8 @@ impl Tls {
 
     fn config(&self) -> io::Result<Arc<ClientConfig>> {
         let make = || {
-            let settings = self.settings.as_ref().expect("else there is the caller's configuration");
+            let settings =
+                self.settings.as_ref().expect("without settings there is the caller's configuration");
             settings.config(&self.alpn).map(Arc::new).map_err(Arc::new)
         };
         self.config.get_or_init(make).clone().map_err(io::Error::other)

@@ -1,3 +1,5 @@
+//! A connector to a unix socket.
+
 use std::{path::Path, sync::Arc};
 
 use tokio::net::UnixStream;
@@ -5,7 +7,7 @@ use tokio::net::UnixStream;
 use super::{Connect, Connecting};
 use crate::origin::Origin;
 
-/// One unix socket, whatever the origin.
+/// One unix socket, for every origin.
 pub(crate) struct Unix(pub(crate) Arc<Path>);
 
 impl Connect for Unix {

@@ -1,3 +1,5 @@
+//! Tests of how errors of the resolver, the system and TLS are told apart.
+
 use std::{io, sync::Arc};
 
 use super::*;
@@ -10,7 +12,7 @@ fn of(stage: Limit, error: impl StdError + 'static) -> ConnectFailure {
 fn a_look_up_that_says_that_there_is_no_such_name_is_told_from_one_that_says_nothing() {
     let look_up = |text: &str| {
         let error = io::Error::other(format!("failed to lookup address information: {text}"));
-        // As the cache of names wraps it, for all who wait for it.
+        // As the cache of names wraps an error for all who wait for it.
         of(Limit::Dns, io::Error::new(error.kind(), Arc::new(error)))
     };
     for text in [

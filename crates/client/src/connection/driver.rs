@@ -1,3 +1,5 @@
+//! The future that runs a connection to its end.
+
 use std::{
     pin::Pin,
     sync::{Arc, Weak},
@@ -8,50 +10,51 @@ use outbound_timer::Timer;
 use tokio::time::Instant;
 
 use super::{Connection, History};
-use crate::{alarm::Flag, look::Looking};
+use crate::{look::Looking, reused_timer::WakeFlag};
 
-/// What a connection tells those who keep it.
-pub(crate) trait Keeper: Send + Sync {
-    /// Looks for connections that have been idle or open for too long. When to look again.
+/// What the driver of a connection reports to the owner of the connection, which is the pool.
+pub(crate) trait ConnectionOwner: Send + Sync {
+    /// Closes connections that were idle or open for too long. Returns when to call it again.
     fn sweep(&self, now: Instant) -> Option<Instant>;
 
-    /// A request over the HTTP/2 connection of this number has ended; what it needed can serve another.
+    /// A request on the HTTP/2 connection with this number has ended. Another request can use its `spare` sending
+    /// half.
     fn stream_ended(&self, id: u64, spare: Option<Connection>);
 
-    /// The server allows another number of streams than before.
+    /// The server has changed the number of streams that it allows.
     fn limit_streams(&self, id: u64, limit: usize);
 
-    /// An HTTP/2 connection that was suspected to be dead has answered.
+    /// A suspected HTTP/2 connection has answered.
     fn answered(&self);
 }
 
-/// What reads and writes a connection until it is closed.
+/// The future that reads and writes a connection until it is closed.
 pub(crate) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Runs a connection to its end, and closes idle ones in passing. It is a task's own future, so its waker is one and the
-/// same.
+/// Runs a connection to its end, and also closes idle connections of the pool. It is the future of a whole task, so
+/// its waker never changes.
 pub(crate) struct Drive<'a, K> {
-    // Dropped before who waits for a look is told that there is none any more.
+    // Dropped first. Only then those who wait for a last look are told that the task has ended.
     driver: Driver,
     looking: Looking<'a>,
     history: &'a History,
-    keeper: &'a Weak<K>,
-    // For what has been idle or open for too long, and the flag that it raises. The connection wakes this task several
-    // times in a request, the timer hardly ever.
+    owner: &'a Weak<K>,
+    // For connections that were idle or open for too long, with the flag that its wake-up sets. The connection wakes
+    // this task several times in a request, but the timer hardly ever.
     timer: Pin<Box<Timer>>,
-    flag: Option<Arc<Flag>>,
+    flag: Option<Arc<WakeFlag>>,
 }
 
-impl<'a, K: Keeper> Drive<'a, K> {
-    pub(crate) fn new(driver: Driver, history: &'a History, keeper: &'a Weak<K>) -> Self {
+impl<'a, K: ConnectionOwner> Drive<'a, K> {
+    pub(crate) fn new(driver: Driver, history: &'a History, owner: &'a Weak<K>) -> Self {
         let looking = Looking::new(&history.looks);
-        let mut drive = Self { driver, looking, history, keeper, timer: Box::pin(Timer::new()), flag: None };
+        let mut drive = Self { driver, looking, history, owner, timer: Box::pin(Timer::new()), flag: None };
         drive.sweep();
         drive
     }
 
     fn sweep(&mut self) {
-        let next = self.keeper.upgrade().and_then(|keeper| keeper.sweep(Instant::now()));
+        let next = self.owner.upgrade().and_then(|owner| owner.sweep(Instant::now()));
         match next {
             Some(next) => self.timer.as_mut().set(next),
             None => self.timer.as_mut().clear(),
@@ -59,7 +62,7 @@ impl<'a, K: Keeper> Drive<'a, K> {
     }
 
     #[cold]
-    fn poll_timer(&mut self, flag: &Arc<Flag>) {
+    fn poll_timer(&mut self, flag: &Arc<WakeFlag>) {
         let waker = Waker::from(flag.clone());
         while self.timer.as_mut().poll_elapsed(&mut Context::from_waker(&waker)).is_ready() {
             self.sweep();
@@ -67,7 +70,7 @@ impl<'a, K: Keeper> Drive<'a, K> {
     }
 }
 
-impl<K: Keeper> Future for Drive<'_, K> {
+impl<K: ConnectionOwner> Future for Drive<'_, K> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -78,7 +81,7 @@ impl<K: Keeper> Future for Drive<'_, K> {
         }
         let flag = this.flag.get_or_insert_with(|| {
             this.looking.begin(cx);
-            Flag::raised(cx.waker())
+            WakeFlag::raised(cx.waker())
         });
         this.looking.turn(cx);
         if flag.take() {

@@ -1,3 +1,5 @@
+//! The HTTP/1.1 side of a connection: handshake and driver.
+
 use std::{
     pin::Pin,
     sync::Arc,
@@ -10,13 +12,13 @@ use tokio::time::Instant;
 
 use super::{Connection, History, driver::Driver, io::Io};
 use crate::{
-    alarm::Alarm,
     body::Body,
+    reused_timer::ReusedTimer,
     sender::{End, Sender},
 };
 
-/// Begins to speak HTTP/1.1, to switch from that to another protocol if it is `for_upgrade`. Without a maximum of header
-/// fields it is hyper's 100, which cost no allocation.
+/// Begins to speak HTTP/1.1. With `for_upgrade`, the connection can later switch to another protocol. Without a
+/// maximum of header fields, hyper's 100 hold, which need no allocation.
 pub(crate) async fn open(
     io: Io,
     history: &Arc<History>,
@@ -34,10 +36,10 @@ pub(crate) async fn open(
     } else {
         Box::pin(Http1Driver { connection, _end: end })
     };
-    Ok((Connection::http1(sender, history.clone(), Alarm::new(Instant::now())), driver))
+    Ok((Connection::http1(sender, history.clone(), ReusedTimer::new(Instant::now())), driver))
 }
 
-/// Runs an HTTP/1.1 connection, until it is closed or speaks something else.
+/// Runs an HTTP/1.1 connection until it is closed or switches to another protocol.
 struct Http1Driver<C> {
     connection: C,
     // Dropped after the connection.

@@ -1,3 +1,5 @@
+//! The HTTP/2 side of a connection: handshake, driver, and the share that one request has of it.
+
 use std::{
     fmt,
     pin::Pin,
@@ -14,21 +16,21 @@ use tokio::runtime::Handle;
 
 use super::{
     Connection, History,
-    driver::{Driver, Keeper},
+    driver::{ConnectionOwner, Driver},
     io::Io,
-    suspicion::PingTimer,
+    liveness::PingTimer,
 };
 use crate::{
     body::Body,
     sender::{End, Sender},
 };
 
-/// Begins to speak HTTP/2, counting on so many streams until the server says how many it allows.
+/// Begins to speak HTTP/2. The number of streams is assumed until the server says how many it allows.
 pub(crate) async fn open(
     io: Io,
     history: &Arc<History>,
     streams: usize,
-    keeper: Weak<dyn Keeper>,
+    owner: Weak<dyn ConnectionOwner>,
 ) -> Result<(Opened, Driver), hyper::Error> {
     let frames = Frames::default();
     let (sender, connection) = http2::Builder::new(frames.clone())
@@ -38,11 +40,11 @@ pub(crate) async fn open(
         .keep_alive_timeout(PingTimer::TIMEOUT)
         .handshake(TokioIo::new(io))
         .await?;
-    let (opened, driver) = Http2Driver::new(sender, connection, &frames, history.clone(), keeper);
+    let (opened, driver) = Http2Driver::new(sender, connection, &frames, history.clone(), owner);
     Ok((opened, Box::pin(driver)))
 }
 
-/// An HTTP/2 connection as a dial brings it.
+/// A new HTTP/2 connection, as a dial returns it.
 pub(crate) struct Opened {
     pub(crate) id: u64,
     pub(crate) sender: Sender<http2::SendRequest<Body>>,
@@ -51,20 +53,20 @@ pub(crate) struct Opened {
     pub(crate) limit: usize,
 }
 
-/// One request's share of an HTTP/2 connection. Dropping it makes room for the next.
+/// The share that one request has of an HTTP/2 connection. Dropping it makes room for the next request.
 pub(crate) struct Share {
-    keeper: Weak<dyn Keeper>,
+    owner: Weak<dyn ConnectionOwner>,
     id: u64,
     replied: Arc<AtomicBool>,
     spare: Option<Connection>,
 }
 
 impl Share {
-    pub(crate) fn new(keeper: Weak<dyn Keeper>, id: u64, replied: Arc<AtomicBool>) -> Self {
-        Self { keeper, id, replied, spare: None }
+    pub(crate) fn new(owner: Weak<dyn ConnectionOwner>, id: u64, replied: Arc<AtomicBool>) -> Self {
+        Self { owner, id, replied, spare: None }
     }
 
-    /// Whether a reply, to any request, came over the connection.
+    /// Whether any reply has come over the connection.
     pub(crate) fn has_replied(&self) -> bool {
         self.replied.load(Ordering::Relaxed)
     }
@@ -73,7 +75,7 @@ impl Share {
         self.replied.store(true, Ordering::Relaxed);
     }
 
-    /// The request is done, and what it needed can serve another.
+    /// The request is done. Another request can use its `spare` sending half.
     pub(crate) fn finish(mut self, spare: Connection) {
         self.spare = Some(spare);
     }
@@ -81,8 +83,8 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        if let Some(keeper) = self.keeper.upgrade() {
-            keeper.stream_ended(self.id, self.spare.take());
+        if let Some(owner) = self.owner.upgrade() {
+            owner.stream_ended(self.id, self.spare.take());
         }
     }
 }
@@ -93,12 +95,12 @@ impl fmt::Debug for Share {
     }
 }
 
-/// Where hyper leaves the future that reads and writes an HTTP/2 connection's frames, which it makes with the
-/// handshake. Later ones, of single streams, become tasks.
+/// Receives the future that reads and writes the frames of an HTTP/2 connection. hyper hands it over during the
+/// handshake. Later futures, of single streams, become tasks.
 ///
-/// The connection's own task runs it, in turn with the one that opens streams. So no GOAWAY arrives between the
-/// opening of a stream and hyper's look at whether that went well; a stream that fails with a GOAWAY of the server's is
-/// one above the last that it names, and nothing else.
+/// The connection's own task runs this future in turn with the one that opens streams. So no GOAWAY can arrive
+/// between the opening of a stream and the moment when hyper checks whether that worked. Therefore a stream that
+/// fails with a GOAWAY of the server is always above the last stream that the GOAWAY names.
 #[derive(Clone, Default)]
 struct Frames(Arc<Mutex<Slot>>);
 
@@ -134,14 +136,14 @@ where
     }
 }
 
-/// Runs an HTTP/2 connection: what opens streams, and what reads and writes frames.
+/// Runs an HTTP/2 connection: the future that opens streams, and the one that reads and writes frames.
 struct Http2Driver {
-    // Taken when it takes no more requests, as after a GOAWAY; the streams that there are go on.
+    // Dropped when it takes no more requests, as after a GOAWAY. Streams that are open continue.
     requests: Option<Http2>,
-    // Dropped after it.
+    // Dropped after `requests`.
     end: Option<End<http2::SendRequest<Body>>>,
     frames: Option<Driver>,
-    keeper: Weak<dyn Keeper>,
+    owner: Weak<dyn ConnectionOwner>,
     history: Arc<History>,
     id: u64,
     // How many streams the server allows.
@@ -156,26 +158,26 @@ impl Http2Driver {
         requests: Http2,
         frames: &Frames,
         history: Arc<History>,
-        keeper: Weak<dyn Keeper>,
+        owner: Weak<dyn ConnectionOwner>,
     ) -> (Opened, Self) {
-        // Tells connections of an origin apart.
+        // Distinguishes the connections to one origin.
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let limit = requests.current_max_send_streams();
         let (sender, end) = Sender::new(sender);
         let (requests, end, frames) = (Some(requests), Some(end), frames.take());
-        let driver = Self { requests, end, frames, keeper, history: history.clone(), id, limit };
+        let driver = Self { requests, end, frames, owner, history: history.clone(), id, limit };
         (Opened { id, sender, runtime: Handle::current(), history, limit }, driver)
     }
 
-    /// Tells the pool when the server allows another number of streams.
+    /// Tells the pool if the server now allows another number of streams.
     fn look_at_limit(&mut self) {
         let Some(requests) = &self.requests else { return };
         let limit = requests.current_max_send_streams();
         if limit != self.limit {
             self.limit = limit;
-            if let Some(keeper) = self.keeper.upgrade() {
-                keeper.limit_streams(self.id, limit);
+            if let Some(owner) = self.owner.upgrade() {
+                owner.limit_streams(self.id, limit);
             }
         }
     }
@@ -195,14 +197,14 @@ impl Future for Http2Driver {
             if frames.as_mut().poll(cx).is_pending() {
                 break;
             }
-            // That it is gone tells the other one.
+            // Dropping it tells the other future that the connection has ended.
             this.frames = None;
         }
         this.look_at_limit();
-        if this.history.suspicion.take_answer()
-            && let Some(keeper) = this.keeper.upgrade()
+        if this.history.liveness.take_answer()
+            && let Some(owner) = this.owner.upgrade()
         {
-            keeper.answered();
+            owner.answered();
         }
         Poll::Pending
     }

@@ -1,3 +1,5 @@
+//! The transport of a connection, together with its connection permit.
+
 use std::{
     error::Error,
     fmt, io,
@@ -9,17 +11,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::connect::Stream;
 
-/// A stream that holds its place in a pool for as long as it is open.
+/// A stream that holds its connection permit for as long as it is open.
 pub(crate) struct Io {
     stream: Stream,
-    /// Whether something was read.
+    /// Whether any byte was read.
     begun: bool,
-    _place: Option<Box<dyn Send + Sync>>,
+    _permit: Option<Box<dyn Send + Sync>>,
 }
 
 impl Io {
-    pub(crate) fn new(stream: Stream, place: Option<Box<dyn Send + Sync>>) -> Self {
-        Self { stream, begun: false, _place: place }
+    pub(crate) fn new(stream: Stream, permit: Option<Box<dyn Send + Sync>>) -> Self {
+        Self { stream, begun: false, _permit: permit }
     }
 
     #[inline(never)]
@@ -32,7 +34,8 @@ impl Io {
         read
     }
 
-    /// Tells a server that speaks TLS on a port where HTTP was expected: it answers with an alert (RFC 8446, section 6).
+    /// Recognizes a server that speaks TLS where HTTP was expected: it answers with a TLS alert (RFC 8446, section
+    /// 6).
     #[cold]
     fn look_at_first(&self, bytes: &[u8]) -> io::Result<()> {
         const ALERT: u8 = 0x15;
@@ -45,7 +48,7 @@ impl Io {
     }
 }
 
-/// What answered in the clear speaks TLS.
+/// The error if the server speaks TLS on a connection without TLS.
 #[derive(Debug)]
 pub(crate) struct SpeaksTls;
 
@@ -64,7 +67,7 @@ impl AsyncRead for Io {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // Most are sockets, and most reads not the first.
+        // Most streams are sockets, and most reads are not the first one.
         let this = &mut *self;
         match &mut this.stream {
             Stream::Tcp(stream) if this.begun => Pin::new(stream).poll_read(cx, buf),

@@ -1,15 +1,18 @@
+//! What a server says about keeping a connection open: `Connection` and `Keep-Alive`.
+
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, Version, header};
 
 use crate::fields::has_field;
 
-/// What a server says about keeping a connection. (RFC 9112 leaves the field to RFC 2068, section 19.7.1.)
+/// What a server says about keeping a connection. (RFC 9112 does not define `Keep-Alive`; RFC 2068, section 19.7.1,
+/// does.)
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct KeepAlive {
-    /// For how long it may be idle, with a margin taken off.
+    /// How long the connection may be idle. A margin is already subtracted.
     pub(crate) timeout: Option<Duration>,
-    /// How many more requests it takes.
+    /// How many more requests the connection takes.
     pub(crate) max: Option<u32>,
 }
 
@@ -43,7 +46,7 @@ impl KeepAlive {
     }
 }
 
-/// Whether the server closes the connection behind this reply (RFC 9112, section 9.3).
+/// Whether the server closes the connection after this reply (RFC 9112, section 9.3).
 fn is_last(version: Version, headers: &HeaderMap) -> bool {
     let says = |option: &str| {
         let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
@@ -56,7 +59,8 @@ fn is_last(version: Version, headers: &HeaderMap) -> bool {
     }
 }
 
-/// A time at which a server closes, less a second or half of it, so that both sides never act at the same moment.
+/// The time after which a server closes, less a second or half of it, so that both sides never act at the same
+/// moment.
 pub(crate) fn sooner(time: Duration) -> Duration {
     time - (time / 2).min(Duration::from_secs(1))
 }

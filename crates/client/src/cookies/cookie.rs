@@ -1,3 +1,5 @@
+//! One cookie, as a jar stores it.
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -8,19 +10,19 @@ use serde::{Deserialize, Serialize};
 pub struct Cookie {
     /// The name. It may be empty.
     pub name: String,
-    /// The value, which is a secret more often than not.
+    /// The value. It is often a secret.
     pub value: String,
-    /// The host that set it or, where that said `Domain`, that domain. In lower case.
+    /// The domain that `Domain` named, or else the host that set the cookie. In lower case.
     pub domain: String,
-    /// Whether it goes to that host alone, and not to those below it.
+    /// Whether the cookie goes only to that host, and not to hosts below it.
     pub host_only: bool,
-    /// The path that requests have to be under.
+    /// It goes only with requests to this path and below it.
     pub path: String,
-    /// When it expires, in seconds since 1970 (UTC). None: with the jar.
+    /// When it expires, in seconds since 1970 (UTC). `None`: when the jar is dropped.
     pub expires: Option<i64>,
     /// Whether it goes over `https` only.
     pub secure: bool,
-    /// Whether it is kept from scripts. A client has none, so this is only kept.
+    /// Whether scripts of a page may not read it. A client has no scripts, so this is only stored.
     pub http_only: bool,
     /// Whether it goes with requests that another site has caused.
     pub same_site: SameSite,
@@ -30,19 +32,19 @@ pub struct Cookie {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SameSite {
-    /// Nothing was said of it, which means the same as `Lax`.
+    /// The server did not set it, which means the same as `Lax`.
     #[default]
     Unset,
     /// It goes with requests from any site.
     None,
-    /// It goes with requests from its own site, and with those from others that only read.
+    /// It goes with requests from its own site, and with requests from other sites that only read.
     Lax,
     /// It goes with requests from its own site.
     Strict,
 }
 
 impl Cookie {
-    /// Whether the one takes the other's place.
+    /// Whether one cookie replaces the other.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.name == other.name
             && self.path == other.path

@@ -1,7 +1,10 @@
+//! Dates in cookies.
+
 #[cfg(test)]
 mod tests;
 
-/// Seconds since 1970 of a date, as cookies have them (RFC 6265bis, section 5.6.1): any order, any delimiters.
+/// The seconds since 1970 of a date in a cookie (RFC 6265bis, section 5.6.1). Its parts may have any order and any
+/// delimiters.
 pub(super) fn parse(text: &str) -> Option<i64> {
     let (mut time, mut day, mut month, mut year) = (None, None, None, None);
     for token in text.split(is_delimiter).filter(|token| !token.is_empty()) {
@@ -31,7 +34,7 @@ fn is_delimiter(c: char) -> bool {
     matches!(c, '\t' | ' '..='/' | ';'..='@' | '['..='`' | '{'..='~')
 }
 
-/// `hh:mm:ss`, each of one digit or two, and nothing or anything but a digit behind it.
+/// `hh:mm:ss`, each of one or two digits. After it, nothing or anything that is not a digit.
 fn clock(token: &str) -> Option<(i64, i64, i64)> {
     let (hour, rest) = token.split_once(':')?;
     let (minute, second) = rest.split_once(':')?;
@@ -39,7 +42,7 @@ fn clock(token: &str) -> Option<(i64, i64, i64)> {
     Some((exact(hour)?, exact(minute)?, number(second, 1, 2)?))
 }
 
-/// The number that a token begins with, if it has as many digits.
+/// The number at the beginning of a token, if it has between `least` and `most` digits.
 fn number(token: &str, least: usize, most: usize) -> Option<i64> {
     let digits = token.bytes().take_while(u8::is_ascii_digit).count();
     if (least..=most).contains(&digits) { token[..digits].parse().ok() } else { None }
@@ -62,10 +65,10 @@ fn days_in(month: i64, year: i64) -> i64 {
     }
 }
 
-/// Of the Gregorian calendar. Years begin in March here, so that a leap day is a year's last.
+/// In the Gregorian calendar. Years begin in March here, so that the leap day is the last day of a year.
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    // Months have 31 and 30 days in turn, but for July and August: 153 days in five of them.
+    // Months have 31 and 30 days in turn, except July and August: five months have 153 days.
     let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1;
     days - 719_468
 }

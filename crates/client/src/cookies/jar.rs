@@ -1,3 +1,5 @@
+//! Storage of cookies by domain, within bounds.
+
 #[cfg(test)]
 mod tests;
 
@@ -5,7 +7,7 @@ use std::{cell::Cell, cmp::Reverse, collections::BTreeMap};
 
 use super::{
     cookie::Cookie,
-    rules::{Sender, domain_matches, is_address, path_matches},
+    rules::{Initiator, domain_matches, is_address, path_matches},
 };
 use crate::origin::Origin;
 
@@ -14,14 +16,14 @@ use crate::origin::Origin;
 pub(super) struct Jar {
     domains: BTreeMap<String, Vec<Entry>>,
     count: usize,
-    // Counts what is done, so that the order of two things is known.
+    // Counts the operations, so that their order is known.
     turn: u64,
 }
 
 struct Entry {
     cookie: Cookie,
     created: u64,
-    // Changes where nothing else does: when it is sent.
+    // The only part that sending changes: when the cookie was last sent.
     used: Cell<u64>,
 }
 
@@ -29,7 +31,7 @@ impl Jar {
     pub(super) const MAX_PER_DOMAIN: usize = 50;
     pub(super) const MAX: usize = 3000;
 
-    /// Puts a cookie in, in place of the one that it replaces. Whether it is allowed to.
+    /// Adds a cookie, in place of the one that it replaces. Returns whether this is allowed.
     pub(super) fn put(&mut self, cookie: Cookie, from_https: bool, now: i64) -> bool {
         if !from_https && !cookie.secure && self.has_secure(&cookie, now) {
             return false;
@@ -64,7 +66,7 @@ impl Jar {
         true
     }
 
-    /// Whether what comes from an `http` origin would hide a secure cookie.
+    /// Whether a cookie from an `http` origin would hide a secure cookie.
     fn has_secure(&self, cookie: &Cookie, now: i64) -> bool {
         let hides = |entry: &Entry| {
             let other = &entry.cookie;
@@ -78,12 +80,12 @@ impl Jar {
         self.domains.iter().any(|(domain, entries)| related(domain) && entries.iter().any(hides))
     }
 
-    /// The pairs that go to a path of an origin, behind those of the request's own.
+    /// The cookies for a path of an origin, after those of the request itself.
     pub(super) fn header(
         &mut self,
         origin: &Origin,
         path: &str,
-        sender: Sender,
+        initiator: Initiator,
         own: &[u8],
         now: i64,
     ) -> Option<Vec<u8>> {
@@ -96,7 +98,7 @@ impl Jar {
                 let goes = (domain == host || !cookie.host_only)
                     && (origin.is_https() || !cookie.secure)
                     && path_matches(path, &cookie.path)
-                    && sender.gets(cookie)
+                    && initiator.gets(cookie)
                     && !cookie.has_expired(now)
                     && !has_pair(own, &cookie.name);
                 if goes {
@@ -142,7 +144,7 @@ impl Jar {
         removed > 0
     }
 
-    /// Drops what has expired, and then the cookie that was not used for longest, if that is not enough.
+    /// Drops expired cookies. If that is not enough, drops the cookie that was not used for the longest time.
     fn make_room(&mut self, now: i64) {
         for entries in self.domains.values_mut() {
             entries.retain(|entry| !entry.cookie.has_expired(now));
@@ -161,7 +163,7 @@ impl Jar {
     }
 }
 
-/// The same for a domain. How many are dropped.
+/// The same for one domain. Returns how many are dropped.
 fn make_room(entries: &mut Vec<Entry>, now: i64) -> usize {
     let before = entries.len();
     entries.retain(|entry| !entry.cookie.has_expired(now));
@@ -175,7 +177,7 @@ fn make_room(entries: &mut Vec<Entry>, now: i64) -> usize {
     before - entries.len()
 }
 
-/// A host, and the domains that it is below. An address is below none.
+/// A host, and all domains above it. An address has none.
 fn host_and_parents(host: &str) -> impl Iterator<Item = &str> {
     let has_parents = !is_address(host);
     std::iter::successors(Some(host), move |domain| {
@@ -183,7 +185,7 @@ fn host_and_parents(host: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Whether a `cookie` header has a cookie of this name.
+/// Whether a `cookie` header contains a cookie with this name.
 fn has_pair(header: &[u8], name: &str) -> bool {
     header.split(|byte| *byte == b';').any(|pair| {
         let mut parts = pair.splitn(2, |byte| *byte == b'=');

@@ -1,4 +1,4 @@
-//! Who may set what, and who gets it back.
+//! Which origin may set which cookie, and which request gets it back.
 
 #[cfg(test)]
 mod tests;
@@ -11,18 +11,18 @@ use super::{
 };
 use crate::origin::Origin;
 
-/// Who has caused a request, as far as that is known without pages.
+/// What has caused a request, as far as a client without pages knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sender {
+pub(crate) enum Initiator {
     /// The caller.
     SameSite,
     /// A redirect from another site, with a method that only reads (RFC 9110, section 9.2.1).
     OtherSite,
-    /// The same with a method that may change something.
+    /// A redirect from another site, with a method that may change something.
     OtherSiteUnsafe,
 }
 
-impl Sender {
+impl Initiator {
     pub(super) fn gets(self, cookie: &Cookie) -> bool {
         match self {
             Self::SameSite => true,
@@ -32,7 +32,7 @@ impl Sender {
     }
 }
 
-/// Whether two origins are of one site: the same scheme, and the same domain below a public suffix.
+/// Whether two origins belong to one site: the same scheme, and the same domain below a public suffix.
 pub(crate) fn is_same_site(one: &Origin, other: &Origin) -> bool {
     one.is_https() == other.is_https()
         && (one.host() == other.host() || site(one.host()) == site(other.host()))
@@ -48,14 +48,14 @@ fn site(host: &str) -> &str {
 // RFC 6265bis, section 5.5.
 const MAX_AGE: i64 = 400 * 24 * 3600;
 
-/// The cookie that a server may set with this, by the rules of RFC 6265bis, section 5.7. `now` is the client's time and
-/// `date` the server's.
+/// The cookie that results from this header, if the rules of RFC 6265bis, section 5.7, allow it. `now` is the
+/// client's time and `date` the server's.
 pub(super) fn accept(set: SetCookie<'_>, origin: &Origin, path: &str, now: i64, date: i64) -> Option<Cookie> {
     let SetCookie { name, value, expires, max_age, domain, path: own_path, secure, http_only, same_site } =
         set;
     let host = origin.host();
     let domain = domain.filter(|domain| !domain.is_empty());
-    // A public suffix may set cookies for itself alone, and nothing is below an address.
+    // A public suffix may set cookies for itself only, and an address has no hosts below it.
     let domain = domain.filter(|domain| domain != host || !(is_public_suffix(domain) || is_address(domain)));
     if let Some(domain) = &domain
         && (!domain.is_ascii() || is_public_suffix(domain) || !domain_matches(host, domain))
@@ -82,7 +82,7 @@ pub(super) fn accept(set: SetCookie<'_>, origin: &Origin, path: &str, now: i64, 
     (may_be_secure && says_path && keeps_promises(&cookie)).then_some(cookie)
 }
 
-/// Whether a cookie that was stored could have been set by some server.
+/// Whether some server could have set a stored cookie.
 pub(super) fn is_valid(cookie: &Cookie) -> bool {
     let Cookie { name, value, domain, path, host_only, .. } = cookie;
     let is_text =
@@ -100,10 +100,10 @@ pub(super) fn is_valid(cookie: &Cookie) -> bool {
         && keeps_promises(cookie)
 }
 
-/// What a cookie's name promises of it, and what `SameSite=None` asks for.
+/// Whether a cookie meets what its name prefix promises, and what `SameSite=None` requires.
 fn keeps_promises(cookie: &Cookie) -> bool {
     let Cookie { name, value, secure, host_only, path, same_site, .. } = cookie;
-    // A value without a name must not look like one of these names.
+    // A value without a name must not look like one of the names with a prefix.
     let named = if name.is_empty() { value } else { name };
     let (is_secure, is_host) = (begins(named, SECURE), begins(named, HOST));
     if name.is_empty() && (is_secure || is_host) {
@@ -113,7 +113,7 @@ fn keeps_promises(cookie: &Cookie) -> bool {
     (*secure || is_free) && (!is_host || (*host_only && path == "/"))
 }
 
-/// What names begin with, in any case, that promise something.
+/// The prefixes of names that promise something, in any case.
 const SECURE: &str = "__Secure-";
 const HOST: &str = "__Host-";
 
@@ -121,19 +121,19 @@ fn begins(name: &str, prefix: &str) -> bool {
     name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
-/// Whether a host is a domain or below it (RFC 6265bis, section 5.1.3).
+/// Whether a host is the domain or below it (RFC 6265bis, section 5.1.3).
 pub(super) fn domain_matches(host: &str, domain: &str) -> bool {
     let below = || host.strip_suffix(domain).is_some_and(|labels| labels.ends_with('.'));
     host == domain || (below() && !is_address(host))
 }
 
-/// Whether a path is a cookie's or under it (RFC 6265bis, section 5.1.4).
+/// Whether a path is the cookie's path or below it (RFC 6265bis, section 5.1.4).
 pub(super) fn path_matches(path: &str, of_cookie: &str) -> bool {
     let rest = path.strip_prefix(of_cookie);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || of_cookie.ends_with('/'))
 }
 
-/// The path of a cookie that names none: the request's up to its last slash.
+/// The path of a cookie that names none: the request's path up to its last slash.
 fn default_path(path: &str) -> &str {
     match path.rfind('/') {
         Some(slash) if slash > 0 && path.starts_with('/') => &path[..slash],

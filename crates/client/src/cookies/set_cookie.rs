@@ -1,17 +1,19 @@
+//! Parses a `Set-Cookie` header.
+
 #[cfg(test)]
 mod tests;
 
 use super::{cookie::SameSite, date};
 
-/// A `Set-Cookie` header as it is written: what is taken of it is for [`accept`](super::rules::accept) to say.
+/// A `Set-Cookie` header as it was written. [`accept`](super::rules::accept) decides what is kept of it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct SetCookie<'a> {
     pub(super) name: &'a str,
     pub(super) value: &'a str,
-    /// By the server's clock, in seconds since 1970.
+    /// In seconds since 1970, by the server's clock.
     pub(super) expires: Option<i64>,
     pub(super) max_age: Option<i64>,
-    /// Without a first dot, in lower case.
+    /// Without a leading dot, in lower case.
     pub(super) domain: Option<String>,
     pub(super) path: Option<&'a str>,
     pub(super) secure: bool,
@@ -22,7 +24,7 @@ pub(super) struct SetCookie<'a> {
 const MAX_NAME_AND_VALUE: usize = 4096;
 const MAX_ATTRIBUTE: usize = 1024;
 
-/// Takes a header apart (RFC 6265bis, section 5.6). None for what is no cookie.
+/// Parses a header (RFC 6265bis, section 5.6). `None` if it is not a cookie.
 pub(super) fn parse(text: &str) -> Option<SetCookie<'_>> {
     if text.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
         return None;
@@ -42,13 +44,13 @@ pub(super) fn parse(text: &str) -> Option<SetCookie<'_>> {
     Some(cookie)
 }
 
-/// Whether these are a cookie's name and value, by their length.
+/// Whether name and value are within their bounds on length.
 pub(super) fn is_pair(name: &str, value: &str) -> bool {
     !(name.is_empty() && value.is_empty()) && name.len() + value.len() <= MAX_NAME_AND_VALUE
 }
 
 impl<'a> SetCookie<'a> {
-    /// Of attributes of one name the last one counts.
+    /// If an attribute appears more than once, the last one counts.
     fn set(&mut self, name: &str, value: &'a str) {
         if value.len() > MAX_ATTRIBUTE {
             return;
@@ -73,7 +75,7 @@ impl<'a> SetCookie<'a> {
     }
 }
 
-/// `Max-Age`. More than can be counted is as much as can be.
+/// The number of `Max-Age`. A number beyond the range becomes the end of the range.
 fn seconds(value: &str) -> Option<i64> {
     let digits = value.strip_prefix('-').unwrap_or(value);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -83,7 +85,7 @@ fn seconds(value: &str) -> Option<i64> {
     Some(value.parse().unwrap_or(if is_negative { i64::MIN } else { i64::MAX }))
 }
 
-/// Without spaces and tabs around it.
+/// Without spaces and tabs at both ends.
 fn trim(text: &str) -> &str {
     text.trim_matches([' ', '\t'])
 }

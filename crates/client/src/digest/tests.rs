@@ -1,3 +1,5 @@
+//! Tests of answers to `Digest` challenges: the examples of the RFCs, and random challenges.
+
 use http::{HeaderMap, HeaderValue, Method, header};
 use http_auth::digest::Algorithm;
 use proptest::prelude::*;
@@ -19,7 +21,7 @@ fn answer(credentials: &Credentials, headers: &HeaderMap, target: &str, cnonce: 
     client.respond_with_testing_cnonce(&credentials.params(&Method::GET, target), cnonce).unwrap()
 }
 
-/// RFC 7616, section 3.9.1: a server that offers both.
+/// RFC 7616, section 3.9.1: a server that offers both algorithms.
 #[test]
 fn the_example_of_the_rfc_is_answered_with_sha_256() {
     const SHA_256: &str = "Digest realm=\"http-auth@example.org\", qop=\"auth, auth-int\", algorithm=SHA-256, \
@@ -75,7 +77,7 @@ fn what_cannot_be_answered_is_no_challenge() {
     ] {
         assert!(challenge(&asked(&[text])).is_none(), "{text}");
     }
-    // It does not hide one that can.
+    // It does not hide a challenge that can be answered.
     let found =
         challenge(&asked(&["Digest realm=\"x, nonce=", "Negotiate, digest realm=x, nonce=y, qop=auth"]));
     assert_eq!(found.unwrap().algorithm(), Algorithm::Md5);
@@ -91,7 +93,7 @@ fn an_answer_is_another_one_each_time_and_does_not_show_itself() {
     assert!(answers[0].is_sensitive());
     let text = answers[0].to_str().unwrap();
     assert!(text.contains("realm=\"x\\\"y\"") && text.contains("uri=\"/a?b=c\""), "{text}");
-    // A user that is no ASCII text is carried in another form.
+    // A user name that is not ASCII is sent in another form.
     let user = Credentials { user: "Jäsøn Doe".into(), ..mufasa("canary") };
     assert!(
         user.answer(&headers, &Method::GET, "/")

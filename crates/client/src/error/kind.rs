@@ -1,29 +1,29 @@
-//! What happened, when, and what the server saw.
+//! The three properties of an error: its kind, its phase, and whether the request was delivered.
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
-    /// The client was built from parts that do not fit.
+    /// The client's settings do not fit together.
     Config,
-    /// The request cannot be sent as it is: its URL, a header, its body's shape.
+    /// The request cannot be sent as it is: its URL, a header, or its body is not valid.
     Request,
     /// No connection: name look-up or TCP failed, or a proxy or the egress policy refused.
     Connect,
     /// No connection: the TLS handshake failed.
     Tls,
-    /// A limit in time has passed; [`Error::limit`](crate::Error::limit) says which.
+    /// A time limit has passed; [`Error::limit`](crate::Error::limit) says which one.
     Timeout,
     /// The connection ended too early.
     Closed,
     /// [`Client::close`](crate::Client::close) was called before the request had a connection.
     ClientClosed,
-    /// The server's bytes are not the protocol, or a head is beyond the bounds on heads. The message says which line or
-    /// which bound. A reply that cannot be read came all the same: its delivery is [`Replied`](Delivery::Replied).
+    /// The server's bytes are not valid HTTP, or a head is larger than the bounds. The message names the line or the
+    /// bound. A reply came, even if it cannot be read, so the delivery is [`Replied`](Delivery::Replied).
     Protocol,
-    /// The server ended this request's HTTP/2 stream alone.
+    /// The server ended only this request's HTTP/2 stream.
     Reset,
-    /// The caller's own body stream failed, or was not as long as it said.
+    /// The caller's body stream failed, or had another length than announced.
     RequestBody,
     /// A bound on what is read was reached; the message names it.
     TooLarge,
@@ -31,16 +31,17 @@ pub enum Kind {
     Redirect,
     /// A reply could not be written to its file: [`Reply::save`](crate::Reply::save). The source says why.
     File,
-    /// A status of 300 or more, from [`Reply::error_for_status`](crate::Reply::error_for_status), or one that is
-    /// not a success where [`Reply::events`](crate::Reply::events) needs it.
+    /// A status of 300 or more, from [`Reply::error_for_status`](crate::Reply::error_for_status); or a status that is
+    /// not a success, in methods that need one, such as [`Reply::events`](crate::Reply::events).
     Status,
     /// The reply is not `text/event-stream`.
     ContentType,
     /// The reply's body is not the text or the JSON that was asked for.
     Decode,
-    /// A [layer](crate::ClientBuilder::layer) failed by itself; the source is its error. Whether the request was sent
-    /// before is not known, so its [`delivery`](crate::Error::delivery) is [`MaybeSent`](Delivery::MaybeSent) until a reply
-    /// came. Where an error of this client is the cause of the layer's, kind, phase and delivery are those of the cause.
+    /// A [layer](crate::ClientBuilder::layer) failed; the source is its error. It is not known whether the request
+    /// was sent before, so the [`delivery`](crate::Error::delivery) is [`MaybeSent`](Delivery::MaybeSent) until a
+    /// reply came. If an error of this client is the cause of the layer's error, its kind, phase and delivery are
+    /// used instead.
     Layer,
     /// The events ended before the one that [`Events::until`](crate::Events::until) waits for.
     Incomplete,
@@ -52,7 +53,7 @@ pub enum Kind {
 pub enum Phase {
     /// Before anything was done.
     Build,
-    /// Waiting for a place among the connections.
+    /// Waiting for a connection permit in the pool.
     PoolWait,
     /// Looking up the origin's name.
     Dns,
@@ -66,17 +67,17 @@ pub enum Phase {
     Head,
     /// Reading the reply's body.
     Body,
-    /// After the connection was switched to another protocol: a WebSocket.
+    /// After the connection was switched to another protocol, such as WebSocket.
     Upgraded,
 }
 
-/// Whether the server can have seen the request.
+/// Whether the server may have seen the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Delivery {
-    /// Certainly not: sending it again cannot do anything twice.
+    /// Certainly not. Sending it again cannot do anything twice.
     NotSent,
-    /// Some or all of it was given to a connection, and no answer came.
+    /// A part or all of it was given to a connection, and no reply came.
     MaybeSent,
-    /// The head of a reply came; or bytes in its place that are none ([`Kind::Protocol`]).
+    /// The head of a reply came, or bytes in its place that are not a reply ([`Kind::Protocol`]).
     Replied,
 }

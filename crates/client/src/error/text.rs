@@ -1,4 +1,4 @@
-//! What an error says: one level, and nothing of what a request or a reply carries.
+//! The messages of an error: one level, and no content of a request or a reply.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ impl fmt::Display for Error {
             Phase::PoolWait => "waiting for a connection",
             Phase::Dns => "looking up the name",
             Phase::Connect => "connecting",
-            Phase::Tls => "shaking hands for TLS",
+            Phase::Tls => "doing the TLS handshake",
             Phase::Upload => "sending the request's body",
             Phase::Head => "waiting for the reply's head",
             Phase::Body => "reading the reply's body",

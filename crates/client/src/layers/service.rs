@@ -1,3 +1,5 @@
+//! The tower services of a client: the one that layers wrap, and the client itself.
+
 use std::{
     fmt,
     pin::Pin,
@@ -8,7 +10,7 @@ use std::{
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::{Answer, Stack};
+use super::{BoxedResponse, Stack};
 use crate::{
     body::Body,
     client::{Client, Core},
@@ -18,42 +20,43 @@ use crate::{
     timings::{ConnectionInfo, Timings},
 };
 
-/// What a [layer](crate::ClientBuilder::layer) wraps: the client's connections, or the layers given before it.
+/// The service that a [layer](crate::ClientBuilder::layer) wraps: the client's connections, or the layers that were
+/// added before it.
 #[derive(Clone)]
-pub struct ClientService(Under);
+pub struct ClientService(InnerService);
 
 #[derive(Clone)]
-enum Under {
+enum InnerService {
     Connections(Arc<Core>),
     Layers(Arc<dyn Stack>),
 }
 
-/// What is known of the exchange that brought a reply, for the one that leaves the layers.
+/// What is known about the exchange that brought a reply. It leaves the layers as an extension of the reply.
 #[derive(Clone, Copy)]
-pub(crate) struct Arrived {
+pub(crate) struct ExchangeInfo {
     pub(crate) connection: ConnectionInfo,
     pub(crate) timings: Option<Timings>,
 }
 
-/// The answer to a request that is a value, as a service gives it. Dropping it cancels the request, as with
+/// The future of a request that is sent through the tower service. Dropping it cancels the request, as with
 /// [`ReplyFuture`].
 #[must_use = "futures do nothing unless polled"]
 pub struct ResponseFuture(State);
 
 enum State {
     Reply(ReplyFuture),
-    // Under layers.
+    // The exchange below the layers.
     Exchange(ReplyFuture),
-    Layers(Answer),
+    Layers(BoxedResponse),
 }
 
 impl ClientService {
     pub(crate) fn connections(core: Arc<Core>) -> Self {
-        Self(Under::Connections(core))
+        Self(InnerService::Connections(core))
     }
 
     pub(crate) fn layers(stack: Arc<dyn Stack>) -> Self {
-        Self(Under::Layers(stack))
+        Self(InnerService::Layers(stack))
     }
 }
 
@@ -69,8 +72,8 @@ impl Service<Request<Body>> for ClientService {
 
     fn call(&mut self, request: Request<Body>) -> ResponseFuture {
         ResponseFuture(match &self.0 {
-            Under::Connections(core) => State::Exchange(ReplyFuture::of_exchange(core, request)),
-            Under::Layers(stack) => State::Layers(stack.call(request)),
+            InnerService::Connections(core) => State::Exchange(ReplyFuture::of_exchange(core, request)),
+            InnerService::Layers(stack) => State::Layers(stack.call(request)),
         })
     }
 }
@@ -98,7 +101,7 @@ impl Future for ResponseFuture {
             State::Reply(reply) => Poll::Ready(ready!(Pin::new(reply).poll(cx)).map(Response::from)),
             State::Exchange(reply) => {
                 let reply = ready!(Pin::new(reply).poll(cx))?;
-                let arrived = Arrived { connection: reply.connection(), timings: reply.timings() };
+                let arrived = ExchangeInfo { connection: reply.connection(), timings: reply.timings() };
                 let mut response = Response::from(reply);
                 response.extensions_mut().insert(arrived);
                 Poll::Ready(Ok(response))
@@ -111,8 +114,8 @@ impl Future for ResponseFuture {
 impl fmt::Debug for ClientService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
-            Under::Connections(_) => "ClientService(connections)",
-            Under::Layers(_) => "ClientService(layers)",
+            InnerService::Connections(_) => "ClientService(connections)",
+            InnerService::Layers(_) => "ClientService(layers)",
         })
     }
 }

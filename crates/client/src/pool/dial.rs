@@ -1,3 +1,5 @@
+//! One dial, and the decision which dials are missing.
+
 use std::{
     io,
     sync::{Arc, Weak},
@@ -5,7 +7,7 @@ use std::{
 
 use tokio::{sync::watch, time::Instant};
 
-use super::{Dialed, Place, Pool, State, later::Later, progress::Progress};
+use super::{Dialed, Permit, Pool, State, after_unlock::AfterUnlock, dial_progress::DialProgress};
 use crate::{
     connect::{DialError, Dialer, Proxy},
     connection::{Drive, Driver, History, Io, open_http1, open_http2},
@@ -13,30 +15,33 @@ use crate::{
     origin::Origin,
 };
 
-/// A dial to be started: one task that connects, shakes hands and then drives the connection until it is closed.
+/// A dial that is to be started: one task that connects, does the handshakes, and then drives the connection until it
+/// is closed.
 pub(super) struct Dial {
-    // Before the place: first the answer to the one who asked, then room for the next.
-    pub(super) report: Report,
-    // Taken by the transport once there is one.
-    pub(super) place: Option<Place>,
+    // Declared before the permit, so that it is dropped first: the waiting request is answered before there is room
+    // for another dial.
+    pub(super) report: DialReport,
+    // The transport takes it, once there is one.
+    pub(super) permit: Option<Permit>,
     pub(super) dialer: Arc<Dialer>,
     pub(super) origin: Origin,
     pub(super) proxy: Option<Proxy>,
     pub(super) for_upgrade: bool,
     pub(super) alive: watch::Receiver<()>,
     pub(super) limits: DialLimits,
-    /// How many streams the server will allow, until it says so.
+    /// How many streams the server is assumed to allow, until it says so.
     pub(super) streams: usize,
 }
 
-/// Whatever ends a dial, also a panic in a connector or a runtime that shuts down: who waits for it is told.
-pub(super) struct Report {
+/// Reports the result of a dial. If the dial ends without one, because a connector panics or the runtime shuts down,
+/// it reports that.
+pub(super) struct DialReport {
     pub(super) pool: Weak<Pool>,
     pub(super) generation: u32,
-    pub(super) progress: Arc<Progress>,
+    pub(super) progress: Arc<DialProgress>,
 }
 
-impl Report {
+impl DialReport {
     fn send(&mut self, result: Result<Dialed, DialError>) {
         if let Some(pool) = std::mem::take(&mut self.pool).upgrade() {
             pool.dialed(result, self.generation, &self.progress);
@@ -44,7 +49,7 @@ impl Report {
     }
 }
 
-impl Drop for Report {
+impl Drop for DialReport {
     fn drop(&mut self) {
         self.send(Err(DialError::new(Limit::Connect, io::Error::other("the dial was given up"))));
     }
@@ -62,7 +67,7 @@ impl Dial {
         let mut alive = self.alive.clone();
         let dialed = tokio::select! {
             biased;
-            // A message means that the pool is closed, an error that it is gone.
+            // A message means that the pool is closed; an error means that it was dropped.
             _ = alive.changed() => return,
             dialed = self.open() => dialed,
         };
@@ -82,7 +87,7 @@ impl Dial {
         let Self { origin, proxy, for_upgrade, limits, .. } = &*self;
         let reached = self.dialer.dial(origin, proxy.as_ref(), *for_upgrade, *limits, &enter).await?;
         let history = History::new(Instant::now(), reached.remote_addr, reached.proxied);
-        let io = Io::new(reached.stream, self.place.take().map(|place| Box::new(place) as _));
+        let io = Io::new(reached.stream, self.permit.take().map(|permit| Box::new(permit) as _));
         let protocol = |error: hyper::Error| DialError::new(Limit::Connect, error);
         if reached.http2 {
             let pool = self.report.pool.clone();
@@ -97,43 +102,56 @@ impl Dial {
     }
 }
 
-/// Which dials are missing.
+/// The decision which dials are missing.
 impl Pool {
-    /// Starts as many dials as the waiters need and the rules allow, and tells those they run for. The dials that only
-    /// the maximum over all origins does not allow are claimed.
+    /// Starts as many dials as the waiting requests need and the maxima allow, and tells those requests about them.
+    /// For dials that only the maximum over all origins forbids, permits are requested.
     ///
-    /// `granted` places are taken already; those not needed are returned.
+    /// `granted` permits are already taken. Those that are not needed are returned.
     #[inline]
-    pub(super) fn dial(&self, state: &mut State, now: Instant, granted: usize, later: &mut Later) -> usize {
+    pub(super) fn dial(
+        &self,
+        state: &mut State,
+        now: Instant,
+        granted: usize,
+        after_unlock: &mut AfterUnlock,
+    ) -> usize {
         if state.waiters.is_empty() && state.claims == 0 {
             granted
         } else {
-            self.dial_missing(state, now, granted, later)
+            self.dial_missing(state, now, granted, after_unlock)
         }
     }
 
     #[inline(never)]
-    fn dial_missing(&self, state: &mut State, now: Instant, mut granted: usize, later: &mut Later) -> usize {
+    fn dial_missing(
+        &self,
+        state: &mut State,
+        now: Instant,
+        mut granted: usize,
+        after_unlock: &mut AfterUnlock,
+    ) -> usize {
         let wanted = state.waiters.len().div_ceil(state.each());
-        let mut next = state.settle(0, now, later);
+        let mut next = state.assign_spare(0, now, after_unlock);
         while state.dials() < wanted && !self.is_full(state) {
             if granted > 0 {
                 granted -= 1;
-            } else if !self.places.take() {
+            } else if !self.permits.take() {
                 break;
             }
-            // There is one, unless a server allows fewer streams than dials under way were counted on for.
+            // There is such a request, except if a server now allows fewer streams than were assumed for the dials
+            // under way.
             let first = state.without_dial(next).unwrap_or_default();
             let limits = state.waiters[first].limits;
-            later.work().dials.push(self.start_dial(state, limits, now));
-            next = state.settle(next, now, later);
+            after_unlock.work().dials.push(self.start_dial(state, limits, now));
+            next = state.assign_spare(next, now, after_unlock);
         }
 
-        let max = self.rules.max_connections_per_origin.unwrap_or(usize::MAX);
+        let max = self.settings.max_connections_per_origin.unwrap_or(usize::MAX);
         let missing = wanted.saturating_sub(state.dials()).min(max.saturating_sub(state.open));
-        let more = self.places.claim(&self.this, state.claims, missing, state.open == 0, now);
+        let more = self.permits.claim(&self.this, state.claims, missing, state.open == 0, now);
         if more {
-            later.work().make_room += missing - state.claims;
+            after_unlock.work().make_room += missing - state.claims;
         }
         state.claims = missing;
         granted
@@ -143,14 +161,14 @@ impl Pool {
         state.dialing += 1;
         state.open += 1;
         let generation = state.generation;
-        let place = Place { pool: self.this.clone(), places: self.places.clone(), generation };
-        let progress = Progress::new(self.dialer.first_stage(&self.origin, self.proxy.as_ref()), now);
+        let permit = Permit { pool: self.this.clone(), permits: self.permits.clone(), generation };
+        let progress = DialProgress::new(self.dialer.first_stage(&self.origin, self.proxy.as_ref()), now);
         state.spare.push(progress.clone());
-        let report = Report { pool: self.this.clone(), generation, progress };
+        let report = DialReport { pool: self.this.clone(), generation, progress };
         let limits = self.dialer.limits.longer(limits);
         let (dialer, alive) = (self.dialer.clone(), self.alive.subscribe());
         let (origin, proxy, for_upgrade) = (self.origin.clone(), self.proxy.clone(), self.for_upgrade);
         let streams = state.streams_each;
-        Dial { report, place: Some(place), dialer, origin, proxy, for_upgrade, alive, limits, streams }
+        Dial { report, permit: Some(permit), dialer, origin, proxy, for_upgrade, alive, limits, streams }
     }
 }

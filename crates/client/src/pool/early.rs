@@ -1,11 +1,13 @@
+//! Detects servers that close a connection right after a reply without announcing it.
+
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Whether a server ends its connections at once behind a reply, and does not say so.
+/// Whether a server closes its connections right after a reply, without announcing it.
 ///
-/// A request that is sent on such a connection crosses its end, and may have been sent for all that is known. So where
-/// three connections in a row ended like that, none is used again for a minute.
+/// A request that is sent on such a connection at that moment may have been processed or not. So after three such
+/// connections in a row, connections to this origin are used only once, for a minute.
 #[derive(Debug, Default)]
 pub(super) struct EarlyEnds {
     seen: u32,
@@ -13,34 +15,35 @@ pub(super) struct EarlyEnds {
 }
 
 impl EarlyEnds {
-    /// What ends within this time ends with the reply.
-    const AT_ONCE: Duration = Duration::from_millis(100);
-    /// A connection that has served as many tells nothing when it ends: servers have maxima, and restarts.
-    const MANY: u64 = 8;
-    const ENOUGH: u32 = 3;
-    const FOR: Duration = Duration::from_secs(60);
+    /// A connection that ends within this time after a reply was closed because of the reply.
+    const MAX_DELAY: Duration = Duration::from_millis(100);
+    /// A connection that served at least this many requests says nothing when it ends: servers have maxima, and
+    /// restarts.
+    const MANY_REQUESTS: u64 = 8;
+    const IN_A_ROW: u32 = 3;
+    const EXPECTED_FOR: Duration = Duration::from_secs(60);
 
-    /// A connection ended `age` after its last reply, having served so many requests.
+    /// A connection ended `age` after its last reply, having served `requests` requests.
     pub(super) fn closed(&mut self, age: Duration, requests: u64, now: Instant) {
-        if age >= Self::AT_ONCE || requests > Self::MANY {
+        if age >= Self::MAX_DELAY || requests > Self::MANY_REQUESTS {
             return;
         }
         self.seen += 1;
-        if self.seen >= Self::ENOUGH {
+        if self.seen >= Self::IN_A_ROW {
             self.seen = 0;
-            self.until = now.checked_add(Self::FOR);
+            self.until = now.checked_add(Self::EXPECTED_FOR);
         }
     }
 
-    /// A connection has served so many requests, and is open.
+    /// A connection has served `requests` requests and is still open.
     #[inline]
     pub(super) fn served(&mut self, requests: u64) {
-        if requests > Self::MANY {
+        if requests > Self::MANY_REQUESTS {
             self.seen = 0;
         }
     }
 
-    /// Whether a connection is to be expected to end behind its reply.
+    /// Whether a connection is expected to end right after its reply.
     #[inline]
     pub(super) fn are_expected(&self, now: Instant) -> bool {
         self.until.is_some_and(|until| now < until)

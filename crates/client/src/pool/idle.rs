@@ -1,3 +1,5 @@
+//! Idle HTTP/1.1 connections, and how long a server seems to keep them.
+
 use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
@@ -8,7 +10,7 @@ use crate::connection::{Connection, sooner};
 pub(super) struct Idle {
     pub(super) connection: Connection,
     pub(super) since: Instant,
-    /// When it is closed if nobody has used it.
+    /// When it is closed, if no request uses it before.
     pub(super) expires: Option<Instant>,
 }
 
@@ -18,14 +20,14 @@ impl Idle {
     }
 }
 
-/// At which ages a server was seen to close idle connections, and the age up to which one is used.
+/// The ages at which a server was seen to close idle connections, and the age up to which a connection can be used.
 ///
-/// A connection that ends may have been cut for any reason. Only ages that agree are the server's own limit: three
-/// times within ten minutes, no further apart than a second or a quarter. Then a connection is used up to a margin
-/// below the youngest of them. One that was idle for longer and still alive overrules what was seen before.
+/// A connection may end for many reasons. Only ages that agree are taken for the server's own limit: three closings
+/// within ten minutes, whose ages differ by one second at most, or by a quarter. Then a connection is used up to the
+/// smallest of those ages, less a margin. If a connection stays alive longer, the earlier observations are dropped.
 #[derive(Default)]
 pub(super) struct IdleAges {
-    /// The newest last.
+    /// The newest one is last.
     seen: VecDeque<Seen>,
     learned: Option<Learned>,
 }
@@ -44,30 +46,30 @@ struct Learned {
 }
 
 impl IdleAges {
-    /// No server's idle time is as short as this: what ends earlier ends for another reason.
-    const SHORTEST: Duration = Duration::from_secs(1);
-    /// Closings within this time are one event.
-    const TOGETHER: Duration = Duration::from_secs(1);
-    /// So many have to agree.
-    const AGREEING: usize = 3;
-    /// Of these.
-    const KEPT: usize = 8;
-    const FORGOTTEN: Duration = Duration::from_secs(600);
+    /// No server has an idle time as short as this. A connection that ends earlier ends for another reason.
+    const MIN_AGE: Duration = Duration::from_secs(1);
+    /// Closings within this time count as one event.
+    const ONE_EVENT: Duration = Duration::from_secs(1);
+    /// How many ages have to agree.
+    const MIN_AGREEING: usize = 3;
+    /// How many ages are kept.
+    const MAX_SEEN: usize = 8;
+    const MAX_SEEN_AGE: Duration = Duration::from_secs(600);
 
-    /// The age up to which an idle connection is used, if the server was seen to have a limit.
+    /// The age up to which an idle connection is used, if the server seems to have a limit.
     pub(super) fn limit(&self, now: Instant) -> Option<Duration> {
         self.learned.filter(|learned| now < learned.until).map(|learned| learned.limit)
     }
 
-    /// The server closed a connection that was idle for `age`.
+    /// The server closed a connection that had been idle for `age`.
     pub(super) fn closed(&mut self, age: Duration, now: Instant) {
-        if age < Self::SHORTEST {
+        if age < Self::MIN_AGE {
             return;
         }
         match self.seen.back_mut() {
-            Some(last) if now.duration_since(last.at) < Self::TOGETHER => last.age = last.age.min(age),
+            Some(last) if now.duration_since(last.at) < Self::ONE_EVENT => last.age = last.age.min(age),
             _ => {
-                if self.seen.len() == Self::KEPT {
+                if self.seen.len() == Self::MAX_SEEN {
                     self.seen.pop_front();
                 }
                 self.seen.push_back(Seen { age, at: now });
@@ -76,7 +78,7 @@ impl IdleAges {
         self.learn(now);
     }
 
-    /// A connection that had been idle for some time was alive.
+    /// A connection that had been idle for `age` was still alive.
     #[inline]
     pub(super) fn outlasted(&mut self, age: impl FnOnce() -> Duration, now: Instant) {
         if !self.seen.is_empty() {
@@ -94,7 +96,7 @@ impl IdleAges {
     }
 
     fn learn(&mut self, now: Instant) {
-        self.seen.retain(|seen| now.duration_since(seen.at) < Self::FORGOTTEN);
+        self.seen.retain(|seen| now.duration_since(seen.at) < Self::MAX_SEEN_AGE);
         let agree = |youngest: Duration| {
             let oldest = youngest + (youngest / 4).max(Duration::from_secs(1));
             let mut at: Vec<_> = self
@@ -103,13 +105,13 @@ impl IdleAges {
                 .filter(|seen| (youngest..=oldest).contains(&seen.age))
                 .map(|seen| seen.at)
                 .collect();
-            // In order of time: the newest that are needed count.
-            let oldest_needed = at.len().checked_sub(Self::AGREEING)?;
-            Some(at.swap_remove(oldest_needed) + Self::FORGOTTEN)
+            // In order of time. The newest ages count, as many as are needed.
+            let oldest_needed = at.len().checked_sub(Self::MIN_AGREEING)?;
+            Some(at.swap_remove(oldest_needed) + Self::MAX_SEEN_AGE)
         };
         let learned = self.seen.iter().filter_map(|seen| Some((seen.age, agree(seen.age)?)));
         self.learned =
-            learned.min().map(|(age, until)| Learned { limit: sooner(age).max(Self::SHORTEST), until });
+            learned.min().map(|(age, until)| Learned { limit: sooner(age).max(Self::MIN_AGE), until });
     }
 }
 

@@ -1,30 +1,32 @@
+//! All pools of a client.
+
 use std::{
     collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Pool, PoolSnapshot, Rules, places::Places};
+use super::{Pool, PoolSettings, PoolSnapshot, permits::Permits};
 use crate::{
     connect::{Dialer, Proxies, Proxy},
     error::Error,
     origin::Origin,
 };
 
-/// What a pool's connections lead to, through what, and what for.
+/// What a pool is for: the origin, the proxy, and whether its connections switch to another protocol.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Destination {
     pub(crate) origin: Origin,
     pub(crate) proxy: Option<Proxy>,
-    /// For requests to switch to another protocol: these need HTTP/1.1, and a tunnel where there is a proxy.
+    /// For requests that switch to another protocol. These need HTTP/1.1, and a tunnel if there is a proxy.
     pub(crate) for_upgrade: bool,
 }
 
-/// The pools of a client, one a destination, made when first asked for.
+/// The pools of a client, one for each destination. A pool is made when it is first needed.
 pub(crate) struct Origins {
     dialer: Arc<Dialer>,
-    places: Arc<Places>,
-    rules: Rules,
+    permits: Arc<Permits>,
+    settings: PoolSettings,
     proxies: Proxies,
     state: Mutex<State>,
 }
@@ -36,21 +38,21 @@ struct State {
 }
 
 impl Origins {
-    // A crawler meets more origins than it will meet again: above this many, those without a connection are let go.
+    // A crawler meets many origins only once. Above this number, origins without a connection are removed.
     const SWEEP_ABOVE: usize = 256;
 
-    pub(crate) fn new(dialer: Dialer, rules: Rules, proxies: Proxies) -> Self {
-        let places = Places::new(rules.max_connections);
+    pub(crate) fn new(dialer: Dialer, settings: PoolSettings, proxies: Proxies) -> Self {
+        let permits = Permits::new(settings.max_connections);
         let (dialer, state) = (Arc::new(dialer), Mutex::default());
-        Self { dialer, places, rules, proxies, state }
+        Self { dialer, permits, settings, proxies, state }
     }
 
-    /// The pool of an origin, by way of the proxy that these have for it: a request's own, or else the client's.
+    /// The pool of an origin. The proxies are the request's own, or else the client's.
     pub(crate) fn pool(&self, origin: Origin, proxies: Option<&Proxies>) -> Result<Arc<Pool>, Error> {
         self.find(origin, proxies, false)
     }
 
-    /// The same for requests to switch to another protocol.
+    /// The same, for requests that switch to another protocol.
     pub(crate) fn pool_for_upgrade(
         &self,
         origin: Origin,
@@ -66,17 +68,17 @@ impl Origins {
         if let Some(pool) = state.pools.get(&destination) {
             return Ok(pool.clone());
         }
-        // Doubling between sweeps keeps their cost constant an insertion.
+        // Between two sweeps the number of pools doubles, so the cost for each insertion stays constant.
         if state.pools.len() >= Self::SWEEP_ABOVE && state.pools.len().is_power_of_two() {
             state.pools.retain(|_, pool| Arc::strong_count(pool) > 1 || pool.lock().open > 0);
         }
-        let (dialer, places) = (self.dialer.clone(), self.places.clone());
-        let pool = Pool::new(destination.clone(), dialer, places, self.rules, state.closed)?;
+        let (dialer, permits) = (self.dialer.clone(), self.permits.clone());
+        let pool = Pool::new(destination.clone(), dialer, permits, self.settings, state.closed)?;
         state.pools.insert(destination, pool.clone());
         Ok(pool)
     }
 
-    /// Closes idle connections now and others when their request is done; see [`Pool::drain`].
+    /// Closes idle connections now, and the others when their request is done; see [`Pool::drain`].
     pub(crate) fn drain(&self, close: bool) {
         self.dialer.dns.forget_all();
         let pools: Vec<_> = {
@@ -90,7 +92,7 @@ impl Origins {
     /// Waits until all connections that were open at the last drain are closed.
     pub(crate) async fn drained(&self) {
         loop {
-            let freed = self.places.freed.notified();
+            let freed = self.permits.freed.notified();
             if self.lock().pools.values().all(|pool| pool.is_drained()) {
                 return;
             }
@@ -110,7 +112,7 @@ impl Origins {
 impl fmt::Debug for Origins {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Origins")
-            .field("rules", &self.rules)
+            .field("rules", &self.settings)
             .field("proxies", &self.proxies)
             .field("tls", &self.dialer.tls)
             .field("egress", &self.dialer.egress)

@@ -1,3 +1,5 @@
+//! The public snapshot of a pool.
+
 use http::Version;
 
 use super::{Pool, state::Protocol};
@@ -10,13 +12,13 @@ use crate::{connect::Proxy, origin::Origin};
 pub struct PoolSnapshot {
     /// Where the connections go.
     pub origin: Origin,
-    /// What they go through.
+    /// The proxy that they go through.
     pub proxy: Option<Proxy>,
-    /// What they speak, once that is known: HTTP/1.1 or HTTP/2.
+    /// The version of HTTP that they speak, once it is known: HTTP/1.1 or HTTP/2.
     pub version: Option<Version>,
     /// Connections without a request.
     pub idle: usize,
-    /// Connections with a request, or with several (HTTP/2), and those that are being closed.
+    /// Connections with at least one request, and those that are being closed.
     pub busy: usize,
     /// Connections being opened.
     pub dialing: usize,

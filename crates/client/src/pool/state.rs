@@ -1,3 +1,7 @@
+//! The state of a pool, under the pool's lock.
+
+mod waiting;
+
 use std::{
     collections::VecDeque,
     sync::{Arc, Weak},
@@ -7,57 +11,57 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Pool, Rules,
+    Pool, PoolSettings,
+    after_unlock::AfterUnlock,
+    dial_progress::DialProgress,
     early::EarlyEnds,
     idle::{Idle, IdleAges},
-    later::Later,
     multiplexed::Multiplexed,
-    progress::Progress,
     waiter::Waiter,
 };
 use crate::{
-    clock::earliest,
-    connect::{DialError, Dialer},
+    connect::Dialer,
     connection::{Connection, Opened},
-    limits::DialLimits,
+    limit_timer::earliest,
     origin::Origin,
 };
 
 /// What the lock of a pool guards.
 pub(super) struct State {
-    /// HTTP/1.1 connections without a request, the one used last at the back.
+    /// HTTP/1.1 connections without a request. The one that was used last is at the back.
     pub(super) idle: VecDeque<Idle>,
-    /// HTTP/2 connections, which requests share. What is not here takes no more of them.
+    /// HTTP/2 connections, which requests share. A connection that takes no more requests is removed from here.
     pub(super) multiplexed: Vec<Multiplexed>,
-    /// What a connection to this origin speaks, once that is known.
+    /// The protocol that connections to this origin speak, once it is known.
     pub(super) protocol: Option<Protocol>,
-    /// How many streams the server allowed last on one connection.
+    /// How many streams the server last allowed on one connection.
     pub(super) streams_each: usize,
-    /// Transports that are open or being opened; never more than `Rules::max_connections_per_origin`.
+    /// Transports that are open or being opened; never more than `PoolSettings::max_connections_per_origin`.
     pub(super) open: usize,
-    /// Those of them that are being opened.
+    /// How many of them are being opened.
     pub(super) dialing: usize,
-    /// Those of them that were open at the last drain.
+    /// How many of them were open at the last drain.
     pub(super) old: usize,
-    /// How often it was drained.
+    /// How many times the pool was drained.
     pub(super) generation: u32,
-    /// Dials that wait for a place over all origins.
+    /// Dials that wait for a permit over all origins.
     pub(super) claims: usize,
     /// In order of arrival.
     pub(super) waiters: VecDeque<Arc<Waiter>>,
-    /// How many of them, from the front, have been told that a dial runs for them.
-    pub(super) told: usize,
-    /// How many of those have seen that dial end, having served others.
-    adrift: usize,
-    /// Dials under way that would serve more than follow them.
-    pub(super) spare: Vec<Arc<Progress>>,
-    /// Dials under way that took longer than a later request would wait for one. They go on, but serve nobody's turn.
-    overdue: Vec<Arc<Progress>>,
-    /// For how long idle connections can be trusted.
+    /// How many waiters, from the front, were told that a dial runs for them.
+    pub(super) notified: usize,
+    /// How many of those waiters lost their dial: it ended and served other waiters.
+    lost_dial: usize,
+    /// Dials under way that could serve more waiters than follow them.
+    pub(super) spare: Vec<Arc<DialProgress>>,
+    /// Dials under way that have taken longer than a later request would wait. They continue, but no waiter counts on
+    /// them.
+    overdue: Vec<Arc<DialProgress>>,
+    /// How long idle connections can be expected to stay open.
     pub(super) ages: IdleAges,
-    /// Whether HTTP/1.1 connections end behind their replies.
+    /// Whether HTTP/1.1 connections end right after their replies.
     pub(super) early_ends: EarlyEnds,
-    /// Whether nobody gets a connection any more.
+    /// Whether no request gets a connection any more.
     pub(super) closed: bool,
 }
 
@@ -68,7 +72,7 @@ pub(super) enum Protocol {
 }
 
 impl Protocol {
-    /// What connections to an origin will speak, where no server has a say in it.
+    /// The protocol that connections to an origin will speak, if that does not depend on the server.
     pub(super) fn known(dialer: &Dialer, origin: &Origin) -> Option<Self> {
         if dialer.http2_prior_knowledge {
             Some(Self::Http2)
@@ -81,7 +85,7 @@ impl Protocol {
 }
 
 impl State {
-    // What RFC 9113, section 6.5.2 asks servers to allow at least, until one says what it does.
+    // RFC 9113, section 6.5.2, asks servers to allow at least this many. Assumed until a server says what it allows.
     const STREAMS_EACH: usize = 100;
 
     pub(super) fn new(protocol: Option<Protocol>, closed: bool) -> Self {
@@ -96,8 +100,8 @@ impl State {
             generation: 0,
             claims: 0,
             waiters: VecDeque::new(),
-            told: 0,
-            adrift: 0,
+            notified: 0,
+            lost_dial: 0,
             spare: Vec::new(),
             overdue: Vec::new(),
             ages: IdleAges::default(),
@@ -106,7 +110,7 @@ impl State {
         }
     }
 
-    /// How many waiters one more connection would serve. Until it is known that an origin does not speak HTTP/2: all.
+    /// How many waiters one more connection would serve. All, as long as the origin may speak HTTP/2.
     pub(super) fn each(&self) -> usize {
         match self.protocol {
             Some(Protocol::Http1) => 1,
@@ -120,20 +124,20 @@ impl State {
         pool: &Weak<Pool>,
         now: Instant,
         fresh: bool,
-        rules: &Rules,
-        later: &mut Later,
+        settings: &PoolSettings,
+        after_unlock: &mut AfterUnlock,
     ) -> Option<Connection> {
-        if let Some(connection) = self.share(pool, now, rules, later) {
+        if let Some(connection) = self.share(pool, now, settings, after_unlock) {
             return Some(connection);
         }
         while let Some(mut idle) = if fresh { None } else { self.idle.pop_back() } {
             if idle.connection.is_closed() {
                 self.ended(&idle.connection, now.duration_since(idle.since), now);
-                later.work().close.push(idle.connection);
+                after_unlock.work().close.push(idle.connection);
             } else if idle.is_expired(now) {
-                later.work().close.push(idle.connection);
+                after_unlock.work().close.push(idle.connection);
             } else if self.ages.limit(now).is_some_and(|limit| now.duration_since(idle.since) >= limit) {
-                // None of the others is younger. It stays, so that it is seen when the server closes it.
+                // All other idle connections are older. It is kept to see when the server closes it.
                 self.idle.push_back(idle);
                 return None;
             } else {
@@ -144,19 +148,21 @@ impl State {
         None
     }
 
-    /// A share of the first HTTP/2 connection with room. Those behind it become idle where there are too many.
+    /// A share of the first HTTP/2 connection with room. If there are more connections than needed, the later ones
+    /// become idle.
     fn share(
         &mut self,
         pool: &Weak<Pool>,
         now: Instant,
-        rules: &Rules,
-        later: &mut Later,
+        settings: &PoolSettings,
+        after_unlock: &mut AfterUnlock,
     ) -> Option<Connection> {
         if self.multiplexed.is_empty() {
             return None;
         }
-        self.remove_closed_multiplexed(now, later);
-        later.close_multiplexed(&mut self.multiplexed, |connection| connection.is_spent(now, rules));
+        self.remove_closed_multiplexed(now, after_unlock);
+        after_unlock
+            .close_multiplexed(&mut self.multiplexed, |connection| connection.is_spent(now, settings));
         let limit = self.ages.limit(now);
         let is_young = |connection: &Multiplexed| {
             connection.streams > 0
@@ -167,57 +173,57 @@ impl State {
         Some(room?.connection(pool, now))
     }
 
-    /// Gives the waiters what the HTTP/2 connections have room for.
+    /// Serves as many waiters as the HTTP/2 connections have room for.
     pub(super) fn serve_streams(
         &mut self,
         pool: &Weak<Pool>,
         now: Instant,
-        rules: &Rules,
-        later: &mut Later,
+        settings: &PoolSettings,
+        after_unlock: &mut AfterUnlock,
     ) {
         while let Some(waiter) = self.waiters.front().cloned() {
-            let Some(connection) = self.share(pool, now, rules, later) else { return };
+            let Some(connection) = self.share(pool, now, settings, after_unlock) else { return };
             self.next_waiter();
-            later.work().wake.extend(waiter.serve(Ok(connection)));
+            after_unlock.work().wake.extend(waiter.serve(Ok(connection)));
         }
     }
 
-    pub(super) fn add_multiplexed(&mut self, opened: Opened, now: Instant, rules: &Rules) {
+    pub(super) fn add_multiplexed(&mut self, opened: Opened, now: Instant, settings: &PoolSettings) {
         self.streams_each = opened.limit.max(1);
-        self.multiplexed.push(Multiplexed::new(opened, now, rules.ends(now)));
+        self.multiplexed.push(Multiplexed::new(opened, now, settings.ends(now)));
     }
 
     pub(super) fn add_idle(
         &mut self,
         mut connection: Connection,
         now: Instant,
-        rules: &Rules,
-        later: &mut Later,
+        settings: &PoolSettings,
+        after_unlock: &mut AfterUnlock,
     ) {
-        // From now on it may be closed before anyone uses it, as any connection that was used before.
+        // From now on it may be closed before a request uses it, like any connection that was used before.
         connection.reused = true;
-        let stay = earliest(rules.idle_timeout, connection.keep_alive.timeout);
+        let stay = earliest(settings.idle_timeout, connection.keep_alive.timeout);
         let expires = earliest(stay.and_then(|stay| now.checked_add(stay)), connection.ends);
         self.idle.push_back(Idle { connection, since: now, expires });
-        // Of those too old to be used, the oldest is enough to see what the server does.
+        // Of the connections that are too old to be used, the oldest one is enough to see what the server does.
         let limit = self.ages.limit(now);
-        while self.idle.len() > rules.max_idle_per_origin
+        while self.idle.len() > settings.max_idle_per_origin
             || self.idle.get(1).is_some_and(|idle| limit.is_some_and(|limit| now - idle.since >= limit))
         {
-            let second = usize::from(self.idle.len() <= rules.max_idle_per_origin);
-            later.work().close.extend(self.idle.remove(second).map(|idle| idle.connection));
+            let second = usize::from(self.idle.len() <= settings.max_idle_per_origin);
+            after_unlock.work().close.extend(self.idle.remove(second).map(|idle| idle.connection));
         }
     }
 
-    /// Takes out what the server has closed, and learns from it.
-    pub(super) fn remove_closed(&mut self, now: Instant, later: &mut Later) {
-        self.remove_closed_multiplexed(now, later);
+    /// Removes connections that the server has closed, and learns from their ages.
+    pub(super) fn remove_closed(&mut self, now: Instant, after_unlock: &mut AfterUnlock) {
+        self.remove_closed_multiplexed(now, after_unlock);
         if self.idle.iter().any(|idle| idle.connection.is_closed()) {
             let (closed, idle) = self.idle.drain(..).partition(|idle| idle.connection.is_closed());
             self.idle = idle;
             for idle in VecDeque::into_iter(closed) {
                 self.ended(&idle.connection, now.duration_since(idle.since), now);
-                later.work().close.push(idle.connection);
+                after_unlock.work().close.push(idle.connection);
             }
         }
     }
@@ -230,9 +236,9 @@ impl State {
         }
     }
 
-    fn remove_closed_multiplexed(&mut self, now: Instant, later: &mut Later) {
+    fn remove_closed_multiplexed(&mut self, now: Instant, after_unlock: &mut AfterUnlock) {
         let ages = &mut self.ages;
-        later.close_multiplexed(&mut self.multiplexed, |connection| {
+        after_unlock.close_multiplexed(&mut self.multiplexed, |connection| {
             if connection.is_closed() && connection.streams == 0 {
                 ages.closed(now.duration_since(connection.idle_since), now);
             }
@@ -240,10 +246,15 @@ impl State {
         });
     }
 
-    /// Closes what has been idle or open for too long. When the next one will have been.
-    pub(super) fn sweep(&mut self, now: Instant, rules: &Rules, later: &mut Later) -> Option<Instant> {
+    /// Closes connections that were idle or open for too long. Returns when the next one will be due.
+    pub(super) fn sweep(
+        &mut self,
+        now: Instant,
+        settings: &PoolSettings,
+        after_unlock: &mut AfterUnlock,
+    ) -> Option<Instant> {
         let outlasted =
-            |since: Instant| rules.idle_timeout.filter(|limit| now.duration_since(since) >= *limit);
+            |since: Instant| settings.idle_timeout.filter(|limit| now.duration_since(since) >= *limit);
         if self.idle.iter().any(|idle| idle.is_expired(now)) {
             let (expired, idle) = self.idle.drain(..).partition(|idle| idle.is_expired(now));
             self.idle = idle;
@@ -251,148 +262,41 @@ impl State {
                 if let Some(age) = outlasted(idle.since) {
                     self.ages.outlasted(|| age, now);
                 }
-                later.work().close.push(idle.connection);
+                after_unlock.work().close.push(idle.connection);
             }
         }
         let ages = &mut self.ages;
-        later.close_multiplexed(&mut self.multiplexed, |connection| {
+        after_unlock.close_multiplexed(&mut self.multiplexed, |connection| {
             let outlasted = outlasted(connection.idle_since).filter(|_| connection.streams == 0);
             if let Some(age) = outlasted {
                 ages.outlasted(|| age, now);
             }
-            outlasted.is_some() || connection.is_spent(now, rules)
+            outlasted.is_some() || connection.is_spent(now, settings)
         });
         let idle = self.idle.iter().filter_map(|idle| idle.expires);
         let unused = self.multiplexed.iter().filter(|connection| connection.streams == 0);
-        let unused = unused.filter_map(|connection| connection.idle_since.checked_add(rules.idle_timeout?));
+        let unused =
+            unused.filter_map(|connection| connection.idle_since.checked_add(settings.idle_timeout?));
         let ends = self.multiplexed.iter().filter_map(|connection| connection.ends);
         idle.chain(unused).chain(ends).min()
     }
 
-    /// Since when the connection has been idle that has been so for longest.
+    /// Since when the connection that was idle for longest has been idle.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let unused = self.multiplexed.iter().filter(|connection| connection.streams == 0);
         let idle = self.idle.iter().map(|idle| idle.since);
         idle.chain(unused.map(|connection| connection.idle_since)).min()
     }
 
-    pub(super) fn close_oldest(&mut self, later: &mut Later) {
+    pub(super) fn close_oldest(&mut self, after_unlock: &mut AfterUnlock) {
         let Some(oldest) = self.idle_since() else { return };
         if self.idle.front().is_some_and(|idle| idle.since == oldest) {
-            later.work().close.extend(self.idle.pop_front().map(|idle| idle.connection));
+            after_unlock.work().close.extend(self.idle.pop_front().map(|idle| idle.connection));
             return;
         }
         let is_oldest = |connection: &Multiplexed| connection.streams == 0 && connection.idle_since == oldest;
         if let Some(position) = self.multiplexed.iter().position(is_oldest) {
-            later.work().multiplexed.push(self.multiplexed.remove(position));
-        }
-    }
-
-    pub(super) fn next_waiter(&mut self) -> Option<Arc<Waiter>> {
-        self.remove(0)
-    }
-
-    /// Takes one who leaves out of the queue. Those who leave are near the front mostly: their limit passed first.
-    pub(super) fn leave(&mut self, waiter: &Arc<Waiter>) {
-        if let Some(position) = self.waiters.iter().position(|other| Arc::ptr_eq(other, waiter)) {
-            self.remove(position);
-        }
-    }
-
-    pub(super) fn remove(&mut self, position: usize) -> Option<Arc<Waiter>> {
-        let waiter = self.waiters.remove(position)?;
-        if position < self.told {
-            self.told -= 1;
-            match waiter.dial().filter(|dial| !dial.is_over()) {
-                Some(dial) => {
-                    let was_full = dial.followers() >= self.each();
-                    dial.remove_follower();
-                    if was_full {
-                        self.spare.push(dial);
-                    }
-                }
-                None => self.adrift -= 1,
-            }
-        }
-        Some(waiter)
-    }
-
-    /// A dial is over, and those who followed it wait for another, unless they are served now.
-    pub(super) fn end(&mut self, dial: &Arc<Progress>, now: Instant) {
-        self.dialing -= 1;
-        dial.end(now);
-        self.spare.retain(|other| !Arc::ptr_eq(other, dial));
-        self.overdue.retain(|other| !Arc::ptr_eq(other, dial));
-        self.adrift += dial.followers();
-        if self.adrift == self.told {
-            (self.told, self.adrift) = (0, 0);
-        }
-    }
-
-    /// How many dials are under way that waiters can count on.
-    pub(super) fn dials(&self) -> usize {
-        self.dialing - self.overdue.len()
-    }
-
-    /// Counts no more on the dials that nobody follows and that a request with such limits would have given up by now.
-    pub(super) fn pass_over_overdue(&mut self, limits: DialLimits, now: Instant) {
-        let is_overdue = |dial: &mut Arc<Progress>| dial.followers() == 0 && dial.is_overdue(limits, now);
-        self.overdue.extend(self.spare.extract_if(.., is_overdue));
-    }
-
-    /// Where the first is, from a position on, for whom no dial runs: one who is adrift, else one who has not been told.
-    pub(super) fn without_dial(&self, from: usize) -> Option<usize> {
-        let adrift = if self.adrift > 0 {
-            (from..self.told).find(|position| self.waiters[*position].is_adrift())
-        } else {
-            None
-        };
-        adrift.or_else(|| (self.told < self.waiters.len()).then_some(self.told))
-    }
-
-    /// Tells those for whom no dial runs, from a position on, of the spare ones. Where the first of the others may be.
-    pub(super) fn settle(&mut self, mut from: usize, now: Instant, later: &mut Later) -> usize {
-        let each = self.each();
-        while let Some(dial) = self.spare.last() {
-            // A server may have said meanwhile that it allows fewer streams.
-            if dial.followers() >= each {
-                self.spare.pop();
-                continue;
-            }
-            let Some(position) = self.without_dial(from) else { break };
-            dial.add_follower();
-            later.work().wake.extend(self.waiters[position].follow(dial.clone(), now));
-            if position == self.told {
-                self.told += 1;
-            } else {
-                self.adrift -= 1;
-            }
-            from = position + 1;
-        }
-        from
-    }
-
-    pub(super) fn fail(&mut self, error: &DialError, now: Instant, later: &mut Later) {
-        if let DialError::Timeout(stage, _) = *error {
-            // It took too long for those who have waited that long; the others came later, and the next dial is theirs.
-            let mut position = 0;
-            while let Some(waiter) = self.waiters.get(position) {
-                let Some(limit) = waiter.overdue(stage, now) else {
-                    position += 1;
-                    continue;
-                };
-                later.work().wake.extend(waiter.serve(Err(DialError::Timeout(stage, limit))));
-                self.remove(position);
-            }
-            return;
-        }
-        // A refusal is an answer to as many as the connection would have served, but for those another dial runs for.
-        let each = self.each();
-        let mut answered = 0;
-        while self.waiters.len() > self.dials().saturating_mul(each) && answered < each {
-            let Some(waiter) = self.next_waiter() else { return };
-            later.work().wake.extend(waiter.serve(Err(error.clone())));
-            answered += 1;
+            after_unlock.work().multiplexed.push(self.multiplexed.remove(position));
         }
     }
 }

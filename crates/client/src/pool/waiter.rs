@@ -1,3 +1,5 @@
+//! A request that waits for a connection: its entry in the queue, and the future's half of it.
+
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -9,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     Pool,
-    progress::{Account, Progress},
+    dial_progress::{DialProgress, WaitTimes},
 };
 use crate::{
     connect::DialError,
@@ -18,67 +20,67 @@ use crate::{
     timings::Waited,
 };
 
-/// One who waits for a connection, as the pool sees it.
+/// A request that waits for a connection, as the pool sees it.
 ///
-/// Its lock is taken under the pool's, never the other way round.
+/// Its lock is taken while the pool's lock is held, never the other way round.
 pub(super) struct Waiter {
-    /// The limits that the request has for a dial.
+    /// The request's limits for a dial.
     pub(super) limits: DialLimits,
     pub(super) since: Instant,
-    /// Whether only a new connection will do: those that were used before have proved to be dead.
+    /// Whether the request needs a new connection, because connections that were used before turned out to be dead.
     pub(super) fresh: bool,
     state: Mutex<State>,
 }
 
 struct State {
-    turn: Turn,
-    account: Account,
+    wait: WaitState,
+    times: WaitTimes,
     waker: Option<Waker>,
 }
 
-/// How far the wait has got.
-enum Turn {
-    /// In the queue, with a dial under way that may serve it or without.
+/// How far the wait has come.
+enum WaitState {
+    /// In the queue. A dial may be under way that can serve it.
     Queued,
-    /// Over.
+    /// Served, with a connection or an error.
     Served(Result<Connection, DialError>),
-    /// The one who waited has left, or has taken what it was served.
+    /// The request has given up, or has taken what it was given.
     Left,
 }
 
 impl Waiter {
     pub(super) fn new(limits: DialLimits, fresh: bool, now: Instant) -> Arc<Self> {
-        let state = State { turn: Turn::Queued, account: Account::new(now), waker: None };
+        let state = State { wait: WaitState::Queued, times: WaitTimes::new(now), waker: None };
         Arc::new(Self { limits, since: now, fresh, state: Mutex::new(state) })
     }
 
     pub(super) fn serve(&self, result: Result<Connection, DialError>) -> Option<Waker> {
         let mut state = self.lock();
-        state.turn = Turn::Served(result);
+        state.wait = WaitState::Served(result);
         state.waker.take()
     }
 
-    /// A dial runs that may serve it. Its waker, for other limits apply from now on.
-    pub(super) fn follow(&self, dial: Arc<Progress>, now: Instant) -> Option<Waker> {
+    /// Sets the dial that may serve it. Returns the waker, because other limits apply from now on.
+    pub(super) fn follow(&self, dial: Arc<DialProgress>, now: Instant) -> Option<Waker> {
         let mut state = self.lock();
-        state.account.follow(dial, now);
+        state.times.follow(dial, now);
         state.waker.take()
     }
 
-    /// The dial it has been told of last.
-    pub(super) fn dial(&self) -> Option<Arc<Progress>> {
-        self.lock().account.dial()
+    /// The dial that it was last told of.
+    pub(super) fn dial(&self) -> Option<Arc<DialProgress>> {
+        self.lock().times.dial()
     }
 
-    /// Whether no dial runs that it knows of.
-    pub(super) fn is_adrift(&self) -> bool {
-        self.lock().account.stage() == Limit::PoolWait
+    /// Whether the dial that it was told of has ended.
+    pub(super) fn has_lost_dial(&self) -> bool {
+        self.lock().times.stage() == Limit::PoolWait
     }
 
-    /// Its own limit for a stage of the dial, if that has passed.
+    /// The request's own limit for a stage of the dial, if that limit has passed.
     pub(super) fn overdue(&self, stage: Limit, now: Instant) -> Option<Duration> {
         let limit = self.limits.get(stage)?;
-        (self.lock().account.spent(now)[stage] >= limit).then_some(limit)
+        (self.lock().times.spent(now)[stage] >= limit).then_some(limit)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -86,24 +88,25 @@ impl Waiter {
     }
 }
 
-/// A place in the queue for a connection. Dropping it leaves the queue; what was served meanwhile goes to the next.
-pub(crate) struct Ticket {
+/// An entry in the queue for a connection. Dropping it leaves the queue. A connection that it was already given goes
+/// to the next waiter.
+pub(crate) struct PendingCheckout {
     pool: Weak<Pool>,
     waiter: Arc<Waiter>,
 }
 
-impl Ticket {
+impl PendingCheckout {
     pub(super) fn new(pool: Weak<Pool>, waiter: Arc<Waiter>) -> Self {
         Self { pool, waiter }
     }
 
-    /// Ready when the wait is over. The waker is also called when a dial begins, but not when one moves on: look again
-    /// after [`DialLimits::shortest`].
+    /// Ready when the wait is over. The task is woken when a dial begins, but not when the dial enters another stage.
+    /// So the caller polls again after [`DialLimits::shortest`].
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Connection, DialError>> {
         let mut state = self.waiter.lock();
-        match std::mem::replace(&mut state.turn, Turn::Left) {
-            Turn::Served(result) => return Poll::Ready(result),
-            turn => state.turn = turn,
+        match std::mem::replace(&mut state.wait, WaitState::Left) {
+            WaitState::Served(result) => return Poll::Ready(result),
+            wait => state.wait = wait,
         }
         if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             state.waker = Some(cx.waker().clone());
@@ -111,43 +114,43 @@ impl Ticket {
         Poll::Pending
     }
 
-    /// What is waited for now: a place in the pool, or a stage of a dial.
+    /// What is waited for now: a connection permit, or a stage of a dial.
     pub(crate) fn stage(&self) -> Limit {
-        self.waiter.lock().account.stage()
+        self.waiter.lock().times.stage()
     }
 
-    /// Whether a dial has ever run for it.
+    /// Whether a dial was ever assigned to it.
     pub(crate) fn has_dialed(&self) -> bool {
         self.waiter.dial().is_some()
     }
 
     pub(crate) fn spent(&self, now: Instant) -> Waited {
-        self.waiter.lock().account.spent(now)
+        self.waiter.lock().times.spent(now)
     }
 }
 
-impl Drop for Ticket {
+impl Drop for PendingCheckout {
     fn drop(&mut self) {
         let Some(pool) = self.pool.upgrade() else { return };
         let mut served = None;
         let now = Instant::now();
         pool.change(now, |state, _| {
-            let turn = std::mem::replace(&mut self.waiter.lock().turn, Turn::Left);
-            match turn {
-                Turn::Left => {}
-                Turn::Queued => state.leave(&self.waiter),
-                Turn::Served(result) => served = Some(result),
+            let wait = std::mem::replace(&mut self.waiter.lock().wait, WaitState::Left);
+            match wait {
+                WaitState::Left => {}
+                WaitState::Queued => state.leave(&self.waiter),
+                WaitState::Served(result) => served = Some(result),
             }
         });
-        // An error is dropped here, and not under the lock: what it holds is the connector's.
+        // An error is dropped here and not under the lock, because it may contain a foreign value.
         if let Some(Ok(connection)) = served {
             pool.check_in(connection, now);
         }
     }
 }
 
-impl fmt::Debug for Ticket {
+impl fmt::Debug for PendingCheckout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ticket").field("stage", &self.stage()).finish_non_exhaustive()
+        f.debug_struct("PendingCheckout").field("stage", &self.stage()).finish_non_exhaustive()
     }
 }

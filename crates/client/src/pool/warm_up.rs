@@ -1,3 +1,5 @@
+//! Opening connections before they are needed.
+
 use std::{
     fmt,
     pin::Pin,
@@ -7,8 +9,8 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Pool, Ticket};
-use crate::{clock::earliest, connection::Connection, error::Error, limits::DialLimits};
+use super::{PendingCheckout, Pool};
+use crate::{connection::Connection, error::Error, limit_timer::earliest, limits::DialLimits};
 
 /// Opens connections before they are needed, from [`Client::warm_up`](crate::Client::warm_up).
 ///
@@ -22,10 +24,11 @@ pub struct WarmUp {
 }
 
 enum State {
-    /// Nothing asked for yet.
+    /// Nothing was asked for yet.
     New,
-    /// Connections that are awaited, and those that have come: they go back together, so that each is another one.
-    Dialing(Vec<Ticket>, Vec<Connection>, Option<Error>),
+    /// Connections that are awaited, and those that have come. They are returned together, so that no connection is
+    /// counted twice.
+    Dialing(Vec<PendingCheckout>, Vec<Connection>, Option<Error>),
 }
 
 impl WarmUp {
@@ -44,13 +47,13 @@ impl Future for WarmUp {
             Err(error) => return Poll::Ready(error.take().map_or(Ok(()), Err)),
         };
         if let State::New = this.state {
-            let tickets = pool.ask_for(this.connections, this.limits);
-            this.state = State::Dialing(tickets, Vec::new(), None);
+            let pending = pool.ask_for(this.connections, this.limits);
+            this.state = State::Dialing(pending, Vec::new(), None);
         }
-        let State::Dialing(tickets, connections, first_error) = &mut this.state else {
+        let State::Dialing(pending, connections, first_error) = &mut this.state else {
             return Poll::Pending;
         };
-        tickets.retain_mut(|ticket| match ticket.poll(cx) {
+        pending.retain_mut(|pending| match pending.poll(cx) {
             Poll::Pending => true,
             Poll::Ready(Ok(connection)) => {
                 connections.push(connection);
@@ -67,7 +70,7 @@ impl Future for WarmUp {
                 false
             }
         });
-        if !tickets.is_empty() {
+        if !pending.is_empty() {
             return Poll::Pending;
         }
         connections.drain(..).for_each(|connection| pool.check_in(connection, Instant::now()));
@@ -84,24 +87,24 @@ impl Drop for WarmUp {
 }
 
 impl Pool {
-    /// Queues for as many connections as are missing to have `count`, and can be had.
-    fn ask_for(&self, count: usize, limits: DialLimits) -> Vec<Ticket> {
+    /// Adds as many entries to the queue as connections are missing for `count` and allowed.
+    fn ask_for(&self, count: usize, limits: DialLimits) -> Vec<PendingCheckout> {
         let now = Instant::now();
-        let mut tickets = Vec::new();
+        let mut pending = Vec::new();
         self.change(now, |state, _| {
-            let max = earliest(self.rules.max_connections_per_origin, self.rules.max_connections);
+            let max = earliest(self.settings.max_connections_per_origin, self.settings.max_connections);
             let count = count.min(max.unwrap_or(count));
-            // Over HTTP/2 one connection serves all.
+            // With HTTP/2, one connection serves all requests.
             let enough = !state.multiplexed.is_empty();
             let missing = match (state.closed, enough) {
-                // It is told so.
+                // The pool is closed, so one entry is enough to get the error.
                 (true, _) => 1,
                 (_, true) => 0,
                 _ => count.saturating_sub(state.open),
             };
-            tickets.extend((0..missing).map(|_| self.queue(state, now, false, limits)));
+            pending.extend((0..missing).map(|_| self.queue(state, now, false, limits)));
         });
-        tickets
+        pending
     }
 }
 

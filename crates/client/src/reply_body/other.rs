@@ -1,3 +1,5 @@
+//! A reply's body that does not come directly from a connection, and what is known about its request.
+
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
@@ -10,8 +12,8 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
 use crate::{
-    clock::Clock,
     error::{BoxError, Error, Phase},
+    limit_timer::LimitTimer,
     limits::Limits,
     origin::Origin,
     redirect::Chain,
@@ -21,21 +23,21 @@ use crate::{
 
 /// A body that a layer put in place of the connection's.
 pub(super) struct Other {
-    // Taken at its end.
+    // Dropped at its end.
     body: Option<Pin<Box<dyn Body<Data = Bytes, Error = Error> + Send>>>,
-    // Given when the reply leaves the outermost layer.
-    pub(super) about: Option<About>,
+    // Set when the reply leaves the outermost layer.
+    pub(super) request_info: Option<RequestInfo>,
     trailers: Option<Box<HeaderMap>>,
 }
 
-/// What a reply knows of the request that it answers, and of the connection.
-pub(crate) struct About {
+/// What a reply knows about its request and its connection.
+pub(crate) struct RequestInfo {
     pub(crate) origin: Origin,
     /// Path and query.
     pub(crate) target: String,
     pub(crate) chain: Box<Chain>,
-    /// Only of limits that span phases: a connection's body keeps the others itself.
-    pub(crate) clock: Clock,
+    /// Only for limits that span phases: a connection's body checks the other limits itself.
+    pub(crate) limit_timer: LimitTimer,
     pub(crate) connection: Option<ConnectionInfo>,
     pub(crate) timings: Option<Timings>,
 }
@@ -46,12 +48,12 @@ impl Other {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Self { body: body.map(|body| Box::pin(OwnError { body }) as _), about: None, trailers: None }
+        Self { body: body.map(|body| Box::pin(OwnError { body }) as _), request_info: None, trailers: None }
     }
 
     pub(super) fn limits(&self) -> &Limits {
         const DEFAULT: &Limits = &Limits::new();
-        self.about.as_ref().map_or(DEFAULT, |about| &about.clock.limits)
+        self.request_info.as_ref().map_or(DEFAULT, |request_info| &request_info.limit_timer.limits)
     }
 
     pub(super) fn connection_info(&self, version: Version) -> ConnectionInfo {
@@ -63,11 +65,11 @@ impl Other {
             remote_addr: None,
             proxied: false,
         };
-        self.about.as_ref().and_then(|about| about.connection).unwrap_or(unknown)
+        self.request_info.as_ref().and_then(|request_info| request_info.connection).unwrap_or(unknown)
     }
 
     pub(super) fn timings(&self) -> Option<Timings> {
-        self.about.as_ref()?.timings
+        self.request_info.as_ref()?.timings
     }
 
     pub(super) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
@@ -99,8 +101,9 @@ impl Other {
                 Poll::Ready(None)
             }
             Poll::Pending => {
-                let Some(about) = &mut self.about else { return Poll::Pending };
-                let Poll::Ready((limit, duration)) = about.clock.poll(cx, Instant::now(), None) else {
+                let Some(request_info) = &mut self.request_info else { return Poll::Pending };
+                let Poll::Ready((limit, duration)) = request_info.limit_timer.poll(cx, Instant::now(), None)
+                else {
                     return Poll::Pending;
                 };
                 Poll::Ready(Some(Err(self.fail(Error::timeout(limit, duration, Phase::Body)))))
@@ -122,14 +125,14 @@ impl Other {
 
     pub(super) fn fail(&mut self, error: Error) -> Error {
         self.body = None;
-        let Some(about) = &self.about else { return error };
-        let mut error = if error.origin().is_none() { error.at(&about.origin) } else { error };
-        error.set_url(&about.origin, &about.target);
+        let Some(request_info) = &self.request_info else { return error };
+        let mut error = if error.origin().is_none() { error.at(&request_info.origin) } else { error };
+        error.set_url(&request_info.origin, &request_info.target);
         error
     }
 }
 
-/// A body that is not to be read, and why.
+/// A body that must not be read, and the reason.
 pub(super) struct Refused {
     pub(super) error: Option<Error>,
     pub(super) body: ReplyBody,
@@ -152,7 +155,7 @@ impl Body for Refused {
 }
 
 pin_project_lite::pin_project! {
-    /// A body whose errors are this crate's.
+    /// A body whose errors are converted to this crate's error.
     struct OwnError<B> {
         #[pin]
         body: B,

@@ -1,4 +1,4 @@
-//! Bodies of requests in a coding.
+//! Content codings of request bodies.
 
 use http::{HeaderValue, Request, header};
 
@@ -10,11 +10,11 @@ use crate::{
 };
 
 impl<B> RequestBuilder<B> {
-    /// Sends the body in the coding `gzip`, and says so in `content-encoding`. For servers that are known to undo it: a
-    /// client cannot ask.
+    /// Sends the body in the coding `gzip`, and sets `content-encoding`. Use it only for servers that are known to
+    /// decode it, because a client cannot ask.
     ///
-    /// A body in memory is coded when the request is sent, by whoever sends it (some 20 ms for each MiB), and can be sent
-    /// again as it could before. One that is read while it is sent is coded while it is sent, without a length.
+    /// A body in memory is encoded when the request is sent, by the thread that sends it (about 20 ms for each MiB),
+    /// and can still be sent again. A stream is encoded while it is sent, and has no announced length.
     #[cfg(feature = "gzip")]
     pub fn gzip(self) -> Self {
         self.coded(Coding::Gzip)
@@ -33,13 +33,13 @@ impl<B> RequestBuilder<B> {
     }
 
     fn coded(mut self, coding: Coding) -> Self {
-        // The body may still come.
+        // The body may be set after this call.
         self.request_mut().extensions_mut().insert(coding);
         self
     }
 }
 
-/// Codes the body, if that was asked for and there is one.
+/// Encodes the body, if a coding was asked for and there is a body.
 pub(super) fn code(request: &mut Request<Body>) -> Result<(), Error> {
     let Some(coding) = request.extensions_mut().remove::<Coding>() else { return Ok(()) };
     let body = std::mem::take(request.body_mut());

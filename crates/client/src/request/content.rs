@@ -1,4 +1,4 @@
-//! What a request carries.
+//! The body of a request, in each of its forms.
 
 use std::marker::PhantomData;
 
@@ -17,7 +17,7 @@ use crate::{
     progress::Progress,
 };
 
-/// The body.
+/// Setting the body.
 impl RequestBuilder {
     /// A body of bytes, without a content type.
     pub fn body(mut self, bytes: impl Into<Bytes>) -> Self {
@@ -43,8 +43,8 @@ impl RequestBuilder {
         self.typed("text/plain; charset=utf-8").body(text.into())
     }
 
-    /// A body of pairs as a form, `application/x-www-form-urlencoded` unless a content type is set. Pairs are what they
-    /// are for a [`query`](Self::query).
+    /// Pairs as a form, `application/x-www-form-urlencoded` unless a content type is set. Values are those of a
+    /// [`query`](Self::query).
     pub fn form<T: Serialize + ?Sized>(mut self, pairs: &T) -> Self {
         match pairs::encode_form(pairs) {
             Ok(form) => self.typed("application/x-www-form-urlencoded").body(form),
@@ -56,15 +56,16 @@ impl RequestBuilder {
         }
     }
 
-    /// A body of several parts, each with its headers.
+    /// A body of several parts, each with its own headers.
     pub fn multipart(mut self, multipart: Multipart) -> RequestBuilder<Streamed> {
         let (content_type, body) = multipart.into_body();
         self.headers_mut().insert(header::CONTENT_TYPE, content_type);
         self.streamed(body)
     }
 
-    /// A body that is read while it is sent. With a length it is announced as that long, and fails if it is not; else
-    /// it is sent in chunks. One of length 0 is not read. What the stream fails with is the source of an error of [`Kind::RequestBody`].
+    /// A body that is read while it is sent. With a `length`, that length is announced, and a stream of another
+    /// length is an error. Without one, the body is sent in chunks. A stream of length 0 is not read. An error of the
+    /// stream is the source of an error of [`Kind::RequestBody`].
     pub fn stream<S, E>(self, stream: S, length: Option<u64>) -> RequestBuilder<Streamed>
     where
         S: Stream<Item = Result<Bytes, E>> + Send + 'static,
@@ -73,7 +74,7 @@ impl RequestBuilder {
         self.streamed(Body::stream(stream, length))
     }
 
-    /// A body as a value: a [file](Body::file), or one of a layer's. It is sent once, as a stream is.
+    /// A body as a value: a [file](Body::file), or the body of a layer. Like a stream, it is sent only once.
     pub fn with_body(self, body: Body) -> RequestBuilder<Streamed> {
         self.streamed(body)
     }
@@ -98,21 +99,21 @@ impl RequestBuilder {
     }
 }
 
-/// The body, where it is read while it is sent.
+/// Settings of a body that is read while it is sent.
 impl RequestBuilder<Streamed> {
-    /// Tells a callback of each piece of the body that a connection takes. It is called in the connection's task, so it
-    /// must not block. [`progress`](crate::progress) makes a stream of it.
+    /// Calls a callback for each piece of the body that a connection takes. It is called in the connection's task, so
+    /// it must not block. [`progress`](crate::progress) turns the calls into a stream.
     pub fn on_progress(mut self, report: impl FnMut(Progress) + Send + 'static) -> Self {
         let body = self.request_mut().body_mut();
         *body = std::mem::take(body).report_to(Box::new(report));
         self
     }
 
-    /// Sends the head, and the body once the server has asked for it, with 100 (RFC 9110, section 10.1.1). For a large
-    /// body that a server may refuse by the head alone: what replies before it asks gets no byte of it, and the
-    /// connection is closed after its reply.
+    /// Sends the head first, and the body only when the server has asked for it with status 100 (RFC 9110, section
+    /// 10.1.1). It is for a large body that a server may refuse because of the head. A server that replies without
+    /// asking gets no byte of the body, and the connection is closed after the reply.
     ///
-    /// A server that says nothing for a second gets the body all the same. Over HTTP/2 the body is sent at once.
+    /// If the server sends nothing for a second, the body is sent anyway. Over HTTP/2 the body is sent at once.
     pub fn expect_continue(mut self) -> Self {
         let body = self.request_mut().body_mut();
         *body = std::mem::take(body).expect_continue();

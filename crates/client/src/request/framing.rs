@@ -1,4 +1,4 @@
-//! Headers that say where a message goes and where it ends: the client writes them.
+//! The headers that say where a message goes and where it ends. The client writes them itself.
 
 use http::{HeaderName, HeaderValue, Method, Request, header};
 
@@ -30,7 +30,8 @@ pub(crate) fn bad_value(name: &HeaderName) -> String {
     format!("the value of the header `{name}` has characters that it cannot have")
 }
 
-/// A request of a kind that usually has a body says that it has none (RFC 9110, section 8.6): some servers insist on it.
+/// A request with a method that usually has a body announces that it has none (RFC 9110, section 8.6). Some servers
+/// require it.
 pub(crate) fn announce_nothing(request: &mut Request<Body>) {
     if matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH)
         && http_body::Body::size_hint(request.body()).exact() == Some(0)

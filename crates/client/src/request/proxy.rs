@@ -1,11 +1,12 @@
-//! Another way to the origin than the client's.
+//! The proxy of one request, in place of the client's.
 
 use super::RequestBuilder;
 use crate::connect::{Proxies, Proxy};
 
 impl<B> RequestBuilder<B> {
-    /// Sends this request through a proxy, but to the hosts that [`Proxy::except`] names, whatever the client's proxies
-    /// are. Its connections are used by requests through the same proxy only. Redirects are followed in the same way.
+    /// Sends this request through a proxy, except to hosts that [`Proxy::except`] names. The client's proxies are not
+    /// used. Only requests through the same proxy share its connections. Redirects are followed through the same
+    /// proxy.
     pub fn proxy(self, proxy: &Proxy) -> Self {
         self.through(Proxies::one(proxy.clone()))
     }

@@ -1,4 +1,4 @@
-//! Requests to switch to another protocol.
+//! Requests that switch the connection to another protocol.
 
 use http::{HeaderValue, Request, header};
 
@@ -6,11 +6,11 @@ use super::RequestBuilder;
 use crate::{body::Body, redirect::Redirects};
 
 impl<B> RequestBuilder<B> {
-    /// Asks the server to speak another protocol on this connection, by its name in `upgrade` (RFC 9110, section 7.8).
-    /// One that agrees replies 101, and [`Reply::upgrade`](crate::Reply::upgrade) has the connection. For WebSocket there
-    /// is `Client::websocket`, with the feature `websocket`.
+    /// Asks the server to switch this connection to another protocol, by its name in `upgrade` (RFC 9110, section
+    /// 7.8). A server that agrees replies with 101, and [`Reply::upgrade`](crate::Reply::upgrade) returns the
+    /// connection. For WebSocket use `Client::websocket`, with the feature `websocket`.
     ///
-    /// It goes over HTTP/1.1 whatever else the server speaks, and in a tunnel where there is a proxy. A redirect is not
+    /// The request is always sent over HTTP/1.1, and through a tunnel if there is a proxy. A redirect is not
     /// followed.
     pub fn upgrade(mut self, protocol: &str) -> Self {
         let Ok(protocol) = HeaderValue::try_from(protocol) else {
@@ -26,7 +26,7 @@ impl<B> RequestBuilder<B> {
         self.redirects(Redirects::none())
     }
 
-    /// The same request for another way to send it.
+    /// The same request, as another kind of builder.
     #[cfg(feature = "websocket")]
     pub(crate) fn of_kind<K>(self) -> RequestBuilder<K> {
         let Self { call, stack, replayable, timings, error, .. } = self;

@@ -1,9 +1,11 @@
+//! Base64 (RFC 4648).
+
 /// The last two digits of base64's alphabet (RFC 4648, section 4).
 pub(crate) const STANDARD: [u8; 2] = *b"+/";
-/// The same for URLs and file names (section 5).
+/// The same for the alphabet of URLs and file names (section 5).
 pub(super) const URL_SAFE: [u8; 2] = *b"-_";
 
-/// Base64, padded.
+/// Base64 with padding.
 pub(crate) fn encode(bytes: &[u8], last: [u8; 2]) -> Vec<u8> {
     const COMMON: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     let digit = |bits: u32| {

@@ -1,9 +1,11 @@
+//! The names of headers and of query keys that carry secrets.
+
 use http::{HeaderMap, HeaderName};
 
-/// Which headers and which keys of queries carry what only their origin may know.
+/// The headers and query keys that carry a secret of their origin.
 #[derive(Debug, Default)]
 pub(crate) struct Secrets {
-    /// What the client's caller declared.
+    /// The names that the client's caller declared.
     pub(crate) headers: Vec<HeaderName>,
     pub(crate) query: Vec<String>,
 }
@@ -13,8 +15,8 @@ impl Secrets {
         is_secret(name.as_str()) || self.headers.contains(name)
     }
 
-    /// Marks the values that are secret, so that no `Debug` shows them and HTTP/2's header table leaves them out (RFC 7541,
-    /// section 7.1.3).
+    /// Marks secret values as sensitive. Then no `Debug` shows them, and HTTP/2's header table leaves them out (RFC
+    /// 7541, section 7.1.3).
     pub(crate) fn mark(&self, headers: &mut HeaderMap) {
         for (name, value) in headers {
             if self.has(name) {
@@ -24,12 +26,12 @@ impl Secrets {
     }
 }
 
-/// Whether a header of this name, in lower case, carries a secret, whoever sets it.
+/// Whether a header with this name, in lower case, carries a secret.
 pub(crate) fn is_secret(name: &str) -> bool {
     NAMES.contains(&name) || ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
-/// HTTP's own, and vendors' whose names do not say what they are.
+/// HTTP's own names, and those of vendors that do not say what they are.
 const NAMES: [&str; 20] = [
     "authorization",
     "cookie",
@@ -37,7 +39,7 @@ const NAMES: [&str; 20] = [
     "set-cookie",
     "set-cookie2",
     "www-authenticate",
-    // Those that end with `-key`, as `idempotency-key` does.
+    // Names that end with `-key`. The ending alone does not decide, because `idempotency-key` has it too.
     "dd-application-key",
     "fastly-key",
     "ocp-apim-subscription-key",
@@ -47,7 +49,7 @@ const NAMES: [&str; 20] = [
     "x-key",
     "x-license-key",
     "x-rapidapi-key",
-    // The others.
+    // Other names.
     "helicone-auth",
     "x-honeycomb-team",
     "x-jfrog-art-api",
@@ -55,7 +57,7 @@ const NAMES: [&str; 20] = [
     "x-wsse",
 ];
 
-/// What vendors' names end with that do say it: `x-api-key`, `x-goog-api-key`, `private-token`, `x-vault-token`.
+/// The endings of vendors' names that do say it: `x-api-key`, `x-goog-api-key`, `private-token`, `x-vault-token`.
 const ENDINGS: [&str; 11] = [
     "-authorization",
     "-password",

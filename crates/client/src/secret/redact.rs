@@ -1,4 +1,4 @@
-//! Takes a key out of a text, in each of the forms in which servers, proxies and libraries repeat it.
+//! Removes a key from a text, in each form in which servers, proxies and libraries repeat it.
 
 #[cfg(test)]
 mod tests;
@@ -7,9 +7,9 @@ use std::{borrow::Cow, ops::Range};
 
 use super::base64;
 
-/// A key of fewer characters is a word that may stand anywhere.
+/// A key with fewer characters may be an ordinary word.
 const LONG: usize = 8;
-/// What a short key stands behind.
+/// The names after which a short key is replaced.
 const NAMES: [&str; 10] =
     ["authorization", "bearer", "basic", "api key", "apikey", "key", "token", "secret", "password", "passwd"];
 
@@ -20,7 +20,8 @@ pub(super) fn redact<'a>(key: &str, text: &'a [u8]) -> Cow<'a, [u8]> {
     let pattern = Pattern::new(key);
     let mark: &[u8] = if "[redacted]".contains(key) { b"[***]" } else { b"[redacted]" };
     let mut text = Cow::Borrowed(text);
-    // What stands around a key may be another with the mark in its middle.
+    // Replacing a key by the mark can create a new key from the text around it. So the text is searched several
+    // times.
     for _ in 0..4 {
         let found = pattern.find_all(&text);
         if found.is_empty() {
@@ -42,9 +43,10 @@ pub(super) fn redact<'a>(key: &str, text: &'a [u8]) -> Cow<'a, [u8]> {
 struct Pattern<'a> {
     key: &'a str,
     is_long: bool,
-    /// Of a long key: what its base64 has in any text, for each of the three places that it can begin at.
+    /// For a long key: the part of its base64 that is always the same, for each of the three offsets that it can
+    /// have.
     base64: Vec<Vec<u8>>,
-    /// Of a short one: what stands in an `Authorization` of `Basic`.
+    /// For a short key: the complete values of `Authorization: Basic`.
     basic: Vec<Vec<u8>>,
 }
 
@@ -54,7 +56,7 @@ impl<'a> Pattern<'a> {
         let (mut base64, mut basic) = (Vec::new(), Vec::new());
         if is_long {
             for before in 0..3 {
-                // The characters that hold bits of what is before and behind the key are left out.
+                // The digits that also hold bits of the text before or after the key are left out.
                 let first = [0, 2, 3][before];
                 let full = (before + key.len()) * 8 / 6;
                 let mut bytes = vec![0; before];
@@ -69,7 +71,7 @@ impl<'a> Pattern<'a> {
         Self { key, is_long, base64, basic }
     }
 
-    /// Where the key stands, in order and without overlap.
+    /// The ranges where the key stands, in order and without overlap.
     fn find_all(&self, text: &[u8]) -> Vec<Range<usize>> {
         let mut found = Vec::new();
         let mut at = 0;
@@ -92,7 +94,7 @@ impl<'a> Pattern<'a> {
             return Some(at..end);
         }
         let core = self.base64.iter().find(|core| text[at..].starts_with(core))?;
-        // All of the word: with the name before the key, and the padding behind it.
+        // The whole base64 word, with the user name before the key and the padding after it.
         let start = text[free..at]
             .iter()
             .rposition(|byte| !is_base64(*byte))
@@ -118,7 +120,7 @@ impl<'a> Pattern<'a> {
     }
 }
 
-/// Whether a text ends with a credential's name, as a word or the last part of one, and what may stand behind it.
+/// Whether a text ends with the name of a credential, as a word or as the last part of one, and then only separators.
 fn follows_name(before: &[u8]) -> bool {
     let is_separator = |byte: &u8| matches!(byte, b':' | b'=' | b'"' | b'\'' | b'\\' | b' ' | b'\t');
     let Some(end) = before.iter().rposition(|byte| !is_separator(byte)).map(|last| last + 1) else {
@@ -136,7 +138,7 @@ fn follows_name(before: &[u8]) -> bool {
     })
 }
 
-/// Where the key ends that begins here, as it is, or each of its characters as it is, percent-encoded, or escaped as in JSON.
+/// The end of the key that begins here. Each of its characters may be plain, percent-encoded, or escaped as in JSON.
 fn end_of_key(key: &str, text: &[u8], at: usize) -> Option<usize> {
     if text[at..].starts_with(key.as_bytes()) {
         return Some(at + key.len());
@@ -145,7 +147,7 @@ fn end_of_key(key: &str, text: &[u8], at: usize) -> Option<usize> {
         let rest = &text[at..];
         let mut buffer = [0; 4];
         let plain = character.encode_utf8(&mut buffer).as_bytes();
-        // A backslash and a percent sign may stand for themselves or begin an escape: the longer reading is the key's.
+        // A backslash and a percent sign may be plain or begin an escape. The longer match is used.
         let length = escaped(rest, character)
             .or_else(|| percent_encoded(rest, plain))
             .or_else(|| rest.starts_with(plain).then_some(plain.len()))?;
@@ -196,7 +198,7 @@ fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
 }
 
-/// Base64 with its two alphabets (RFC 4648), padded.
+/// The base64 of some bytes in both alphabets (RFC 4648), with padding.
 fn encodings(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     [base64::STANDARD, base64::URL_SAFE].map(|last| base64::encode(bytes, last)).into_iter()
 }

@@ -1,3 +1,5 @@
+//! One request and its reply: the state that moves from the builder to the end of the body.
+
 use std::{
     sync::Arc,
     task::{Context, Poll},
@@ -13,61 +15,63 @@ use crate::digest::Credentials;
 use crate::{
     body::{Body, Upload},
     client::Core,
-    clock::Clock,
     connect::Proxies,
     connection::{Connection, History, origin_form},
     error::{Error, Kind, Phase},
     layers::Options,
+    limit_timer::LimitTimer,
     limits::Limit,
     look::LastLook,
     origin::Origin,
-    pool::{Checkout, Pool, Ticket},
+    pool::{Checkout, PendingCheckout, Pool},
     redirect::{Chain, Redirects},
-    replica::Replica,
-    reply_body::Arrival,
+    reply_body::IncomingBody,
     request::{FRAMING, NO_TUNNEL, NOT_REPLAYABLE, announce_nothing, ask},
+    request_copy::RequestCopy,
     target::Target,
     timings::Recorder,
 };
 
-/// One request and its reply, from the first word of the builder to the last byte of the body.
+/// One request and its reply, from the builder to the last byte of the body.
 ///
-/// It is half a kilobyte that would else be moved at every step, and through each future that contains one.
+/// It has about half a kilobyte. So it is in a box, and is not moved at every step and in every future that contains
+/// it.
 pub(crate) struct Call {
     pub(crate) core: Arc<Core>,
     pub(crate) pool: Arc<Pool>,
-    pub(crate) clock: Clock,
-    // Of the request, while that is put together.
+    pub(crate) limit_timer: LimitTimer,
+    // The request's target while the request is built.
     pub(crate) target: Target,
-    // With the connection while that has it.
+    // `None` while a connection has it.
     pub(crate) request: Option<Request<Body>>,
     pub(crate) connection: Option<Connection>,
     pub(crate) upload: Option<Arc<Upload>>,
-    // Of the connection that the reply came over.
+    // The history of the connection that the reply came over.
     pub(crate) history: Option<Arc<History>>,
     pub(crate) requests: u64,
-    // Once there is a reply.
-    pub(crate) arrival: Option<Arrival>,
+    // Set once there is a reply.
+    pub(crate) incoming_body: Option<IncomingBody>,
     pub(crate) timings: Option<Box<Recorder>>,
-    // What is done before a limit that has passed ends it.
+    // The last look, before a limit that has passed ends the request.
     pub(crate) last_look: Option<LastLook>,
     pub(super) state: State,
-    // From when a connection takes it. Whole if the request may be sent again although the server may have seen it, or
-    // somewhere else; and over HTTP/2, which does not give back a request that it proves unseen.
-    pub(super) replica: Option<Replica>,
+    // Made when a connection takes the request. It is a whole copy if the request may be sent again although the
+    // server may have seen it, or to another URL; and over HTTP/2, because hyper does not return a request that was
+    // proved unseen.
+    pub(super) request_copy: Option<RequestCopy>,
     pub(super) replayable: bool,
     pub(crate) redirects: Redirects,
-    // The request's own, in place of the client's.
+    // The request's own proxies, in place of the client's.
     pub(crate) proxies: Option<Arc<Proxies>>,
     pub(crate) chain: Option<Box<Chain>>,
-    // Whether the layers above have followed a redirect to another origin, and this is the reply that they get.
-    pub(super) left: bool,
-    // The same, to another site.
+    // Whether the layers above have followed a redirect to another origin before this exchange.
+    pub(super) left_origin: bool,
+    // Whether they have followed one to another site.
     #[cfg(feature = "cookies")]
-    pub(super) crossed: bool,
+    pub(super) left_site: bool,
     #[cfg(feature = "digest")]
     pub(crate) credentials: Option<Arc<Credentials>>,
-    // Whether it is the answer to a challenge.
+    // Whether this request is the answer to a challenge.
     #[cfg(feature = "digest")]
     pub(super) is_answer: bool,
     pub(super) is_exchange: bool,
@@ -77,15 +81,15 @@ pub(crate) struct Call {
 pub(super) enum State {
     /// Needs a connection.
     Start,
-    /// Needs one, but not before this time: the last new one ended at once.
+    /// Needs a connection, but not before this time: the last new connection ended at once.
     Pausing(Instant),
     /// In the pool's queue.
-    Waiting(Ticket),
-    /// A connection is held, which may still have to finish with its last reply.
+    Waiting(PendingCheckout),
+    /// A connection is held. It may still have to finish its last reply.
     Held,
     /// The connection has the request.
     Sent,
-    /// Nothing more to come.
+    /// Nothing more comes.
     Done,
 }
 
@@ -97,32 +101,32 @@ impl Call {
         target: Target,
         request: Request<Body>,
     ) -> Box<Self> {
-        // Written where it stays: to make it here and move it would cost as much again.
+        // It is written directly into its box. To make it elsewhere and to move it would cost twice as much.
         let place = Box::new_uninit();
         Box::write(
             place,
             Self {
                 core: core.clone(),
                 pool,
-                clock: Clock::new(core.limits.clone()),
+                limit_timer: LimitTimer::new(core.limits.clone()),
                 target,
                 request: Some(request),
                 connection: None,
                 upload: None,
                 history: None,
                 requests: 0,
-                arrival: None,
+                incoming_body: None,
                 timings: None,
                 last_look: None,
                 state: State::Start,
-                replica: None,
+                request_copy: None,
                 replayable: false,
                 redirects: core.redirects,
                 proxies: None,
                 chain: None,
-                left: false,
+                left_origin: false,
                 #[cfg(feature = "cookies")]
-                crossed: false,
+                left_site: false,
                 #[cfg(feature = "digest")]
                 credentials: core.credentials.clone(),
                 #[cfg(feature = "digest")]
@@ -155,14 +159,14 @@ impl Call {
         };
         origin_form(&mut request);
         let mut call = Self::new(core, pool, Target::default(), request);
-        call.clock.limits = options.limits;
-        call.clock.end_at(options.ends);
+        call.limit_timer.limits = options.limits;
+        call.limit_timer.end_by(options.deadline);
         call.redirects = options.redirects;
         call.proxies = options.proxies;
-        call.left = options.left;
+        call.left_origin = options.left_origin;
         #[cfg(feature = "cookies")]
         {
-            call.crossed = options.crossed;
+            call.left_site = options.left_site;
         }
         #[cfg(feature = "digest")]
         {
@@ -172,7 +176,7 @@ impl Call {
         Ok(call)
     }
 
-    /// Takes another way than the client's.
+    /// Uses these proxies, in place of the client's.
     pub(crate) fn go_through(&mut self, proxies: Proxies) -> Result<(), Error> {
         let origin = self.pool.origin.clone();
         self.pool = if self.pool.for_upgrade {
@@ -184,14 +188,14 @@ impl Call {
         Ok(())
     }
 
-    /// Takes a connection that can be switched to another protocol.
+    /// Uses a connection that can be switched to another protocol.
     pub(crate) fn go_for_upgrade(&mut self) -> Result<(), Error> {
         let origin = self.pool.origin.clone();
         self.pool = self.core.pool_for_upgrade(origin, self.proxies.as_deref())?;
         Ok(())
     }
 
-    /// To be called once the request is what it is to be.
+    /// Must be called once the request is complete.
     pub(crate) fn start(&mut self, replayable: bool, timings: bool) {
         self.timings = timings.then(Recorder::new);
         let Some(request) = &mut self.request else { return };
@@ -201,22 +205,22 @@ impl Call {
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<Incoming>, Error>> {
-        // The clock is read once in a poll, if at all.
+        // The clock is read at most once in a poll.
         let mut read = None;
         let mut now = || *read.get_or_insert_with(Instant::now);
         loop {
             match &mut self.state {
                 State::Start => {
-                    self.clock.start_total(now());
+                    self.limit_timer.start_total(now());
                     if let Some(timings) = &mut self.timings {
                         timings.start(now());
                     }
                     let fresh = self.tries.want_new();
-                    match self.pool.checkout(now(), fresh, &self.clock.limits) {
+                    match self.pool.checkout(now(), fresh, &self.limit_timer.limits) {
                         Checkout::Ready(connection) => self.hold(connection, now()),
-                        Checkout::Wait(ticket) => {
-                            self.clock.start_step(Limit::PoolWait, now());
-                            self.state = State::Waiting(ticket);
+                        Checkout::Wait(pending) => {
+                            self.limit_timer.start_step(Limit::PoolWait, now());
+                            self.state = State::Waiting(pending);
                         }
                     }
                 }
@@ -227,8 +231,8 @@ impl Call {
                     }
                     self.state = State::Start;
                 }
-                State::Waiting(ticket) => {
-                    let Poll::Ready(served) = ticket.poll(cx) else {
+                State::Waiting(pending) => {
+                    let Poll::Ready(served) = pending.poll(cx) else {
                         let (phase, look) = self.await_connection(now());
                         return self.wait(cx, now(), phase, look);
                     };
@@ -240,7 +244,7 @@ impl Call {
                     Poll::Ready(true) => {
                         match &self.upload {
                             Some(upload) => upload.start(now()),
-                            None => self.clock.start_step(Limit::FirstByte, now()),
+                            None => self.limit_timer.start_step(Limit::FirstByte, now()),
                         }
                         self.complete();
                         held(&mut self.connection).send(&mut self.request, &self.pool.address);
@@ -275,21 +279,21 @@ impl Call {
         }
     }
 
-    /// Takes note of what a reply says of the connection, before its body is read.
+    /// Records what a reply says about the connection, before its body is read.
     pub(crate) fn receive(&mut self, response: &Response<Incoming>) {
-        self.clock.stop_step();
+        self.limit_timer.stop_step();
         self.last_look = None;
         let Some(connection) = &mut self.connection else { return };
         self.requests = connection.requests;
         self.history = Some(connection.history.clone());
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            // The connection speaks something else from now on.
+            // From now on the connection speaks another protocol.
             self.connection = None;
             return;
         }
         connection.keep_alive.update(response.version(), response.headers());
-        // A length that does not count: where this reply ends, somebody between may have another opinion (RFC 9112,
-        // section 6.3).
+        // `content-length` does not count if there is a transfer coding. A proxy on the way may disagree about where
+        // this reply ends (RFC 9112, section 6.3), so the connection is not used again.
         if response.body().size_hint().exact().is_none()
             && response.headers().contains_key(header::CONTENT_LENGTH)
         {
@@ -297,24 +301,24 @@ impl Call {
         }
     }
 
-    /// Keeps what another try or a redirect may need of the request, and adds what it goes over a connection with.
+    /// Keeps the copy that a repetition or a redirect may need, and adds the headers that are sent on a connection.
     fn complete(&mut self) {
         let has_left = self.has_left();
         let is_http2 = held(&mut self.connection).is_http2();
         let Some(request) = &mut self.request else { return };
         let is_empty = request.body().is_end_stream();
-        if self.replica.is_none() {
+        if self.request_copy.is_none() {
             let whole = self.redirects.are_followed() || self.replayable || is_http2;
             #[cfg(feature = "digest")]
             let whole = whole || self.credentials.is_some();
-            self.replica = Some(Replica::of(request, whole));
+            self.request_copy = Some(RequestCopy::of(request, whole));
         }
         let headers = request.headers_mut();
         if is_http2 {
             self.core.secrets.mark(headers);
             self.core.add_headers(&self.pool, has_left, headers);
         } else if headers.capacity() == 0 && !has_left && is_empty {
-            // It has nothing to free, which would be looked for.
+            // The old map is empty and owns no memory. `forget` avoids the cost of dropping it.
             std::mem::forget(std::mem::replace(headers, self.core.all_headers(&self.pool)));
         } else {
             self.core.add_headers(&self.pool, has_left, headers);
@@ -334,8 +338,8 @@ impl Call {
         if let Some(timings) = &mut self.timings {
             timings.hold(now);
         }
-        self.clock.start_exchange(now, connection.take_timer());
-        self.clock.start_step(Limit::Connect, now);
+        self.limit_timer.start_exchange(now, connection.take_timer());
+        self.limit_timer.start_step(Limit::Connect, now);
         self.last_look = None;
         self.connection = Some(connection);
         self.state = State::Held;
@@ -346,7 +350,7 @@ fn held(connection: &mut Option<Connection>) -> &mut Connection {
     connection.as_mut().expect(HELD)
 }
 
-/// Has the body of a request wait to be asked for, where that is to be, and the connection speaks HTTP/1.1.
+/// Holds the body back until the server asks for it, if the request says so and the connection speaks HTTP/1.1.
 fn expect(request: &mut Request<Body>, upload: &Arc<Upload>, is_http2: bool) {
     if !upload.is_held() {
         return;

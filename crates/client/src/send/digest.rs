@@ -1,4 +1,4 @@
-//! A challenge of the scheme `Digest`, and the answer.
+//! Answers a challenge of the scheme `Digest`.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::Call;
 use crate::{body::Body, digest::Credentials};
 
 impl Call {
-    /// Whether a reply asks for a proof that the request may give: to its own origin, once.
+    /// Whether a reply has a challenge that this request may answer: from its own origin, and only once.
     #[inline]
     pub(super) fn is_challenge(&self, response: &Response<Incoming>) -> bool {
         let may_answer = |credentials: &Credentials| {
@@ -18,18 +18,19 @@ impl Call {
         response.status() == StatusCode::UNAUTHORIZED && self.credentials.as_deref().is_some_and(may_answer)
     }
 
-    /// Sends the request again with the answer; or gives the reply back, where there is none.
+    /// Sends the request again with the answer. Returns the reply if there is no answer.
     pub(super) fn answer(self: &mut Box<Self>, response: Response<Incoming>) -> Option<Response<Incoming>> {
-        let answered = self.replica.as_ref().and_then(|replica| {
-            let mut request = replica.request()?;
+        let answered = self.request_copy.as_ref().and_then(|request_copy| {
+            let mut request = request_copy.request()?;
             let credentials = self.credentials.as_ref()?;
-            // One of the request's own stands in place of the client's user.
+            // Credentials of the request itself are used in place of the client's.
             let is_clients =
                 self.core.credentials.as_ref().is_some_and(|clients| Arc::ptr_eq(clients, credentials));
             if is_clients && request.headers().contains_key(header::AUTHORIZATION) {
                 return None;
             }
-            let answer = credentials.answer(response.headers(), replica.method(), replica.target())?;
+            let answer =
+                credentials.answer(response.headers(), request_copy.method(), request_copy.target())?;
             request.headers_mut().insert(header::AUTHORIZATION, answer);
             Some(request)
         });
@@ -40,7 +41,7 @@ impl Call {
         None
     }
 
-    /// An answer holds for one target, so a redirect does not repeat it.
+    /// An answer is valid for one target only, so a redirect does not repeat it.
     pub(super) fn without_answer(&self, mut request: Request<Body>) -> Request<Body> {
         if self.is_answer {
             request.headers_mut().remove(header::AUTHORIZATION);

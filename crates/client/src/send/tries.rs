@@ -1,4 +1,4 @@
-//! What becomes of a request whose connection ends under it.
+//! What happens to a request whose connection ends before there is a reply.
 
 use std::time::Duration;
 
@@ -13,36 +13,36 @@ use crate::{
     connection::{Connection, origin_form},
     error::{Delivery, Error, Kind, Phase},
     failure::failure,
-    replica::Replica,
+    request_copy::RequestCopy,
 };
 
-/// How often a request was sent, or was to be.
+/// How many times a request was sent, or was about to be sent.
 #[derive(Default)]
 pub(super) struct Tries {
-    /// How often it was refused, or sent although it may have arrived before.
+    /// How many times it was refused, or sent again although it may have arrived.
     repeats: u32,
     /// How many connections that had been used before turned out to be dead.
     dead: u32,
-    /// How many new ones ended before they took it, and when the first of them did.
+    /// How many new connections ended before they took the request, and when the first of them did.
     lost: u32,
     lost_since: Option<Instant>,
 }
 
 impl Tries {
-    // What was refused, or may have arrived, is sent three times at most.
+    // A request that was refused, or that may have arrived, is sent three times at most.
     const MAX_REPEATS: u32 = 2;
-    // After so many dead ones it is a new connection.
+    // After this many dead connections, a new one is used.
     const MAX_DEAD: u32 = 2;
-    // Between new connections that end at once: nothing after the first, then this, doubled each time.
+    // The pause between new connections that end at once: none after the first, then this, doubled each time.
     const PAUSE: Duration = Duration::from_millis(10);
     const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-    /// Whether the next connection is to be one that was not used before.
+    /// Whether the next connection must be a new one.
     pub(super) fn want_new(&self) -> bool {
         self.dead >= Self::MAX_DEAD
     }
 
-    /// One more new connection has ended: how long to wait before the next.
+    /// One more new connection has ended. Returns how long to wait before the next one.
     fn pause(&mut self) -> Option<Duration> {
         self.lost += 1;
         let doublings = self.lost.checked_sub(2)?;
@@ -51,7 +51,7 @@ impl Tries {
 }
 
 impl Call {
-    /// The connection gave the request back: the server has not seen it.
+    /// The connection gave the request back, so the server has not seen it.
     pub(super) fn again(&mut self, source: Option<hyper::Error>) -> Result<(), Error> {
         let connection = self.release();
         self.unsent(&connection).map_err(|error| match source {
@@ -60,10 +60,11 @@ impl Call {
         })
     }
 
-    /// Sends a request again that a connection ended without: however often, if the connection had served others.
+    /// Sends the request again, because a connection ended before it took it. This has no maximum if the connection
+    /// had served requests before.
     ///
-    /// A new one that ends at once is another thing. That is a server which cannot be reached for now, as if it refused
-    /// to be connected to; so there are pauses, and what all of it takes is bounded as connecting is.
+    /// A new connection that ends at once is another case. Such a server cannot be reached at the moment, as if it
+    /// refused the connection. So there are pauses, and the total time is limited as the time for connecting is.
     fn unsent(&mut self, connection: &Connection) -> Result<(), Error> {
         if connection.reused {
             self.pool.found_ended(connection);
@@ -78,7 +79,7 @@ impl Call {
         }
         let now = Instant::now();
         let spent = now.duration_since(*self.tries.lost_since.get_or_insert(now));
-        if self.clock.limits.connect.is_some_and(|limit| spent >= limit) {
+        if self.limit_timer.limits.connect.is_some_and(|limit| spent >= limit) {
             let error = Error::new(Kind::Closed, Phase::Connect, Delivery::NotSent);
             return Err(error.failed_to_connect(ConnectFailure::Handshake).at(&self.pool.origin));
         }
@@ -106,7 +107,9 @@ impl Call {
         if !again || (counts && self.tries.repeats >= Tries::MAX_REPEATS) {
             return Err(error);
         }
-        let Some(request) = self.replica.as_ref().and_then(Replica::request) else { return Err(error) };
+        let Some(request) = self.request_copy.as_ref().and_then(RequestCopy::request) else {
+            return Err(error);
+        };
         self.upload = request.body().upload();
         self.request = Some(request);
         if !counts {
@@ -119,7 +122,7 @@ impl Call {
     }
 
     fn release(&mut self) -> Connection {
-        self.clock.stop_exchange();
+        self.limit_timer.stop_exchange();
         self.last_look = None;
         self.connection.take().expect(HELD)
     }

@@ -1,4 +1,4 @@
-//! A request target in the making, in memory that a thread's targets share.
+//! A request target that is being built, in memory that the targets of a thread share.
 
 use std::{cell::Cell, fmt};
 
@@ -8,28 +8,28 @@ use http::uri::PathAndQuery;
 use super::finish;
 use crate::error::Error;
 
-/// A request target in the making.
+/// A request target that is being built.
 ///
-/// Targets are parts of memory that many of them share, one behind the other, which is used again once none of them is
-/// left. So neither a target allocates nor a clone of it.
+/// Many targets share one block of memory, one after the other. The block is used again once all of them are dropped.
+/// So neither a target nor a clone of it allocates.
 #[derive(Default)]
 pub(crate) struct Target(BytesMut);
 
 thread_local! {
-    // What is left of the memory. Away while a target is being made.
+    // The rest of the memory. `None` while a target is being built.
     static ROOM: Cell<Option<BytesMut>> = const { Cell::new(None) };
 }
 
 impl Target {
     const SHARED: usize = 1 << 10;
-    // A longer one has memory of its own, which ends with it.
+    // A longer target gets memory of its own, which is freed with it.
     const LONG: usize = Self::SHARED / 4;
 
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         if capacity > Self::LONG {
             return Self(BytesMut::with_capacity(capacity));
         }
-        // Where the thread ends there is none.
+        // If the thread is ending, there is none.
         let room = ROOM.try_with(Cell::take).ok().flatten();
         let mut room = room.unwrap_or_else(|| BytesMut::with_capacity(Self::SHARED));
         room.reserve(capacity);
@@ -42,7 +42,7 @@ impl Target {
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        // All that was pushed is.
+        // Only text was added, so this never fails.
         str::from_utf8(&self.0).unwrap_or_default()
     }
 
@@ -67,7 +67,7 @@ impl Target {
 
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Its query may have a key.
+        // The text is left out, because its query may contain a key.
         f.debug_struct("Target").field("len", &self.0.len()).finish_non_exhaustive()
     }
 }
@@ -140,7 +140,7 @@ mod tests {
         {
             let long = format!("/{}", "x".repeat(length - 1));
             let before = finish(Target::from("/before"));
-            // At once, and grown out of the shared memory.
+            // A long target that is allocated at once, and one that outgrows the shared memory.
             let mut grown = Target::from("/");
             for _ in 1..length {
                 grown.push("x");
@@ -150,7 +150,7 @@ mod tests {
             assert!(grown.as_str() == long && whole.as_str() == long, "{length}");
             assert_eq!((before.as_str(), after.as_str()), ("/before", "/after"));
             if length > Target::LONG {
-                // The thread keeps no more of it.
+                // The thread keeps no more memory than before.
                 assert!(ROOM.take().is_none_or(|room| room.capacity() <= Target::SHARED));
             }
         }

@@ -1,3 +1,5 @@
+//! Tests of URLs, paths and references: where they lead, and which are refused.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -19,7 +21,7 @@ proptest! {
             prop_assert!(target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\'), "{target}");
             prop_assert!(!segments(target).any(is_dots), "{target}");
             let target = target.to_owned();
-            // What the parser of the request line makes of it is what was checked.
+            // The request-line parser must read the same text that was checked.
             prop_assert!(joined.finish().is_ok_and(|finished| finished.as_str() == target));
         }
     }
@@ -74,7 +76,7 @@ fn decode(text: &str) -> String {
 
 #[test]
 fn references_resolve_as_rfc_3986_has_it() {
-    // Its section 5.4, with what cannot be a target left out.
+    // The examples of its section 5.4, without those that cannot be a target.
     let base = "/b/c/d;p?q";
     for (reference, target) in [
         ("g", "/b/c/g"),

@@ -1,3 +1,5 @@
+//! Faults on connections, for tests.
+
 use std::{
     fmt, io,
     pin::Pin,
@@ -16,38 +18,38 @@ use crate::{
     origin::Origin,
 };
 
-/// What goes wrong on a connection, seen from the client.
+/// What goes wrong on a connection, as the client sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Nobody listens.
+    /// Nothing listens.
     Refuse,
-    /// After so many bytes of what the server says, nothing more comes, and no end either.
+    /// After this many bytes from the server, nothing more comes, and no end either.
     Stall {
         /// Bytes that still come.
         after: usize,
     },
-    /// After so many bytes the connection ends, in place of the next one.
+    /// After this many bytes the connection ends.
     Cut {
         /// Bytes that still come.
         after: usize,
     },
-    /// After so many bytes the connection is reset, in place of the next one.
+    /// After this many bytes the connection is reset.
     Reset {
         /// Bytes that still come.
         after: usize,
     },
-    /// What the server says comes in drops.
+    /// The server's bytes come slowly, in small pieces.
     Drip {
-        /// The bytes of each, at least 1.
+        /// The bytes of each piece, at least 1.
         bytes: usize,
-        /// The time before each.
+        /// The time before each piece.
         every: Duration,
     },
 }
 
-/// A connector whose connections have faults: around a [`Mock`](super::Mock), or any other
-/// [`Connect`](crate::Connect). For [`ClientBuilder::connector`](crate::ClientBuilder::connector).
+/// A connector whose connections have faults. It wraps a [`Mock`](super::Mock) or any other
+/// [`Connect`](crate::Connect), and is used with [`ClientBuilder::connector`](crate::ClientBuilder::connector).
 pub struct Faults<C> {
     inner: C,
     plan: Box<dyn Fn(usize) -> Option<Fault> + Send + Sync>,
@@ -55,8 +57,8 @@ pub struct Faults<C> {
 }
 
 impl<C: Connect> Faults<C> {
-    /// `plan` says what is wrong with each connection, by its number: the first is 0. Bytes count from the first one of a
-    /// connection, with all heads, and TLS where there is some.
+    /// `plan` says what goes wrong on each connection, by its number. The first one is 0. Bytes are counted from the
+    /// beginning of a connection, including all heads and, if there is TLS, its records.
     pub fn new(inner: C, plan: impl Fn(usize) -> Option<Fault> + Send + Sync + 'static) -> Self {
         Self { inner, plan: Box::new(plan), dialled: AtomicUsize::new(0) }
     }
@@ -86,7 +88,7 @@ struct Faulty {
     inner: Stream,
     fault: Fault,
     read: usize,
-    // When the next drop comes.
+    // When the next piece comes.
     drop: Option<Pin<Box<Sleep>>>,
 }
 
@@ -116,7 +118,7 @@ impl AsyncRead for Faulty {
             return Poll::Ready(Ok(()));
         }
         let room = ready!(self.poll_room(cx)).min(buf.remaining());
-        // Without room it goes wrong when the next byte is there, and not before.
+        // At its limit, the fault happens when the next byte is there, not before.
         let mut bytes = vec![0; room.max(1)];
         let mut piece = ReadBuf::new(&mut bytes);
         ready!(Pin::new(&mut self.inner).poll_read(cx, &mut piece))?;

@@ -1,3 +1,5 @@
+//! A server in memory, for tests.
+
 use std::{
     fmt, io,
     pin::Pin,
@@ -25,13 +27,13 @@ use crate::{
     origin::Origin,
 };
 
-/// A server in memory, for [`ClientBuilder::connector`](crate::ClientBuilder::connector): it answers the requests to every
-/// origin by a function of the test's.
+/// A server in memory, for [`ClientBuilder::connector`](crate::ClientBuilder::connector). A function of the test
+/// answers the requests to every origin.
 ///
-/// It speaks HTTP/1.1, or HTTP/2 to a client that begins with that
-/// ([`http2_prior_knowledge`](crate::ClientBuilder::http2_prior_knowledge)); say so with [`http2`](Self::http2). What it
-/// was asked for is in [`requests`](Self::requests). A clone is another handle on the same server. Each connection is a task
-/// that ends with it.
+/// It speaks HTTP/1.1; with [`http2`](Self::http2) it speaks HTTP/2, to a client with
+/// [`http2_prior_knowledge`](crate::ClientBuilder::http2_prior_knowledge). [`requests`](Self::requests) returns what
+/// it was asked. A clone is another handle on the same server. Each connection has a task, which ends with the
+/// connection.
 #[derive(Clone)]
 pub struct Mock(Arc<Shared>);
 
@@ -40,17 +42,18 @@ struct Shared {
     requests: Mutex<Vec<Request<Bytes>>>,
     connections: AtomicUsize,
     http2: AtomicBool,
-    /// After how many requests a connection takes no more; 0 is never.
+    /// After how many requests a connection takes no more. 0: never.
     last: AtomicUsize,
 }
 
 type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
 impl Mock {
-    // What a socket holds, more or less.
+    // About as much as a socket holds.
     const PIPE: usize = 64 << 10;
 
-    /// A server that answers like this. The future may sleep: under the paused clock that takes no time.
+    /// A server that answers with this function. The future may sleep: under the paused clock that takes no real
+    /// time.
     pub fn new<F, Fut>(answer: F) -> Self
     where
         F: Fn(Request<Bytes>) -> Fut + Send + Sync + 'static,
@@ -65,20 +68,20 @@ impl Mock {
         }))
     }
 
-    /// Speaks HTTP/2 on the connections to come.
+    /// New connections speak HTTP/2.
     pub fn http2(self) -> Self {
         self.0.http2.store(true, Ordering::Relaxed);
         self
     }
 
-    /// Has each connection take so many requests, at least 1, and no more: it says GOAWAY with HTTP/2, and
-    /// `connection: close` with HTTP/1.1.
+    /// Each connection takes this many requests, at least 1. Then it says GOAWAY (HTTP/2) or `connection: close`
+    /// (HTTP/1.1).
     pub fn go_away_after(self, requests: usize) -> Self {
         self.0.last.store(requests.max(1), Ordering::Relaxed);
         self
     }
 
-    /// All requests that have come whole, in order.
+    /// All requests that were received completely, in order.
     pub fn requests(&self) -> Vec<Request<Bytes>> {
         self.0.requests.lock().clone()
     }
@@ -104,14 +107,14 @@ async fn serve(shared: Arc<Shared>, pipe: DuplexStream) {
     let told = enough.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let shared = shared.clone();
-        // Told before it is answered, so that the reply says it.
+        // Set before the request is answered, so that the reply announces it.
         if served.fetch_add(1, Ordering::Relaxed) + 1 == last {
             enough.notify_one();
         }
         async move {
             tokio::task::yield_now().await;
             let (head, body) = request.into_parts();
-            // A request that was cut has no answer.
+            // A request that was cut gets no answer.
             let body = whole(body).await.map_err(|_| io::ErrorKind::UnexpectedEof)?;
             let request = Request::from_parts(head, body);
             shared.requests.lock().push(request.clone());
@@ -119,7 +122,7 @@ async fn serve(shared: Arc<Shared>, pipe: DuplexStream) {
         }
     });
     let io = TokioIo::new(pipe);
-    // How a connection ends is the client's to tell.
+    // The client reports how a connection ended, so the error is ignored here.
     if http2 {
         let mut connection =
             std::pin::pin!(http2::Builder::new(TokioExecutor::new()).serve_connection(io, service));

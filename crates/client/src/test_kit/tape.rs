@@ -1,3 +1,5 @@
+//! Replies that are recorded from a real server once, and replayed from a file afterwards.
+
 use std::{
     collections::VecDeque,
     fmt,
@@ -24,21 +26,21 @@ use crate::{
     target::{without_pairs, without_query},
 };
 
-/// Replies on a file: recorded from a server once, and the same from then on. A layer, for
+/// Replies in a file: recorded from a server once, and the same in each later run. It is a layer, for
 /// [`ClientBuilder::layer`](crate::ClientBuilder::layer).
 ///
-/// The file has a JSON text a line: a request and its reply. A request finds its reply by method, URL and body, each reply
-/// once and in the order in which they were recorded; without one it is an error of [`Kind::Layer`](crate::Kind::Layer). A
-/// body that is a stream does not count.
+/// Each line of the file is a JSON text with a request and its reply. A request finds its reply by method, URL and
+/// body. Each reply is given once, in the order of recording. If there is none left, the request fails with an error
+/// of [`Kind::Layer`](crate::Kind::Layer). A body that is a stream is not compared.
 ///
-/// Of secrets the file has none that are known. The client's own key and default headers come below layers. Headers whose
-/// names say that they carry a secret, of requests and replies, and values that are marked as sensitive, are written as
-/// `[redacted]`. The usual keys of queries (`key`, `api_key`, `access_token`, `sig` and their like) are left out. What else
-/// to keep out, say with [`redact`](Self::redact). Look at a file before it is published all the same: a body may name
-/// anything.
+/// The file contains no secret that is known. The client's own key and default headers are added below the layers.
+/// Headers whose names say that they carry a secret, and values that are marked as sensitive, are written as
+/// `[redacted]`. The usual secret keys of queries (`key`, `api_key`, `access_token`, `sig` and the like) are left
+/// out. Use [`redact`](Self::redact) for further secrets. Still read a file before you publish it, because a body may
+/// contain anything.
 ///
-/// A reply is read whole before it is given on, and recorded as it came: in its coding, where it has one, in which no secret
-/// is found.
+/// A reply is read completely before it is passed on, and is recorded as it came. If it has a content coding, it is
+/// recorded encoded, and no secret can be found in it.
 #[derive(Clone)]
 pub struct Tape {
     mode: Arc<Mode>,
@@ -69,11 +71,11 @@ enum Content {
 }
 
 impl Tape {
-    /// Sends what it is given, and writes to a new file what came.
+    /// Sends each request, and writes requests and replies to a new file.
     ///
     /// # Errors
     ///
-    /// If the file cannot be made, or is there already.
+    /// If the file cannot be created, or exists already.
     pub fn record(path: impl Into<PathBuf>) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).create_new(true).open(path.into())?;
         Ok(Self { mode: Arc::new(Mode::Record(Mutex::new(file))), secrets: Vec::new() })
@@ -83,15 +85,15 @@ impl Tape {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, or is none that was recorded.
+    /// If the file cannot be read, or is not a recording.
     pub fn replay(path: impl Into<PathBuf>) -> io::Result<Self> {
         let text = std::fs::read_to_string(path.into())?;
         let exchanges = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
         Ok(Self { mode: Arc::new(Mode::Replay(Mutex::new(exchanges))), secrets: Vec::new() })
     }
 
-    /// Keeps a secret out of the file, wherever it stands: in a URL, a header or a body, as [`Secret::redact`] finds it. A
-    /// replay needs the same to find a request that has it.
+    /// Keeps a secret out of the file: in URLs, headers and bodies, as [`Secret::redact`] finds it. A replay needs
+    /// the same secret to find a request that contains it.
     pub fn redact(mut self, secret: impl Into<Secret>) -> Self {
         self.secrets.push(secret.into());
         self
@@ -119,7 +121,7 @@ impl Tape {
         headers.iter().map(|(name, of)| (name.to_string(), value(name, of))).collect()
     }
 
-    /// What a request is found by; the reply is still to come.
+    /// The recorded form of a request, by which its reply is found. The reply is added later.
     fn asked(&self, request: &Request<Body>) -> Exchange {
         Exchange {
             method: request.method().to_string(),
@@ -133,7 +135,7 @@ impl Tape {
     }
 }
 
-/// Keys of queries that carry secrets, as vendors and cloud storage call them.
+/// Query keys that carry secrets, as vendors and cloud storage name them.
 const QUERY: [&str; 14] = [
     "access_token",
     "api-key",
@@ -206,7 +208,7 @@ fn found(asked: &Exchange, exchanges: &mut VecDeque<Exchange>) -> Result<Respons
     let exchange = exchanges.iter().position(is_same).and_then(|place| exchanges.remove(place));
     let Some(exchange) = exchange else {
         let url = without_query(&asked.url);
-        return Err(format!("the tape has no reply, or none that is left, to {} {url}", asked.method).into());
+        return Err(format!("the tape has no reply left for {} {url}", asked.method).into());
     };
     let body = match exchange.body {
         Content::Text(text) => Body::from(text),
@@ -214,7 +216,7 @@ fn found(asked: &Exchange, exchanges: &mut VecDeque<Exchange>) -> Result<Respons
     };
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(exchange.status)?;
-    // Of the body as it was before anything was taken out.
+    // These describe the body before anything was removed from it.
     let framing = ["content-length", "transfer-encoding"];
     for (name, value) in exchange.headers.into_iter().filter(|(name, _)| !framing.contains(&name.as_str())) {
         response.headers_mut().append(HeaderName::try_from(name)?, HeaderValue::try_from(value)?);

@@ -1,3 +1,5 @@
+//! Turns the codec's errors into the errors of this client.
+
 use tungstenite::{
     Error as CodecError,
     error::{CapacityError, ProtocolError},
@@ -6,7 +8,7 @@ use tungstenite::{
 use super::CloseFrame;
 use crate::error::{Delivery, Error, Kind, Phase};
 
-/// What went wrong, in this crate's words, and what the server is told about it where there is something to tell.
+/// The error in this crate's terms, and the close frame for the server if it must be told.
 pub(super) fn failure(error: CodecError) -> (Error, Option<CloseFrame>) {
     match error {
         CodecError::Protocol(ProtocolError::ResetWithoutClosingHandshake)
@@ -28,7 +30,7 @@ pub(super) fn failure(error: CodecError) -> (Error, Option<CloseFrame>) {
     }
 }
 
-/// An error of a WebSocket that is open.
+/// An error of an open WebSocket.
 pub(super) fn replied(kind: Kind) -> Error {
     Error::new(kind, Phase::Upgraded, Delivery::Replied)
 }

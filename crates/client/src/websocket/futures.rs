@@ -1,3 +1,5 @@
+//! The futures of a WebSocket.
+
 use std::{
     fmt,
     pin::Pin,
@@ -7,9 +9,9 @@ use std::{
 use super::{CloseFrame, Message, State, WebSocket};
 use crate::error::Error;
 
-/// An open WebSocket, or why there is none: from [`RequestBuilder::connect`](crate::RequestBuilder::connect).
+/// The future of an open WebSocket, from [`RequestBuilder::connect`](crate::RequestBuilder::connect).
 ///
-/// Dropping it gives the handshake up. The server may have seen it, and then sees its connection end.
+/// Dropping it cancels the handshake. The server may have seen it; its connection then ends.
 #[must_use = "futures do nothing unless polled"]
 pub struct OpenWebSocket(Pin<Box<dyn Future<Output = Result<WebSocket, Error>> + Send>>);
 
@@ -46,7 +48,8 @@ impl Future for NextMessage<'_> {
     }
 }
 
-/// A message on its way, from [`WebSocket::send`]. Dropping it leaves the message unsent or queued, always whole.
+/// A message that is being sent, from [`WebSocket::send`]. If it is dropped, the message is either not sent or queued
+/// as a whole.
 #[must_use = "futures do nothing unless polled"]
 pub struct SendMessage<'a> {
     socket: &'a mut WebSocket,
@@ -77,7 +80,7 @@ impl Future for SendMessage<'_> {
 
 impl fmt::Debug for SendMessage<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the message: it may be anything.
+        // The message is left out, because it may contain anything.
         f.debug_struct("SendMessage")
             .field("socket", &self.socket)
             .field("queued", &self.message.is_none())

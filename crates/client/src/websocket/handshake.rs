@@ -1,5 +1,5 @@
-//! The opening handshake (RFC 6455, section 4): an HTTP/1.1 request to switch protocols, and what proves that the server
-//! has understood it.
+//! The opening handshake (RFC 6455, section 4): an HTTP/1.1 request to switch protocols, and the check of the
+//! server's answer.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use rand::RngExt;
@@ -14,18 +14,18 @@ use crate::{
     secret::base64,
 };
 
-/// Of a [`RequestBuilder`] that opens a WebSocket: from [`Client::websocket`].
+/// Marks a [`RequestBuilder`] that opens a WebSocket, from [`Client::websocket`].
 #[derive(Debug)]
 pub enum Handshake {}
 
 impl Client {
-    /// Starts to open a WebSocket: at a `ws` or `wss` URL, at an `http` or `https` one, or at a path under the base URL.
+    /// Starts to open a WebSocket: at a `ws` or `wss` URL, at an `http` or `https` URL, or at a path under the base
+    /// URL.
     ///
-    /// Headers, query, limits, proxies and all else that a request has, it has; [`connect`](RequestBuilder::connect)
-    /// sends it. It goes over a connection of HTTP/1.1 whatever else the server speaks, and through a tunnel where a
-    /// proxy is used. The limits in time of a request hold until the WebSocket is open; after that, those that
-    /// [`WebSocket`] names. A redirect is not followed: it is an error of [`Kind::Status`], as any status is that is not
-    /// 101.
+    /// Headers, query, limits, proxies and all other settings are those of a request.
+    /// [`connect`](RequestBuilder::connect) sends it. It always uses an HTTP/1.1 connection, and a tunnel if there is
+    /// a proxy. The request's time limits hold until the WebSocket is open; after that those that [`WebSocket`]
+    /// names. A redirect is not followed. Like every status except 101, it is an error of [`Kind::Status`].
     ///
     /// ```no_run
     /// # async fn run(client: outbound_client::Client) -> Result<(), outbound_client::Error> {
@@ -51,20 +51,19 @@ impl Client {
 }
 
 impl RequestBuilder<Handshake> {
-    /// Offers protocols to speak over the WebSocket, the best first. The server chooses one or none:
-    /// [`WebSocket::protocol`].
+    /// Offers subprotocols, in order of preference. The server chooses one or none: [`WebSocket::protocol`].
     pub fn protocols<'a>(self, names: impl IntoIterator<Item = &'a str>) -> Self {
         let names = names.into_iter().collect::<Vec<_>>().join(", ");
         self.header(header::SEC_WEBSOCKET_PROTOCOL, names)
     }
 
-    /// Sends the request, and opens the WebSocket when the server has agreed.
+    /// Sends the request, and opens the WebSocket if the server agrees.
     ///
     /// # Errors
     ///
-    /// Those of [`send`](RequestBuilder::send). [`Kind::Status`] with the reply where its status is 300 or more.
-    /// [`Kind::Protocol`] where the server does not switch, or its answer does not prove that it has understood: then
-    /// no message was sent.
+    /// Those of [`send`](RequestBuilder::send). [`Kind::Status`] with the reply if its status is 300 or more.
+    /// [`Kind::Protocol`] if the server does not switch, or if its answer is not a valid proof. Then no message was
+    /// sent.
     pub fn connect(self) -> OpenWebSocket {
         let headers = self.headers_ref();
         let accept = headers.get(header::SEC_WEBSOCKET_KEY).map(accept);
@@ -89,7 +88,7 @@ async fn open(
     Ok(WebSocket::new(reply.upgrade().await?, &limits, origin, chosen))
 }
 
-/// What a server that has understood says (RFC 6455, section 4.1, the last list). The protocol that it chose.
+/// Checks the answer of the server (RFC 6455, section 4.1, the last list). Returns the protocol that it chose.
 fn check(
     reply: &Reply,
     accept: Option<&[u8]>,
@@ -103,7 +102,7 @@ fn check(
         return Err("the server switched to another protocol than WebSocket");
     }
     if !has_token(headers, &header::CONNECTION, "upgrade") {
-        return Err("the server's switch to WebSocket is not said to be of this connection");
+        return Err("the server switched to WebSocket without `connection: upgrade`");
     }
     let mut accepted = headers.get_all(header::SEC_WEBSOCKET_ACCEPT).iter();
     let is_proof = accepted.next().map(HeaderValue::as_bytes) == accept && accept.is_some();
@@ -131,7 +130,8 @@ fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
     value.to_str().unwrap_or_default().split(',').map(str::trim)
 }
 
-/// Sixteen bytes that no cache and no server that does not speak WebSocket can know (RFC 6455, section 4.1, number 7).
+/// Sixteen random bytes. A cache, or a server that does not speak WebSocket, cannot know them (RFC 6455, section 4.1,
+/// number 7).
 fn key() -> Vec<u8> {
     base64::encode(&rand::rng().random::<[u8; 16]>(), base64::STANDARD)
 }
@@ -143,7 +143,7 @@ fn accept(key: &HeaderValue) -> Vec<u8> {
     base64::encode(digest.as_ref(), base64::STANDARD)
 }
 
-/// A `ws` or `wss` URL as the `http` or `https` one to which its handshake goes (RFC 6455, section 3).
+/// A `ws` or `wss` URL, as the `http` or `https` URL that its handshake is sent to (RFC 6455, section 3).
 fn with_http_scheme(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     if scheme.eq_ignore_ascii_case("ws") {

@@ -1,10 +1,12 @@
+//! Messages and close frames of a WebSocket.
+
 use std::fmt;
 
 use bytes::Bytes;
 use bytestring::ByteString;
 
-/// What a [`WebSocket`](crate::WebSocket) sends and receives: text or bytes, whole. Pings, pongs and fragments are the
-/// connection's own business and are not seen here.
+/// What a [`WebSocket`](crate::WebSocket) sends and receives: a complete text or binary message. Pings, pongs and
+/// fragments are handled by the WebSocket itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// Text, in UTF-8.
@@ -22,7 +24,7 @@ impl Message {
         }
     }
 
-    /// The content, of either kind.
+    /// The content, for both kinds.
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Text(text) => text.as_bytes(),
@@ -30,7 +32,7 @@ impl Message {
         }
     }
 
-    /// The content, of either kind.
+    /// The content, for both kinds.
     pub fn into_bytes(self) -> Bytes {
         match self {
             Self::Text(text) => text.into_bytes(),
@@ -75,26 +77,26 @@ impl From<Vec<u8>> for Message {
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CloseFrame {
-    /// 1000 for a normal end, 1001 where a side goes away; from 4000 on the application's own.
+    /// 1000 for a normal end, 1001 if a side goes away; from 4000 on, codes of the application.
     pub code: u16,
     /// Text for people, at most 123 bytes.
     pub reason: ByteString,
 }
 
 impl CloseFrame {
-    /// The most bytes of a reason: a control frame has room for 125, and two are the code's.
+    /// The most bytes of a reason: a control frame has room for 125, and the code needs two.
     pub(super) const MAX_REASON: usize = 123;
 
     pub(super) fn new(code: u16, reason: &str) -> Self {
         Self { code, reason: reason.into() }
     }
 
-    /// Whether it ends a connection as planned. Other codes tell of something amiss.
+    /// Whether the code means a planned end. Other codes report a problem.
     pub(super) fn is_normal(&self) -> bool {
         matches!(self.code, 1000 | 1001)
     }
 
-    /// Whether a client may send such a code. Some stand for what no side sends (1005, 1006, 1015).
+    /// Whether a client may send this code. Some codes are never sent (1005, 1006, 1015).
     pub(super) fn may_be_sent(&self) -> bool {
         matches!(self.code, 1000..=1003 | 1007..=1014 | 3000..=4999)
     }

@@ -1,3 +1,5 @@
+//! How long the server was silent: sends a ping in time, and ends the WebSocket in the end.
+
 use std::{
     task::{Context, Poll, ready},
     time::Duration,
@@ -5,44 +7,44 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::alarm::Alarm;
+use crate::reused_timer::ReusedTimer;
 
-/// How long nothing has come while somebody waited for it, and what is done about that.
+/// How long nothing has come while a task waited for it, and what to do about it.
 #[derive(Default)]
 pub(super) struct Silence {
     state: State,
-    alarm: Option<Alarm>,
+    timer: Option<ReusedTimer>,
 }
 
 #[derive(Clone, Copy, Default)]
 enum State {
-    /// Something has just come, or nobody has waited yet.
+    /// Something has just come, or no task has waited yet.
     #[default]
     Over,
-    /// Nothing has come since then.
+    /// Nothing has come since this time.
     Since(Instant),
     /// A ping was sent at this time, and nothing has come since.
     Pinged(Instant),
 }
 
-/// What is to be done.
+/// What to do now.
 pub(super) enum Due {
     Ping,
-    /// Nothing has come in all the time that is allowed.
+    /// Nothing has come for as long as allowed.
     End,
 }
 
 impl Silence {
-    /// Shorter than the 60 s after which many proxies and load balancers give up a connection on which nothing moves.
+    /// Shorter than 60 s, after which many proxies and load balancers drop a silent connection.
     const PING_AFTER: Duration = Duration::from_secs(30);
 
     pub(super) fn end(&mut self) {
         self.state = State::Over;
     }
 
-    /// A ping after half of the time that is allowed, or after 30 s; then the server has the rest to answer.
+    /// A ping after half of the allowed time, or after 30 s. The server has the rest of the time to answer.
     ///
-    /// Whoever polls late has not sent it in time either. So the rest begins with the ping.
+    /// A task that polls late has also sent the ping late. So the rest of the time begins with the ping.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, now: Instant, limit: Option<Duration>) -> Poll<Due> {
         let ping_after = limit.map_or(Self::PING_AFTER, |limit| Self::PING_AFTER.min(limit / 2));
         match self.state {
@@ -65,6 +67,6 @@ impl Silence {
 
     pub(super) fn poll_at(&mut self, cx: &mut Context<'_>, now: Instant, at: Option<Instant>) -> Poll<()> {
         let Some(at) = at else { return Poll::Pending };
-        self.alarm.get_or_insert_with(|| Alarm::new(now)).poll(cx, at, now)
+        self.timer.get_or_insert_with(|| ReusedTimer::new(now)).poll(cx, at, now)
     }
 }

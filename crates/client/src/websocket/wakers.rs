@@ -1,3 +1,5 @@
+//! Wakes both the reading and the writing task of a WebSocket.
+
 use std::{
     sync::Arc,
     task::{Context, Wake, Waker},
@@ -5,10 +7,10 @@ use std::{
 
 use parking_lot::Mutex;
 
-/// The tasks that wait for one transport: one that reads, one that writes.
+/// The tasks that wait for one transport: a reading one and a writing one.
 ///
-/// A reader writes too (it answers pings), and a transport keeps one waker for each direction. So it is given this one,
-/// which wakes both.
+/// The reading task writes too, because it answers pings. But a transport keeps only one waker for each direction. So
+/// the transport gets this waker, which wakes both tasks.
 #[derive(Default)]
 pub(super) struct Wakers {
     reader: Mutex<Option<Waker>>,

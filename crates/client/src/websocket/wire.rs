@@ -1,3 +1,5 @@
+//! The transport under a WebSocket, with the bytes that are still to be written.
+
 use std::{
     io::{self, Read, Write},
     mem,
@@ -14,17 +16,17 @@ use crate::upgraded::Upgraded;
 
 /// The transport under a WebSocket, and the bytes that are still to be written.
 ///
-/// The codec writes into `out` and never waits. So a message is given to it whole or not at all, and a long one is not
-/// moved at every step of its way out.
+/// The codec writes into `out` and never waits. So the codec gets a message as a whole or not at all, and a long
+/// message is not copied again at every step.
 pub(super) struct Wire {
-    /// None once the WebSocket has ended.
+    /// `None` once the WebSocket has ended.
     io: Option<Upgraded>,
     out: BytesMut,
-    /// How many bytes of `out` answer the server's frames. Counted until all is out.
+    /// How many bytes of `out` are answers to the server's frames. Reset when `out` is empty.
     answers: usize,
-    /// Whether bytes came since this was last asked, and whether some went.
-    heard: bool,
-    moved: bool,
+    /// Whether bytes came since the last call of `take_received`, and whether some were written since `take_written`.
+    received: bool,
+    written: bool,
     /// Writing has failed. What the server sent before can still be read.
     broken: bool,
     wakers: Arc<Wakers>,
@@ -32,23 +34,24 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    /// A server that sends pings and does not read the answers is not read any more itself.
+    /// If a server sends pings and does not read the answers, nothing more is read from it.
     const MAX_ANSWERS: usize = 64 << 10;
-    /// As much as is kept for the next messages.
+    /// The memory that is kept for the next messages.
     const KEPT: usize = 64 << 10;
 
     pub(super) fn new(io: Upgraded) -> Self {
         let wakers = Arc::<Wakers>::default();
         let waker = Waker::from(wakers.clone());
         let out = BytesMut::new();
-        Self { io: Some(io), out, answers: 0, heard: false, moved: false, broken: false, wakers, waker }
+        Self { io: Some(io), out, answers: 0, received: false, written: false, broken: false, wakers, waker }
     }
 
     pub(super) fn wakers(&self) -> &Wakers {
         &self.wakers
     }
 
-    /// What the codec reads from and writes to. It writes `answers` of its own accord, all else for the caller.
+    /// What the codec reads from and writes to. With `answers`, it writes answers to the server; otherwise the
+    /// caller's messages.
     pub(super) fn codec_side(&mut self, answers: bool) -> CodecSide<'_> {
         CodecSide { wire: self, answers }
     }
@@ -57,20 +60,20 @@ impl Wire {
         self.answers >= Self::MAX_ANSWERS
     }
 
-    /// How many bytes are to be written.
+    /// How many bytes are still to be written.
     pub(super) fn waiting(&self) -> usize {
         self.out.len()
     }
 
-    pub(super) fn take_heard(&mut self) -> bool {
-        mem::take(&mut self.heard)
+    pub(super) fn take_received(&mut self) -> bool {
+        mem::take(&mut self.received)
     }
 
-    pub(super) fn take_moved(&mut self) -> bool {
-        mem::take(&mut self.moved)
+    pub(super) fn take_written(&mut self) -> bool {
+        mem::take(&mut self.written)
     }
 
-    /// Writes all there is.
+    /// Writes as much as the transport takes.
     pub(super) fn poll_out(&mut self) -> Poll<io::Result<()>> {
         let Self { io: Some(io), out, waker, .. } = self else { return Poll::Ready(Err(ended())) };
         let mut cx = Context::from_waker(waker);
@@ -82,7 +85,7 @@ impl Wire {
                 Ok(0) => return Poll::Ready(Err(self.give_up(io::ErrorKind::WriteZero.into()))),
                 Ok(written) => {
                     out.advance(written);
-                    self.moved = true;
+                    self.written = true;
                 }
                 Err(error) => return Poll::Ready(Err(self.give_up(error))),
             }
@@ -128,13 +131,13 @@ pub(super) struct CodecSide<'a> {
 
 impl Read for CodecSide<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let Wire { io: Some(io), waker, heard, .. } = &mut *self.wire else { return Err(ended()) };
+        let Wire { io: Some(io), waker, received, .. } = &mut *self.wire else { return Err(ended()) };
         let mut buf = ReadBuf::new(buf);
         match Pin::new(io).poll_read(&mut Context::from_waker(waker), &mut buf) {
             Poll::Ready(result) => {
                 result?;
                 let read = buf.filled().len();
-                *heard |= read > 0;
+                *received |= read > 0;
                 Ok(read)
             }
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),

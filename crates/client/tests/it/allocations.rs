@@ -1,4 +1,4 @@
-//! What a request on a warm connection allocates, beside a sender of hyper's that is held and used again.
+//! Tests: how many allocations a request on an open connection makes, compared with a bare hyper connection.
 
 use std::{net::SocketAddr, thread, time::Duration};
 
@@ -15,7 +15,7 @@ use tokio::{
 };
 
 const REQUESTS: u64 = 200;
-/// With the client's own and hyper's these are as many as a map has room for that is quickly allocated.
+/// Together with the client's and hyper's headers, these are as many as a map holds without an expensive allocation.
 const HEADERS: [(&str, &str); 3] =
     [("authorization", "Bearer 1"), ("content-type", "application/json"), ("x-a", "b")];
 const BODY: Bytes = Bytes::from_static(&[b'x'; 1024]);
@@ -24,7 +24,7 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// A server on a thread of its own, so that nothing of it is counted. It ends with the test's process.
+/// A server on a thread of its own, so that its allocations are not counted. It ends with the test process.
 fn server<F, Fut>(serve: F) -> SocketAddr
 where
     F: Fn(TcpStream) -> Fut + Send + 'static,
@@ -44,7 +44,7 @@ where
     told.recv().unwrap()
 }
 
-/// With `apart`, the body of a reply comes after its head.
+/// With `apart`, the body of a reply is sent separately from its head.
 fn http1_server(apart: bool) -> SocketAddr {
     server(move |mut stream| async move {
         let mut buffer = vec![0; 64 << 10];
@@ -88,7 +88,7 @@ fn http2_server() -> SocketAddr {
     })
 }
 
-/// Allocations a request, rounded: what a wake-up or a read more costs now and then is no allocation of a request.
+/// Allocations for each request, rounded, so that one additional wake-up or read does not count.
 fn each(runtime: &Runtime, mut request: impl AsyncFnMut()) -> f64 {
     runtime.block_on(async {
         for _ in 0..50 {
@@ -180,7 +180,7 @@ fn ours(address: SocketAddr, http2: bool, post: bool) -> f64 {
 
 #[test]
 fn a_warm_request_allocates_hardly_more_than_hyper_alone() {
-    // With HTTP/1.1 the raw POST has none of the three headers that ours has.
+    // With HTTP/1.1, the bare POST does not have the three headers that ours has.
     let address = http1_server(false);
     let (get, post) = (raw_http1(address, false), raw_http1(address, true));
     let (our_get, our_post) = (ours(address, false, false), ours(address, false, true));

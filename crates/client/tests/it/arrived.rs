@@ -1,4 +1,5 @@
-//! What has arrived beats a limit that has passed: threads that are held up while an answer arrives, and slow readers.
+//! Tests: data that has arrived counts more than a limit that has passed. With threads that are blocked while an
+//! answer arrives, and with slow readers.
 
 use std::{
     net::SocketAddr,
@@ -25,17 +26,17 @@ const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// What a server does, after `millis` each: says the head, and pieces of the body.
+/// What a server sends, each part after this many milliseconds: the head, and pieces of the body.
 #[derive(Clone, Copy, Debug)]
 struct Script {
     http2: bool,
     head: u64,
     pieces: &'static [u64],
-    /// Whether the body ends with them, or goes on for as long as there is a reader.
+    /// Whether the body ends after the pieces, or continues as long as there is a reader.
     ends: bool,
 }
 
-/// How many requests have come to a server, and how many of them it has answered.
+/// How many requests have reached a server, and how many it has answered.
 #[derive(Default)]
 struct Served {
     arrived: AtomicUsize,
@@ -50,7 +51,7 @@ impl Served {
     }
 }
 
-/// A server on a thread of its own, which nothing holds up.
+/// A server on a thread of its own, which nothing blocks.
 fn serve(script: Script) -> (SocketAddr, Arc<Served>) {
     let served = Arc::<Served>::default();
     let count = served.clone();
@@ -127,7 +128,7 @@ fn block(time: Duration) {
     std::thread::sleep(time);
 }
 
-/// Holds all threads of a runtime up from when so many requests have arrived: until a time, and until so many are
+/// Blocks all threads of a runtime from when this many requests have arrived, until a time, and until this many are
 /// answered.
 async fn hold_up(served: &Arc<Served>, [arrived, answered]: [usize; 2], until: Instant) {
     let threads = tokio::runtime::Handle::current().metrics().num_workers();
@@ -135,7 +136,7 @@ async fn hold_up(served: &Arc<Served>, [arrived, answered]: [usize; 2], until: I
         let served = served.clone();
         tokio::spawn(async move {
             while served.arrived.load(Ordering::SeqCst) < arrived {
-                // Where the machine is slow, a limit may pass before they arrive; then they never do.
+                // On a slow machine, a limit may pass before the requests arrive. Then they never arrive.
                 if Instant::now() >= until {
                     return;
                 }
@@ -154,14 +155,15 @@ async fn text(client: &Client) -> Result<String, Error> {
     client.get("/x").send().await?.text().await
 }
 
-/// In the runtime's first future, and in tasks; one request, and as many as take the scheduler a while.
+/// In the runtime's first future and in tasks; with one request, and with so many that the scheduler needs some time.
 fn all_succeed(script: Script, limits: [Limits; 3]) {
     std::thread::scope(|scope| {
         for limits in limits {
             for runtime in runtimes() {
                 scope.spawn(move || {
                     for requests in [1, 40] {
-                        // Where the machine is so slow that a server answers when the limit has passed, that says nothing.
+                        // If the machine is so slow that a server answers after the limit, the attempt proves
+                        // nothing.
                         let tells = (0..10).any(|_| some_succeed(script, limits, &runtime, requests));
                         assert!(tells, "the server was too slow ten times");
                     }
@@ -171,7 +173,7 @@ fn all_succeed(script: Script, limits: [Limits; 3]) {
     });
 }
 
-/// Whether the server had answered in time.
+/// Returns whether the server had answered in time.
 fn some_succeed(script: Script, limits: Limits, runtime: &Runtime, requests: usize) -> bool {
     let (client, served) = client(script, limits);
     for in_tasks in [false, true] {
@@ -199,7 +201,7 @@ fn some_succeed(script: Script, limits: Limits, runtime: &Runtime, requests: usi
     true
 }
 
-/// The limits, and for how long the threads are held up. Answers come after a fraction of that.
+/// The limits, and how long the threads are blocked. Answers come after a fraction of that time.
 const LIMIT: Duration = millis(1_500);
 const HELD_UP: Duration = millis(1_700);
 
@@ -255,8 +257,8 @@ fn what_did_not_arrive_is_still_missed() {
                     });
                     assert_eq!(result.unwrap_err().limit(), Some((limit, millis(300))));
                     let least = if held_up { 800 } else { 300 };
-                    // Long before the server would answer. How much longer than the limit it took says how busy the
-                    // machine is, whose threads the other tests hold up.
+                    // Long before the server would answer. How much later than the limit depends on how busy the
+                    // machine is: other tests block its threads.
                     let spent = started.elapsed();
                     assert!(spent >= millis(least) && spent < millis(30_000), "{spent:?}, {script:?}");
                 }
@@ -270,7 +272,8 @@ fn a_slow_reader_has_all_events_that_came_in_time() {
     const PIECES: &[u64] = &[1; 40];
     for http2 in [false, true] {
         for runtime in runtimes() {
-            // All there after a tenth of a second; read in four tenths, by one who does not poll between.
+            // All data is there after a tenth of a second. It is read during four tenths, by a task that does not
+            // poll in between.
             let script = Script { http2, head: 0, pieces: PIECES, ends: true };
             for limits in [none().idle(millis(200)), none().exchange(millis(200)), none().total(millis(200))]
             {
@@ -298,7 +301,7 @@ async fn a_stream_that_never_ends_is_cut_in_time_all_the_same() {
         let started = Instant::now();
         let error = text(&client).await.unwrap_err();
         assert_eq!(error.limit(), Some((Limit::Total, millis(400))));
-        // Less than the server has to say.
+        // Less than what the server would send.
         assert!(started.elapsed() < millis(8_000), "{:?}", started.elapsed());
     }
 }

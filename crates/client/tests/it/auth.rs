@@ -1,4 +1,4 @@
-//! Who sends a request: keys of one request, and challenges.
+//! Tests: credentials of a client and of one request, and answers to challenges.
 
 use outbound_client::{Client, Kind, Secret};
 
@@ -10,7 +10,7 @@ async fn a_request_can_have_a_key_of_its_own() {
     let client = builder.bearer_auth("the-clients").build().unwrap();
     drop(client.get("/").send().await.unwrap());
     drop(client.get("/").bearer_auth("its-own").send().await.unwrap());
-    // RFC 7617, sections 2 and 2.1; the second in UTF-8.
+    // RFC 7617, sections 2 and 2.1. The second one is in UTF-8.
     drop(client.get("/").basic_auth("Aladdin", "open sesame").send().await.unwrap());
     drop(client.get("/").basic_auth("test", "123\u{a3}").send().await.unwrap());
     drop(client.get("http://other.test/").basic_auth("", Secret::new("")).send().await.unwrap());
@@ -122,7 +122,7 @@ mod digest {
         format!("{head}set-cookie: a=b\r\ncontent-length: 4\r\n\r\nwho?").into_bytes()
     }
 
-    /// A server of all names that lets nobody in who has not answered. `/leave` leads to another one.
+    /// A server for all names that requires an answer. `/leave` redirects to another origin.
     fn guarded(challenge: &'static str) -> (ClientBuilder, Arc<Seen>) {
         answering(move |request| {
             let to = |url: &str| {
@@ -163,7 +163,7 @@ mod digest {
                 assert_eq!((requests.len(), seen.connections()), (2, 1));
                 assert!(requests.iter().all(|request| request.body == b"[1,2]"));
                 assert_eq!(requests[0].header("authorization"), None);
-                // As a value, and with another method.
+                // As a request value, and with another method.
                 let request =
                     client.request(Method::DELETE, "/x").digest_auth("user", "canary").build().unwrap();
                 assert_eq!(client.execute(request).await.unwrap().status(), StatusCode::OK);
@@ -177,11 +177,11 @@ mod digest {
             let reply = client.get("/x").digest_auth("user", "wrong").send().await.unwrap();
             assert_eq!(text(reply).await, (StatusCode::UNAUTHORIZED, "who?".to_owned()));
             assert_eq!(seen.requests().len(), 2);
-            // Without credentials not at all.
+            // Without credentials, it is not answered.
             let reply = client.get("/x").send().await.unwrap();
             assert_eq!(text(reply).await, (StatusCode::UNAUTHORIZED, "who?".to_owned()));
             assert_eq!(seen.requests().len(), 3);
-            // Nor where the body cannot be read twice.
+            // It is not answered either if the body cannot be read twice.
             let body = futures::stream::iter([Ok::<_, std::io::Error>("body".into())]);
             let reply =
                 client.post("/x").digest_auth("user", "canary").stream(body, Some(4)).send().await.unwrap();

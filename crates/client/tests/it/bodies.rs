@@ -1,4 +1,4 @@
-//! Bodies of requests: what is there again for a second time, and what happens when the answer comes first.
+//! Tests: bodies of requests. Which can be sent a second time, and what happens if the reply comes first.
 
 use std::{io, time::Duration};
 
@@ -50,7 +50,7 @@ async fn each_body_has_its_content_type_unless_one_is_set() {
 
 #[tokio::test(start_paused = true)]
 async fn json_of_any_length_arrives_whole_also_where_writing_it_writes_another() {
-    /// A value that serializes something else while it is serialized.
+    /// A value that serializes another value while it is serialized.
     struct Nested(usize);
     impl serde::Serialize for Nested {
         fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -98,7 +98,7 @@ async fn a_request_tells_what_it_is_made_of() {
     assert_eq!(request.method().as_str(), "POST");
     assert_eq!(request.origin().unwrap().to_string(), "http://api.test");
     assert_eq!(request.target(), "/v1/x%20y?q=1");
-    // The client's own come when it is sent.
+    // The client's own headers are added when it is sent.
     assert!(request.headers_ref().is_empty());
     assert_eq!(request.bytes(), b"body");
     let wrong = client.post("//x").body("body");
@@ -112,7 +112,7 @@ fn too_large() -> (outbound_client::ClientBuilder, std::sync::Arc<crate::support
         read_head(&mut pipe).await;
         if number == 0 {
             write(&mut pipe, "HTTP/1.1 413 Too Large\r\ncontent-length: 4\r\n\r\nstop").await;
-            // Open, and its buffer full.
+            // The connection stays open, and its buffer is full.
             sleep(Duration::from_secs(3600)).await;
         } else {
             write(&mut pipe, OK).await;
@@ -191,18 +191,18 @@ async fn a_body_that_nobody_wants_any_more_does_not_keep_its_connection_open() {
         let (builder, seen) = in_memory(|_, mut pipe, seen| async move {
             read_head(&mut pipe).await;
             write(&mut pipe, OK).await;
-            // Ends with the connection.
+            // This ends with the connection.
             let _ = pipe.read_to_end(&mut Vec::new()).await;
             seen.connect();
         });
         let client = builder.build().unwrap();
-        // Its first piece and then nothing, for ever.
+        // The stream gives its first piece and then nothing, forever.
         let first = stream::once(async { Ok::<_, io::Error>(Bytes::from_static(b"abc")) });
         let body = first.chain(stream::pending()).boxed();
         let reply = client.post("/x").stream(body, length).send().await.unwrap();
         assert_eq!(reply.text().await.unwrap(), "ok");
         sleep(Duration::from_secs(1)).await;
-        // Once for the connection, once for its end.
+        // Sent once for the connection, and once for its end.
         assert_eq!(seen.connections(), 2, "{length:?}");
     }
 }

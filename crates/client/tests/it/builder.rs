@@ -1,3 +1,5 @@
+//! Tests: the builder's defaults, its errors, and the traits of public types.
+
 use std::time::Duration;
 
 use outbound_client::{Client, Delivery, Kind, Limits, Method, Phase, Secret};
@@ -137,7 +139,7 @@ async fn paths_are_joined_to_the_base_path_and_encoded() {
         assert_eq!(request.line(), format!("GET {target} HTTP/1.1"), "{path}");
         assert_eq!(request.header("host"), Some("api.test"));
     }
-    // All of them are one origin.
+    // All of them belong to one origin.
     assert_eq!(seen.connections(), 1);
 }
 
@@ -220,7 +222,7 @@ fn public_types_are_send_sync_and_unpin() {
     all::<outbound_client::SystemResolver>();
     all::<outbound_client::Proxy>();
     all::<outbound_client::EgressPolicy>();
-    // Bodies and connectors are only ever used from one place at a time, so they need not be Sync.
+    // A builder is only ever used from one place at a time, so bodies and connectors in it need not be Sync.
     all::<outbound_client::ClientBuilder>();
     all::<outbound_client::Redirects>();
     all::<outbound_client::Redirect>();

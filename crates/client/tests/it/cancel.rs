@@ -1,4 +1,4 @@
-//! Requests dropped at any point, by the hundred thousand: no place, no task and no descriptor is left.
+//! Tests: requests that are dropped at random points. No permit, no task and no file descriptor must be left.
 
 use std::{
     sync::{
@@ -20,7 +20,7 @@ use tokio::{
 use crate::support::{draws, in_memory, on_socket, read_request, serve_http2, settle, write};
 
 const SEEDS: u64 = 5;
-/// A hundred thousand over all seeds and both versions.
+/// A hundred thousand over all seeds and both versions of HTTP.
 const REQUESTS: u64 = 100_000 / (2 * SEEDS);
 
 /// Answers each request with the last part of its path, in two pieces.
@@ -42,7 +42,7 @@ async fn get(client: Client, number: u64) {
     assert_eq!(reply.trim(), number.to_string(), "the reply of another request");
 }
 
-/// Starts requests and drops most of them after a random number of steps. How many of them were whole.
+/// Starts requests and drops most of them after a random number of steps. Returns how many were completed.
 async fn drop_at_random(client: &Client, seed: u64, requests: u64) -> u64 {
     let mut draw = draws(seed);
     let mut whole = 0;
@@ -56,7 +56,7 @@ async fn drop_at_random(client: &Client, seed: u64, requests: u64) -> u64 {
             }
             tokio::task::yield_now().await;
         }
-        // Some stay for a while, so that others have to queue behind them.
+        // Some are kept for a while, so that others have to wait.
         match draw(7) {
             0 if held.len() < 6 => held.push(request),
             1 => held.clear(),
@@ -75,7 +75,7 @@ async fn nothing_is_left(builder: ClientBuilder, seed: u64, requests: u64) {
     settle().await;
     let pool = client.snapshot().remove(0);
     assert_eq!((pool.busy, pool.dialing, pool.waiting), (0, 0, 0), "seed {seed}: {pool:?}");
-    // All places are there.
+    // All permits are free again.
     join_all((0..4).map(|number| get(client.clone(), number))).await;
     drop(client);
     settle().await;
@@ -137,13 +137,13 @@ async fn requests_dropped_over_sockets_leave_no_descriptor() {
     assert_eq!(sockets_to(port), 0);
 }
 
-/// How many sockets of this machine, held by a descriptor, are connected to a local port.
+/// How many sockets on this machine that are held by a descriptor are connected to a local port.
 fn sockets_to(port: u16) -> usize {
     let Ok(table) = std::fs::read_to_string("/proc/net/tcp") else { return 0 };
     let remote = format!(":{port:04X}");
     let held = |line: &&str| {
         let fields: Vec<_> = line.split_whitespace().collect();
-        // Without an inode there is only the memory of one, as in TIME_WAIT.
+        // An entry without an inode is not a socket any more, as in TIME_WAIT.
         fields[2].ends_with(&remote) && fields[9] != "0"
     };
     table.lines().skip(1).filter(held).count()

@@ -1,4 +1,4 @@
-//! The most connections over all origins, and to one: who gets a place, and when.
+//! Tests: the maxima of connections, over all origins and for one. Which request gets a permit, and when.
 
 use std::{
     io,
@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::support::{OK, draws, read_request, secs, settle, write};
 
-/// What servers of any number of origins saw: which requests in which order, and how many connections at a time.
+/// What the servers of all origins saw: the requests in order, and how many connections there were at a time.
 #[derive(Default)]
 struct Seen {
     hosts: Mutex<Vec<String>>,
@@ -71,7 +71,7 @@ async fn the_maximum_over_all_origins_holds_and_all_are_served() {
     let hosts: Vec<_> = (0..200).map(|number| format!("{}.test", number % 20)).collect();
     join_all(hosts.iter().map(|host| get(&client, host))).await;
     assert_eq!(seen.most.load(Ordering::SeqCst), 10);
-    // Ten at a time; an origin that has a connection keeps it while nobody without one waits.
+    // Ten run at a time. An origin keeps its connection as long as no origin without one waits.
     assert_eq!(started.elapsed(), secs(20));
     assert_eq!(seen.hosts.lock().unwrap().len(), 200);
 }
@@ -86,7 +86,7 @@ async fn the_longest_idle_connection_of_any_origin_makes_room() {
     }
     get(&client, "a").await;
     sleep(secs(1)).await;
-    // b is the one that was used least lately.
+    // The connection to b was unused for longest.
     get(&client, "d").await;
     for host in ["a", "c", "d"] {
         get(&client, host).await;
@@ -112,7 +112,7 @@ async fn an_origin_that_is_always_busy_does_not_starve_another() {
     sleep(Duration::from_millis(3500)).await;
     let started = Instant::now();
     get(&client, "other").await;
-    // At 4 s those go on that waited before it came, at 5 s it is its turn, and it takes its own second.
+    // At 4 s, requests continue that waited before it came. At 5 s it gets its permit, and takes one second.
     assert_eq!(started.elapsed(), Duration::from_millis(2500));
     busy.iter().for_each(tokio::task::JoinHandle::abort);
 }
@@ -145,7 +145,7 @@ async fn the_wait_for_a_place_has_its_own_limit_and_is_not_sent() {
     assert_eq!(error.limit(), Some((Limit::PoolWait, secs(5))));
     assert_eq!((error.phase(), error.delivery()), (Phase::PoolWait, Delivery::NotSent));
     assert_eq!(started.elapsed(), secs(5));
-    // Who left does not take the place when it comes free, and the next one does.
+    // A request that gave up does not get the permit; the next one does.
     holder.abort();
     settle().await;
     let next = tokio::spawn(client.get("http://c/").send());
@@ -197,7 +197,7 @@ async fn places_survive_any_order_of_requests_and_departures() {
         for pool in client.snapshot() {
             assert_eq!((pool.busy, pool.dialing, pool.waiting), (0, 0, 0), "seed {seed}: {pool:?}");
         }
-        // All four places are there.
+        // All four permits are free.
         let started = Instant::now();
         join_all(["w", "x", "y", "z"].map(|host| get(&client, host))).await;
         assert_eq!(started.elapsed(), Duration::from_millis(3), "seed {seed}");

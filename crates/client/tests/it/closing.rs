@@ -1,4 +1,5 @@
-//! Servers on sockets that close early, said or unsaid: no request comes back unsent, and none arrives twice.
+//! Tests: servers on sockets that close connections early, announced or not. No request fails without being sent, and
+//! none arrives twice.
 
 use std::{
     collections::HashMap,
@@ -25,9 +26,9 @@ use crate::support::{OK, in_memory, read_request, secs, write};
 #[derive(Clone, Copy, Debug)]
 struct Closing {
     reply: &'static str,
-    /// Requests served on one connection.
+    /// Requests that are served on one connection.
     each: usize,
-    /// Connections closed as soon as they are accepted, at the start.
+    /// Connections that are closed as soon as they are accepted, at the start.
     refused: usize,
 }
 
@@ -77,7 +78,7 @@ async fn serve(mut stream: TcpStream, closing: Closing, arrived: Arc<Mutex<HashM
     }
 }
 
-/// Sends so many numbered requests, eight at a time. What failed.
+/// Sends this many numbered requests, eight at a time. Returns the errors.
 async fn posts(client: &Client, count: usize) -> Vec<Error> {
     stream::iter(0..count)
         .map(|number| {
@@ -96,7 +97,8 @@ async fn all_arrive_once(closing: Closing, count: usize, build: impl Fn(ClientBu
     let failures = posts(&client, count).await;
     let unsent = failures.iter().filter(|error| error.delivery() == Delivery::NotSent).count();
     assert_eq!(unsent, 0, "{closing:?}: {:?}", failures.first());
-    // Where the server says that it closes, no request crosses the closing. Else it is learned from a few that do.
+    // If the server announces that it closes, no request crosses the close. If not, the client learns it from a few
+    // that do.
     let crossed = if closing.reply == PLAIN { 20 } else { 0 };
     assert!(failures.len() <= crossed, "{closing:?}: {} of {count}, {:?}", failures.len(), failures.first());
     let arrived = server.arrived.lock().unwrap();
@@ -138,13 +140,13 @@ async fn a_server_that_closes_as_it_accepts_is_tried_until_it_does_not() {
     let server = Raw::start(closing);
     let client = server.client().build().unwrap();
     let failures = posts(&client, 200).await;
-    // One that was written when the connection was closed may have been sent, and is the caller's.
+    // A request that was being written when the connection closed may have been sent, so the caller gets its error.
     assert!(failures.iter().all(|error| error.delivery() == Delivery::MaybeSent), "{failures:?}");
     assert!(server.accepted.load(Ordering::SeqCst) > 40);
     assert!(server.arrived.lock().unwrap().values().all(|times| *times == 1));
 }
 
-/// A client of whose connections all those are closed at once that `closes` says, and when they were dialled.
+/// A client for which `closes` says which connections are closed at once, and the times of its dials.
 fn closed_at_once(
     closes: impl Fn(usize) -> bool + Send + Sync + 'static,
 ) -> (ClientBuilder, Arc<Mutex<Vec<Instant>>>) {
@@ -196,7 +198,7 @@ async fn new_connections_that_end_at_once_are_part_of_connecting_and_bounded_by_
         assert!((limit..limit + secs(2)).contains(&started.elapsed()), "{:?}", started.elapsed());
         assert!(dials.lock().unwrap().len() < 20);
     }
-    // Without that limit, it is for the others to end it.
+    // Without that limit, other limits end it.
     let (builder, _) = closed_at_once(|_| true);
     let client = builder.limits(Limits::new().connect(None).total(secs(60))).build().unwrap();
     let started = Instant::now();
@@ -225,7 +227,7 @@ async fn a_connection_is_not_used_again_after_a_reply_that_ends_it() {
         ("HTTP/1.1 200 OK\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nok", 1),
         ("HTTP/1.1 200 OK\r\nx-connection: close\r\ncontent-length: 2\r\n\r\nok", 1),
     ] {
-        // The server itself would go on.
+        // The server itself would continue.
         let (builder, seen) = in_memory(move |number, mut pipe, _| async move {
             while read_request(&mut pipe, number).await.is_some() {
                 write(&mut pipe, reply).await;

@@ -1,4 +1,4 @@
-//! Codings that are undone, and bodies that would not be.
+//! Tests: content codings that are undone, and bodies that must not be undone.
 
 use compression_codecs::{
     BrotliEncoder, DeflateEncoder, EncodeV2, GzipEncoder, ZlibEncoder, ZstdEncoder,
@@ -41,7 +41,7 @@ fn encode(coding: &str, bytes: &[u8]) -> Vec<u8> {
     all
 }
 
-/// A client that decompresses, and whose server answers with this body under this coding, in chunks of so many bytes.
+/// A client that decodes, and a server that answers with this body in this coding, in chunks of this many bytes.
 fn client(coding: &str, body: &[u8], chunk: usize) -> Client {
     let mut reply =
         format!("HTTP/1.1 200 OK\r\ncontent-encoding: {coding}\r\ntransfer-encoding: chunked\r\n\r\n")
@@ -150,7 +150,7 @@ async fn a_body_that_is_cut_or_spoiled_is_never_a_whole_one() {
     }
 }
 
-/// A piece of what is decoded may be full just where what came of the coded body ends.
+/// A piece of decoded data may be full exactly when the input that has come is used up.
 #[tokio::test(start_paused = true)]
 async fn a_full_piece_at_the_end_of_what_came_is_no_error() {
     let letters = vec![b'a'; 1 << 20];
@@ -171,7 +171,7 @@ async fn a_bomb_stays_within_its_bounds() {
     for (coding, made_by) in CODINGS {
         let bomb = encode(made_by, &zeros);
         let client = client(coding, &bomb, bomb.len());
-        // Read in pieces: no more than the free megabyte and a piece.
+        // Read in pieces: no more than the allowed megabyte and one piece.
         let mut reply = client.get("/x").send().await.unwrap();
         let mut size = 0;
         let error = loop {
@@ -228,7 +228,7 @@ async fn lines_and_limits_work_on_what_is_decoded() {
     let lines = client("gzip", &coded, 4).get("/x").send().await.unwrap().lines();
     assert_eq!(lines.map(|line| line.unwrap().to_string()).collect::<Vec<_>>().await, ["one", "two"]);
 
-    // A coded body that stalls has the limits of any.
+    // A coded body that stalls has the same limits as any other.
     let (builder, _) = answering(move |_| {
         let head =
             format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", coded.len());
@@ -239,7 +239,7 @@ async fn lines_and_limits_work_on_what_is_decoded() {
     assert_eq!(reply.bytes().await.unwrap_err().limit().map(|(_, limit)| limit), Some(secs(4)));
 }
 
-/// A client whose server gives a body back as it came, coding and all.
+/// A client whose server sends a body back as it came, with its coding.
 fn mirror() -> (Client, std::sync::Arc<crate::support::Seen>) {
     let (builder, seen) = answering(|request: &Request| {
         let body = if request.header("transfer-encoding").is_some() {
@@ -287,7 +287,7 @@ async fn the_body_of_a_request_is_coded_where_that_is_asked_for() {
     let text: String = (0..100_000_u32).map(|number| number.to_string()).collect();
     let (client, seen) = mirror();
     for (coding, coded) in codings_of_requests() {
-        // Before the body or behind it.
+        // Set before the body or after it.
         for request in [coded(client.post("/x")).text(&*text), coded(client.post("/x").text(&*text))] {
             let reply = request.replayable(true).send().await.unwrap();
             assert!(reply.text().await.unwrap() == text, "{coding}");
@@ -297,7 +297,7 @@ async fn the_body_of_a_request_is_coded_where_that_is_asked_for() {
             assert_eq!(request.header("content-length"), Some(&*request.body.len().to_string()));
             assert!(request.body.len() < text.len() / 2, "{coding}: {}", request.body.len());
         }
-        // None to code.
+        // There is no body to encode.
         coded(client.get("/x")).send().await.unwrap().text().await.unwrap();
         assert_eq!(seen.requests().pop().unwrap().header("content-encoding"), None);
     }
@@ -317,7 +317,7 @@ async fn a_body_that_is_read_while_it_is_sent_is_coded_then() {
             assert_eq!(request.header("content-encoding"), Some(coding));
             assert_eq!(request.header("content-length"), None);
         }
-        // What was wrong with it is told as without a coding.
+        // An error of the stream is reported as without a coding.
         let short = || futures::stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::from_static(b"abc"))]);
         let error = coded(client.post("/x").stream(short(), Some(4))).send().await.unwrap_err();
         assert_eq!(error.kind(), Kind::RequestBody);
@@ -328,7 +328,7 @@ async fn a_body_that_is_read_while_it_is_sent_is_coded_then() {
     }
 }
 
-/// In memory, for who takes bodies as they come.
+/// In memory, for callers that take bodies as they come.
 #[test]
 fn a_body_in_memory_is_undone_if_it_can_be() {
     use outbound_client::{Bytes, HeaderMap, HeaderValue, decode};

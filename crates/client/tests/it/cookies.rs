@@ -1,4 +1,6 @@
-//! Cookies: who may set them, who gets them, and what other jars make of the same.
+//! Tests: who may set a cookie, and which requests get it.
+
+mod model;
 
 use std::{
     collections::BTreeSet,
@@ -20,7 +22,7 @@ fn jar() -> CookieJar {
     CookieJar::with_wall_clock(UNIX_EPOCH + Duration::from_secs(NOW))
 }
 
-/// What a jar with these cookies, each set at its URL, sends to a URL.
+/// The `cookie` header to a URL, of a jar with these cookies, each set at its URL.
 fn sent(set: &[(&str, &str)], url: &str) -> String {
     let jar = jar();
     for (url, cookie) in set {
@@ -90,7 +92,7 @@ async fn no_server_sets_a_cookie_for_others() {
         assert!(!jar.add(at, cookie).unwrap(), "{at} {cookie}");
         assert!(jar.cookies().is_empty());
     }
-    // For itself alone a public suffix may, and an address.
+    // A public suffix and an address may set cookies for themselves only.
     for (at, domain, below) in [
         ("http://github.io/", "github.io", "http://me.github.io/"),
         ("http://localhost/", "localhost", "http://a.localhost/"),
@@ -109,7 +111,7 @@ async fn secure_cookies_are_set_and_sent_over_tls_only() {
     assert_eq!(sent(&[(https, "a=b; Secure")], http), "");
     assert_eq!(sent(&[(https, "a=b; Secure")], https), "a=b");
     assert_eq!(sent(&[(http, "a=b; Secure")], https), "");
-    // Nor can one in the clear take the place of a secure one, or stand beside it.
+    // A cookie without TLS can neither replace a secure one nor stand beside it.
     let secure = (https, "a=b; Secure; Path=/x; Domain=example.com");
     for cookie in ["a=evil; Domain=example.com; Path=/x", "a=evil; Path=/x/y", "a=evil; Max-Age=0; Path=/x"] {
         assert_eq!(sent(&[secure, (http, cookie)], "https://a.example.com/x/y"), "a=b", "{cookie}");
@@ -160,12 +162,12 @@ async fn cookies_expire_by_tokios_clock() {
     assert_eq!(header(&jar, url), "d=1; e=1");
     jar.add(url, "d=; Max-Age=0").unwrap();
     assert_eq!(header(&jar, url), "e=1");
-    // No cookie lives for longer than 400 days.
+    // No cookie lives longer than 400 days.
     tokio::time::advance(secs(400 * 86_400)).await;
     assert!(jar.cookies().is_empty());
 }
 
-/// A server of all names, which sets the cookies of its table and leads where the table says.
+/// A server for all names. It sets the cookies of its table and redirects as the table says.
 fn serving(table: &'static [(&'static str, &'static str)]) -> (ClientBuilder, Arc<Seen>) {
     answering(move |request: &Request| {
         let at = format!("{}{}", request.header("host").unwrap(), request.line().split(' ').nth(1).unwrap());
@@ -218,10 +220,10 @@ async fn each_hop_sets_and_gets_its_own() {
             [
                 "mine=1 | other=1",
                 "mine=1; other=1; session=1; own=1",
-                // The caller's own stays with its origin; what the jar has goes by the jar's rules.
+                // The caller's own cookie stays with its origin. The jar's cookies follow the jar's rules.
                 "session=1",
                 "",
-                // Another site has led here: nothing that is strict.
+                // Another site has redirected here, so no strict cookie is sent.
                 "session=1",
                 "session=1; strict=1",
                 "theirs=1",
@@ -259,7 +261,7 @@ async fn what_another_site_has_caused_gets_few_cookies() {
 
 #[tokio::test(start_paused = true)]
 async fn expiry_is_read_against_the_servers_clock() {
-    // The server is two days behind, and means an hour.
+    // The server's clock is two days behind, and the cookie shall live for an hour.
     let (builder, _) = serving(&[(
         "a.test/",
         "date: Wed, 13 Jan 2027 08:00:00 GMT\r\nset-cookie: a=1; Expires=Wed, 13 Jan 2027 09:00:00 GMT\r\n",
@@ -308,7 +310,7 @@ async fn a_jar_can_be_stored() {
     again.clear();
     assert!(again.cookies().is_empty());
 
-    // What no server could have set is not taken from a file either.
+    // A cookie that no server could have set is not taken from a file either.
     let good = serde_json::json!({"name": "a", "value": "b", "domain": "example.com", "host_only": false, "path": "/",
         "expires": null, "secure": false, "http_only": false, "same_site": "unset"});
     for (field, value) in [
@@ -337,78 +339,4 @@ async fn a_jar_can_be_stored() {
 async fn a_url_that_is_none_is_an_error() {
     assert!(jar().add("ftp://example.com/", "a=b").is_err());
     assert!(jar().header("/path").is_err());
-}
-
-fn hosts() -> impl Strategy<Value = &'static str> {
-    prop::sample::select(vec![
-        "example.com",
-        "a.example.com",
-        "b.a.example.com",
-        "other.com",
-        "xexample.com",
-        // Not a loopback one, to which the other jar sends secure cookies in the clear.
-        "192.0.2.7",
-    ])
-}
-
-fn urls() -> impl Strategy<Value = String> {
-    let paths = prop::sample::select(vec!["/", "/x", "/x/", "/x/y", "/xy", "/x/y/z?q=/a"]);
-    (prop::bool::ANY, hosts(), paths)
-        .prop_map(|(tls, host, path)| format!("{}://{host}{path}", if tls { "https" } else { "http" }))
-}
-
-fn set_cookies() -> impl Strategy<Value = String> {
-    let pair = prop::sample::select(vec!["a=1", "a=2", "b=3", " c = 4 ", "d="]);
-    let domain = prop::option::of((prop::bool::ANY, hosts()));
-    let path = prop::option::of(prop::sample::select(vec!["/", "/x", "/x/", "/x/y", "x"]));
-    let age = prop::option::of(prop::sample::select(vec!["0", "-1", "100", "x"]));
-    (pair, domain, path, age, prop::bool::weighted(0.3)).prop_map(|(pair, domain, path, age, secure)| {
-        let mut text = pair.to_owned();
-        if let Some((dot, domain)) = domain {
-            // The other jar takes a cookie of a host for one of the domain of that name.
-            text.make_ascii_uppercase();
-            text += &format!("; Domain={}{domain}", if dot { "." } else { "" });
-        }
-        text += &path.map(|path| format!("; Path={path}")).unwrap_or_default();
-        text += &age.map(|age| format!("; max-age={age}")).unwrap_or_default();
-        text + if secure { "; Secure" } else { "" }
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
-
-    /// Another jar sends the same cookies.
-    #[test]
-    fn another_jar_agrees(set in prop::collection::vec((urls(), set_cookies()), 0..12), to in urls()) {
-        let (ours, mut other) = (jar(), cookie_store::CookieStore::new());
-        for (url, cookie) in &set {
-            let ours = ours.add(url, cookie).unwrap();
-            // It lets an insecure origin put cookies beside secure ones, which is not what is compared here.
-            let url = Url::parse(url).unwrap();
-            if ours || url.scheme() == "https" {
-                let _ = other.parse(cookie, &url);
-            }
-        }
-        let ours: BTreeSet<String> =
-            header(&ours, &to).split("; ").filter(|pair| !pair.is_empty()).map(str::to_owned).collect();
-        let url = Url::parse(&to).unwrap();
-        let other: BTreeSet<String> =
-            other.get_request_values(&url).map(|(name, value)| format!("{name}={value}")).collect();
-        prop_assert_eq!(ours, other);
-    }
-
-    /// Whatever a server says, and wherever: what is kept is within bounds and can be sent.
-    #[test]
-    fn no_text_breaks_the_jar(texts in prop::collection::vec("[ -~\t\u{e9}]{0,60}", 0..20)) {
-        let jar = jar();
-        for text in &texts {
-            jar.add("https://a.example.com/x", text).unwrap();
-            jar.add("http://a.example.com/x", &format!("a=b;{text}")).unwrap();
-        }
-        for cookie in jar.cookies() {
-            prop_assert!("a.example.com".ends_with(&cookie.domain));
-        }
-        jar.header("https://a.example.com/x").unwrap();
-    }
 }

@@ -1,3 +1,5 @@
+//! Tests: whether a request was delivered, according to its error, and which requests are sent again.
+
 use std::{
     pin::Pin,
     sync::{
@@ -132,7 +134,7 @@ async fn bytes_behind_a_reply_never_reach_the_next_request() {
     assert_eq!((seen.connections(), seen.requests().len()), (6, 6));
 }
 
-/// Answers the first request of each connection, and closes it when it sees the second.
+/// Answers the first request of each connection, and closes the connection when the second one comes.
 fn closes_at_the_second() -> (outbound_client::ClientBuilder, Arc<crate::support::Seen>) {
     in_memory(|number, mut pipe, seen| async move {
         let request = read_request(&mut pipe, number).await.unwrap();
@@ -179,7 +181,7 @@ async fn a_new_connection_that_ends_is_no_reason_to_send_again() {
     assert_eq!(seen.requests().len(), 1);
 }
 
-/// A pipe that ends without waking who reads it: found dead only when it is looked at.
+/// A pipe that ends without waking its reader: it is found dead only when it is read.
 struct Dying {
     pipe: tokio::io::DuplexStream,
     dead: Arc<AtomicBool>,
@@ -226,7 +228,7 @@ async fn what_was_not_sent_is_sent_on_another_connection_and_arrives_once() {
         .connector(move |_: &Origin| {
             let (pipe, far) = tokio::io::duplex(4096);
             give.send(far).unwrap();
-            // Those of later are alive.
+            // Connections that are dialled later are alive.
             let dead = if flag.load(Ordering::SeqCst) { Arc::default() } else { flag.clone() };
             async { Ok::<_, std::io::Error>(Dying { pipe, dead }) }
         })
@@ -329,7 +331,7 @@ async fn after_two_dead_connections_it_is_a_new_one_and_there_is_room_made_for_i
     first.await.unwrap().unwrap().bytes().await.unwrap();
     crate::support::settle().await;
 
-    // It is given one that has died, and waits behind the next.
+    // It gets a connection that has died, and waits for the next one.
     a_is_dead.store(true, Ordering::SeqCst);
     let (unlucky, second) = (post("unlucky"), post("second"));
     let (mut b, b_is_dead) = pipes.recv().await.unwrap();
@@ -337,13 +339,13 @@ async fn after_two_dead_connections_it_is_a_new_one_and_there_is_room_made_for_i
     let reply = second.await.unwrap().unwrap();
     let third = post("third");
     crate::support::settle().await;
-    // It is given that one, which has died as well, and waits behind the third.
+    // It gets that connection, which has died as well, and waits for the third one.
     b_is_dead.store(true, Ordering::SeqCst);
     reply.bytes().await.unwrap();
     let (mut c, _) = pipes.recv().await.unwrap();
     assert_eq!(serve(&mut c).await, "third");
     third.await.unwrap().unwrap().bytes().await.unwrap();
-    // The one that comes back now is alive, but nobody knows that. It is not left to be idle either.
+    // The connection that comes back now is alive, but this is not known. It must not become idle either.
     let (mut d, _) = pipes.recv().await.unwrap();
     assert_eq!(started.elapsed(), Duration::ZERO);
     assert_eq!(serve(&mut d).await, "unlucky");

@@ -1,4 +1,4 @@
-//! Who waits for a dial, and what becomes of it when they leave or it fails.
+//! Tests: which requests wait for a dial, and what happens to it when they give up or it fails.
 
 use std::{
     io,
@@ -52,7 +52,7 @@ async fn a_caller_who_leaves_strands_nobody_and_leaves_its_dial_to_the_pool() {
     assert_eq!(second.await.unwrap(), "ok");
     assert_eq!((started.elapsed(), dials.load(Ordering::SeqCst)), (secs(5), 1));
 
-    // Nobody waits any more when the next dial ends; its connection serves the next request all the same.
+    // Nobody waits any more when the next dial ends, but its connection serves the next request.
     sleep(secs(100)).await;
     let third = tokio::spawn(client.get("/x").send());
     settle().await;
@@ -130,7 +130,7 @@ async fn a_connector_that_panics_fails_its_request_and_nothing_else() {
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_the_dial_of_another_has_a_connect_limit_of_its_own() {
-    // Not known to speak HTTP/1.1, so that all wait for one dial.
+    // It is not known that the origin speaks HTTP/1.1, so all requests wait for one dial.
     let client = Client::builder()
         .base_url("https://a.test")
         .connector(|_: &Origin| std::future::pending::<io::Result<DuplexStream>>())
@@ -174,7 +174,7 @@ async fn a_refusal_answers_all_who_waited_for_the_dial() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_with_shorter_limits_does_not_wait_for_a_dial_that_took_longer() {
-    // Packets are dropped for 10 s: what was dialled before hears of it late, what is dialled after at once.
+    // Packets are dropped for 10 s. Earlier dials notice the end of this late, later dials at once.
     let started = Instant::now();
     let dials = Arc::new(AtomicUsize::new(0));
     let counted = dials.clone();
@@ -204,7 +204,7 @@ async fn a_request_with_shorter_limits_does_not_wait_for_a_dial_that_took_longer
     }
     probe().await.unwrap().bytes().await.unwrap();
     assert_eq!((started.elapsed(), dials.load(Ordering::SeqCst)), (secs(12), 4));
-    // Who would wait longer counts on the dials there are.
+    // A request with a longer limit waits for the dials that exist.
     sleep(secs(200)).await;
     assert!(format!("{client:?}").contains("dialing: 0"), "{client:?}");
 }

@@ -1,4 +1,5 @@
-//! Ends that look like another end, limits of no time at all, and what opens while something else closes.
+//! Tests of rare combinations: endings that look like another ending, limits of zero, and opening while something
+//! closes.
 
 use std::{
     fmt,
@@ -55,7 +56,7 @@ async fn waiting_for_a_place_is_limited_after_a_dial_that_served_another() {
 async fn an_http2_connection_too_old_to_be_used_makes_room_for_another() {
     let (builder, seen) = in_memory(|number, pipe, _| async move {
         let serve = serve_http2(pipe, answer_ok);
-        // The first three are closed after 5 s.
+        // The first three connections are closed after 5 s.
         if number < 3 { drop(timeout(secs(5), serve).await) } else { serve.await }
     });
     let builder = builder.http2_prior_knowledge().max_connections_per_origin(1);
@@ -145,7 +146,7 @@ async fn trailers_are_an_end() {
     assert_eq!(client.get("/x").send().await.unwrap().text().await.unwrap(), "a");
 }
 
-/// Panics at the second piece.
+/// A transport that panics at the second piece.
 struct Panics(DuplexStream, u32);
 
 impl AsyncRead for Panics {
@@ -245,7 +246,7 @@ async fn a_look_up_begun_before_a_drain_is_not_kept_after_it() {
     drained.await;
 }
 
-/// An error whose drop uses the client.
+/// An error that uses the client when it is dropped.
 struct Foreign(Mutex<Option<Client>>);
 
 impl fmt::Debug for Foreign {

@@ -1,4 +1,4 @@
-//! Where a client may go, on loopback sockets.
+//! Tests of the egress policy with loopback sockets.
 
 use std::{
     io,
@@ -38,7 +38,7 @@ fn direct(policy: EgressPolicy) -> ClientBuilder {
     Client::builder().no_proxy().egress(policy)
 }
 
-/// That it is refused, for what, and that nothing was sent.
+/// Checks that the request is refused, for which reason, and that nothing was sent.
 fn refused(error: &Error, what: &str) {
     let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     assert_eq!((error.kind(), error.phase()), (Kind::Connect, Phase::Connect), "{cause}");
@@ -49,7 +49,7 @@ fn refused(error: &Error, what: &str) {
     assert_eq!(cause, format!("the egress policy does not allow {what}"));
 }
 
-/// A resolver that gives each list of addresses once, and the last one for ever.
+/// A resolver that gives each list of addresses once, and the last one forever.
 fn answers(lists: Vec<Vec<&'static str>>, port: u16) -> impl Fn(&str, u16) -> Resolving {
     let asked = AtomicUsize::new(0);
     move |_: &str, _: u16| -> Resolving {
@@ -70,10 +70,10 @@ async fn the_public_internet_is_not_this_machine_however_it_is_written() {
         ("[::ffff:127.0.0.1]", "the address ::ffff:127.0.0.1"),
         ("[64:ff9b::127.0.0.1]", "the address 64:ff9b::7f00:1"),
         ("169.254.169.254", "the address 169.254.169.254"),
-        ("2130706433", "the host 2130706433, which is an address in an odd form"),
-        ("0x7f.1", "the host 0x7f.1, which is an address in an odd form"),
-        ("127.1", "the host 127.1, which is an address in an odd form"),
-        ("0177.0.0.1", "the host 0177.0.0.1, which is an address in an odd form"),
+        ("2130706433", "the host 2130706433, which is an address in an unusual form"),
+        ("0x7f.1", "the host 0x7f.1, which is an address in an unusual form"),
+        ("127.1", "the host 127.1, which is an address in an unusual form"),
+        ("0177.0.0.1", "the host 0177.0.0.1, which is an address in an unusual form"),
     ] {
         refused(&get(&client, &format!("http://{host}:{port}/")).await.unwrap_err(), what);
     }
@@ -90,14 +90,14 @@ async fn the_public_internet_is_not_this_machine_however_it_is_written() {
 async fn what_is_dialled_is_what_was_allowed() {
     let server = server().await;
     let policy = || EgressPolicy::new().allow_networks(["127.0.0.1"]);
-    // The name leads elsewhere by the time of the second dial.
+    // The name has another address by the time of the second dial.
     let resolver = answers(vec![vec!["127.0.0.1"], vec!["127.0.0.2"]], port(&server));
     let client = direct(policy()).resolver(resolver).dns_ttl(std::time::Duration::ZERO).build().unwrap();
     assert_eq!(get(&client, "http://api.test/").await.unwrap(), "ok");
     assert_eq!(get(&client, "http://api.test/").await.unwrap(), "ok", "over the connection that was allowed");
     client.drain().await;
     refused(&get(&client, "http://api.test/").await.unwrap_err(), "the address 127.0.0.2 of api.test");
-    // Of several addresses those are tried that are allowed.
+    // Of several addresses, only the allowed ones are tried.
     let resolver = answers(vec![vec!["127.0.0.2", "127.0.0.1", "::1"]], port(&server));
     let client = direct(policy()).resolver(resolver).build().unwrap();
     let reply = client.get("http://api.test/").send().await.unwrap();
@@ -121,7 +121,7 @@ async fn hosts_ports_and_schemes_are_asked_before_the_look_up() {
     assert_eq!(error.kind(), Kind::Config);
 }
 
-/// A proxy that carries bytes to where it was asked to.
+/// A proxy that opens connections to where it is asked to.
 async fn proxy() -> (Server, Arc<Mutex<Vec<String>>>) {
     let asked = Arc::<Mutex<Vec<String>>>::default();
     let record = asked.clone();
@@ -169,7 +169,7 @@ async fn a_proxy_is_refused_unless_it_is_named_and_then_gets_an_address() {
         1,
         "nothing is asked of the proxy for an address that is not allowed"
     );
-    // Where addresses do not matter, names are enough, and the proxy may look them up.
+    // Without address rules, names are enough, and the proxy may look them up.
     let by_name = client(EgressPolicy::new().allow_hosts(["api.test"]), "127.0.0.1");
     refused_through(&get(&by_name, "http://other.test/").await.unwrap_err(), "the host other.test");
 }

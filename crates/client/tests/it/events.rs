@@ -1,3 +1,5 @@
+//! Tests of server-sent events: the rules of the standard, limits, ends, and a model.
+
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
@@ -10,7 +12,7 @@ use crate::support::{OK, answering, in_memory, read_head, settle, silence, write
 pub(crate) const HEAD: &str =
     "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n";
 
-/// A reply whose chunks are `chunks`.
+/// A reply with these chunks.
 pub(crate) fn chunked(chunks: &[&[u8]]) -> Vec<u8> {
     let mut reply = HEAD.as_bytes().to_vec();
     for chunk in chunks.iter().filter(|chunk| !chunk.is_empty()) {
@@ -79,14 +81,14 @@ async fn the_rules_at_their_edges() {
             b"data: a\r\n\r\ndata: b\r\rdata: c\n\n",
             &[event("message", "a", ""), event("message", "b", ""), event("message", "c", "")],
         ),
-        // A type without data makes no event and does not last.
+        // A type without data is no event, and does not apply to the next one.
         (b"event: x\n\ndata: a\n\n", &[event("message", "a", "")]),
-        // An id lasts, one with a NUL is none.
+        // An id applies to later events. An id with NUL is ignored.
         (
             b"id: 7\n\ndata: a\n\nid: b\0\ndata: c\n\n",
             &[event("message", "a", "7"), event("message", "c", "7")],
         ),
-        // Names are exact, unknown ones are nothing.
+        // Names are exact, and unknown names are ignored.
         (b"Data: a\ndata : b\nfoo: c\ndata: d\n\n", &[event("message", "d", "")]),
         (b"data:  two spaces\n\n", &[event("message", " two spaces", "")]),
         (b"data: a:b: c\n\n", &[event("message", "a:b: c", "")]),
@@ -233,7 +235,7 @@ async fn dropping_next_loses_no_event() {
     assert_eq!(seen, ["a", "b"]);
 }
 
-/// The rules once more, on the whole text at once and as plainly as can be.
+/// The rules again, for the whole text at once and as simple as possible.
 pub(crate) fn model(bytes: &[u8]) -> Vec<Plain> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n").replace('\r', "\n");
@@ -262,7 +264,7 @@ pub(crate) fn model(bytes: &[u8]) -> Vec<Plain> {
     events
 }
 
-/// Events, and the kind of the error after them, if there is one.
+/// The events, and the kind of the error after them, if there is one.
 pub(crate) fn read(chunks: &[&[u8]], max: usize) -> (Vec<Plain>, Option<Kind>) {
     let reply = chunked(chunks);
     let runtime =
@@ -359,7 +361,7 @@ async fn what_came_in_one_line_is_not_copied() {
     let stream = b"id: 7\ndata: one\n\ndata: two\n\n";
     let mut events = events(&[stream]).await;
     let (one, two) = (events.next().await.unwrap().unwrap(), events.next().await.unwrap().unwrap());
-    // All three are where they were in the chunk.
+    // All three point into the chunk.
     let place = |text: &outbound_client::ByteString| text.as_ptr() as usize;
     assert_eq!(place(&two.data) - place(&one.data), "one\n\ndata: ".len());
     assert_eq!(place(&one.data) - place(&one.id), "7\ndata: ".len());

@@ -1,4 +1,4 @@
-//! Bodies that wait to be asked for: `Expect: 100-continue`.
+//! Tests of `Expect: 100-continue`: bodies that wait until the server asks for them.
 
 use std::{
     sync::{
@@ -20,7 +20,7 @@ use crate::support::{OK, in_memory, read_head, read_request, secs, serve_http2, 
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// A body of three bytes, and whether any of it was asked for.
+/// A body of three bytes, and whether any of it was read.
 fn body() -> (Arc<AtomicBool>, Body) {
     let read = Arc::new(AtomicBool::new(false));
     let shared = read.clone();
@@ -35,7 +35,7 @@ fn upload(client: &Client, body: Body) -> RequestBuilder<Streamed> {
     client.post("/x").with_body(body).expect_continue()
 }
 
-/// Reads a head that asks whether to go on.
+/// Reads a head with `expect: 100-continue`.
 async fn read_expecting(pipe: &mut DuplexStream) {
     let head = read_head(pipe).await.unwrap();
     assert!(head.contains("expect: 100-continue\r\n"), "{head}");
@@ -53,7 +53,7 @@ async fn the_body_goes_when_it_is_asked_for_and_not_before() {
     let (builder, seen) = in_memory(|_, mut pipe, _| async move {
         for _ in 0..2 {
             read_expecting(&mut pipe).await;
-            // Other interim replies ask for nothing.
+            // Other interim responses do not ask for the body.
             write(&mut pipe, "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n").await;
             assert!(timeout(Duration::from_millis(500), pipe.read_u8()).await.is_err());
             write(&mut pipe, CONTINUE).await;
@@ -77,7 +77,7 @@ async fn a_server_that_says_nothing_gets_it_after_a_second() {
         let begun = Instant::now();
         assert_eq!(read_request(&mut pipe, number).await.unwrap().body, b"abc");
         assert_eq!(begun.elapsed(), secs(1));
-        // Too late to matter.
+        // Too late to have an effect.
         write(&mut pipe, [CONTINUE, OK].concat()).await;
     });
     let client = builder.build().unwrap();
@@ -90,7 +90,7 @@ async fn a_server_that_replies_at_once_gets_none_of_it_and_the_connection_is_clo
         let (builder, seen) = in_memory(move |_, mut pipe, seen| async move {
             read_expecting(&mut pipe).await;
             write(&mut pipe, format!("HTTP/1.1 {status}\r\ncontent-length: 4\r\n\r\nlo")).await;
-            // Longer than a client waits that hears nothing.
+            // Longer than a client waits without an answer.
             sleep(secs(5)).await;
             write(&mut pipe, "ng").await;
             let mut rest = Vec::new();
@@ -103,7 +103,7 @@ async fn a_server_that_replies_at_once_gets_none_of_it_and_the_connection_is_clo
         let reply = upload(&client, body).send().await.unwrap();
         assert_eq!(reply.status().as_str(), &status[..3]);
         assert_eq!(reply.text().await.unwrap(), "long");
-        // Once for the connection, once for its end.
+        // Sent once for the connection, and once for its end.
         timeout(secs(60), async {
             while seen.connections() < 2 {
                 sleep(secs(1)).await;
@@ -139,7 +139,7 @@ async fn bytes_can_wait_too_and_are_sent_once() {
     });
     let client = builder.build().unwrap();
     upload(&client, Body::bytes("abc")).send().await.unwrap().text().await.unwrap();
-    // Nothing to wait with.
+    // There is no body to hold back.
     let (builder, seen) = in_memory(|number, mut pipe, seen| async move {
         let request = read_request(&mut pipe, number).await.unwrap();
         seen.requests.lock().unwrap().push(request);

@@ -1,4 +1,4 @@
-//! Files as bodies and bodies as files, how far either is, and what comes behind a body.
+//! Tests: files as bodies, replies that are saved to files, progress, and trailers.
 
 use std::{
     fs,
@@ -136,7 +136,7 @@ async fn a_reply_that_breaks_off_or_is_dropped_leaves_the_file_as_it_was() {
 #[test]
 fn a_save_that_is_dropped_while_its_file_is_made_leaves_none() {
     let folder = TempDir::new().unwrap();
-    // What blocks runs one after the other, so that the test can wait for what was begun.
+    // Blocking work runs one after the other, so that the test can wait for what was begun.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
     runtime.block_on(async {
@@ -263,7 +263,7 @@ async fn a_stream_of_progress_has_the_newest_and_ends() {
     assert_eq!(reply.text().await.unwrap(), "abc");
     assert_eq!(watching.await.unwrap(), [1, 2, 3]);
 
-    // Who reads late has the last, and then the end.
+    // A late reader gets the last progress, and then the end.
     let (mut report, progress) = outbound_client::progress();
     report(Progress::default());
     drop(report);

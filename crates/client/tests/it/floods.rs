@@ -1,4 +1,4 @@
-//! Servers that never stop: each flood is met by an error or a limit, and costs no more memory than a bound.
+//! Tests: servers that never stop sending. Each flood ends with an error or a limit, and uses bounded memory.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::support::{in_memory, read_head, secs};
 
 /// More than any buffer holds.
 const MUCH: usize = 8 << 20;
-/// The flood itself comes by the megabyte.
+/// The server itself sends one megabyte at a time.
 const BOUND: u64 = 6 << 20;
 
-/// Sends the same bytes over and over, a megabyte in a millisecond, as long as anybody takes them.
+/// Sends the same bytes again and again, a megabyte in a millisecond, as long as the other side takes them.
 async fn flood(pipe: &mut DuplexStream, piece: &[u8]) {
     let piece = piece.repeat((1 << 20) / piece.len());
     for _ in 0..MUCH >> 20 {
@@ -24,7 +24,7 @@ async fn flood(pipe: &mut DuplexStream, piece: &[u8]) {
     }
 }
 
-/// The preface, and frames up to the head of a request (RFC 9113, sections 3.4 and 4.1).
+/// Reads the preface, and frames up to the head of a request (RFC 9113, sections 3.4 and 4.1).
 async fn read_http2_request(pipe: &mut DuplexStream) {
     const HEADERS: u8 = 1;
     pipe.read_exact(&mut [0; 24]).await.unwrap();
@@ -36,7 +36,7 @@ async fn read_http2_request(pipe: &mut DuplexStream) {
     }
 }
 
-/// What comes of a request to a server that answers with a beginning and then with a flood.
+/// The result of a request to a server that answers with a beginning and then with a flood.
 fn flooded(http2: bool, begin: &'static [u8], piece: &'static [u8]) -> Result<usize, Error> {
     let mut outcome = None;
     let used = measure(|| {
@@ -63,7 +63,7 @@ fn flooded(http2: bool, begin: &'static [u8], piece: &'static [u8]) -> Result<us
     outcome.unwrap()
 }
 
-/// What floods, its beginning and what is repeated; and the error of it.
+/// What the flood is, its beginning, what is repeated; and the expected error.
 type Case = (&'static str, &'static [u8], &'static [u8], Kind, Phase);
 
 #[test]
@@ -104,7 +104,7 @@ fn informational_replies_without_an_end_cost_no_memory() {
 #[test]
 fn a_server_over_http2_that_never_ends_is_an_error() {
     let cases: [(&str, &[u8], &[u8]); 7] = [
-        // `:status: 200` without the end of headers, and then continuations with a header that is not indexed.
+        // `:status: 200` without the end of headers, then continuations with a header that is not indexed.
         ("continuations", b"\0\0\x01\x01\0\0\0\0\x01\x88", b"\0\0\x05\x09\0\0\0\0\x01\0\x01a\x01b"),
         ("empty continuations", b"\0\0\x01\x01\0\0\0\0\x01\x88", b"\0\0\0\x09\0\0\0\0\x01"),
         ("empty data", b"\0\0\x01\x01\x04\0\0\0\x01\x88", b"\0\0\0\0\0\0\0\0\x01"),
@@ -125,7 +125,8 @@ fn a_server_over_http2_that_never_ends_is_an_error() {
     }
 }
 
-/// The body of a redirect or of an error is not what was asked for: it is read as far as it costs nothing.
+/// The body of a redirect or of an error is not what the caller asked for. It is read only as far as that costs
+/// nothing.
 #[test]
 fn the_body_of_a_redirect_and_of_an_error_is_bounded() {
     let mut connections = 0;

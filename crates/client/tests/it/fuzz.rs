@@ -1,5 +1,7 @@
-//! What nobody means well with: pieces of what a reader looks for, put together and spoiled. A round follows from its
-//! number. Some hundred run with the tests; the variable `OUTBOUND_FUZZ` says how many times as many else.
+//! Tests with random hostile input: pieces that a parser looks for, combined and damaged. A round is determined by
+//! its number.
+//!
+//! Some hundred rounds run with the tests. The variable `OUTBOUND_FUZZ` multiplies this number.
 
 #[cfg(feature = "digest")]
 mod challenges;
@@ -20,7 +22,7 @@ use outbound_client::{Client, ClientBuilder, Origin};
 
 use crate::support::{Request, draws, read_request, write};
 
-/// Runs rounds, each from a seed of its own, and names the one that fails.
+/// Runs rounds, each with its own seed, and prints the number of the one that fails.
 fn rounds(few: u64, mut round: impl FnMut(&mut Draws)) {
     let times: Option<u64> = std::env::var("OUTBOUND_FUZZ").ok().and_then(|text| text.parse().ok());
     for number in 0..few * times.unwrap_or(1) {
@@ -54,7 +56,8 @@ impl Draws {
         from[self.below(from.len())]
     }
 
-    /// Up to so many pieces. One text in two is spoiled: a byte is changed, put in or taken out, or a part doubled.
+    /// Up to this many pieces. Every second text is damaged: a byte is changed, inserted or removed, or a part is
+    /// repeated.
     fn bytes(&mut self, pieces: &[&str], most: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         for _ in 0..self.below(most + 1) {
@@ -81,7 +84,7 @@ impl Draws {
         String::from_utf8_lossy(&self.bytes(pieces, most)).into_owned()
     }
 
-    /// The same, with nothing that ends a header.
+    /// The same, without bytes that end a header.
     fn header(&mut self, pieces: &[&str], most: usize) -> Vec<u8> {
         let mut bytes = self.bytes(pieces, most);
         bytes.retain(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f));
@@ -89,16 +92,16 @@ impl Draws {
     }
 }
 
-/// Runs to the end on the paused clock.
+/// Runs a future to its end on the paused clock.
 fn block_on<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.unwrap().block_on(future)
 }
 
-/// What went where: the origin that was dialled, and the head of the request.
+/// What was sent: the origin that was dialled, and the head of the request.
 type Sent = Arc<Mutex<Vec<(String, String)>>>;
 
-/// A client that reaches any origin in memory. The n-th request is answered as `answer` says.
+/// A client that reaches any origin in memory. `answer` gives the reply to the n-th request.
 fn anywhere<F>(answer: F) -> (ClientBuilder, Sent)
 where
     F: Fn(usize, &Request) -> Vec<u8> + Clone + Send + Sync + 'static,

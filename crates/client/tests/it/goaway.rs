@@ -1,6 +1,7 @@
-//! HTTP/2 servers that end their connections: what they have not processed is sent again, and nothing twice.
+//! Tests: HTTP/2 servers that end their connections. Requests that were not processed are sent again, and none
+//! arrives twice.
 //!
-//! The frames that hyper's and h2's own servers would not send are written by hand.
+//! Frames that hyper's and h2's own servers would not send are written by hand.
 
 use std::{
     collections::BTreeMap,
@@ -51,7 +52,7 @@ async fn count_and_echo(
     }
 }
 
-/// Serves five requests, then says GOAWAY gracefully: streams that cross it are still served.
+/// Serves five requests, then sends a graceful GOAWAY: streams that cross it are still served.
 async fn five_and_a_graceful_goaway<S>(io: S, arrived: Arrived)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
@@ -129,7 +130,7 @@ fn goaway(last: u32, reason: u32) -> Vec<u8> {
     frame(GOAWAY, 0, 0, &[last.to_be_bytes(), reason.to_be_bytes()].concat())
 }
 
-/// Reads frames up to and with the head of a stream.
+/// Reads frames up to and including the head of a stream.
 async fn read_until_stream(pipe: &mut DuplexStream, stream: u32) {
     loop {
         let mut head = [0; 9];
@@ -147,7 +148,7 @@ async fn read_until_stream(pipe: &mut DuplexStream, stream: u32) {
     }
 }
 
-/// A first connection that takes five requests, writes `last_words` and ends; those after it behave.
+/// The first connection takes five requests, writes `last_words` and ends. Later connections behave well.
 fn ends_with(last_words: Vec<u8>) -> (Client, Arc<Seen>, Arrived) {
     let arrived = Arrived::default();
     let on_server = arrived.clone();
@@ -171,7 +172,7 @@ fn ends_with(last_words: Vec<u8>) -> (Client, Arc<Seen>, Arrived) {
     (builder.http2_prior_knowledge().build().unwrap(), seen, arrived)
 }
 
-/// Which of five requests at once failed, and how.
+/// Which of five concurrent requests failed.
 async fn five(client: &Client) -> Vec<usize> {
     let replies = join_all((0..5).map(|number| post(client, number.to_string()))).await;
     let failed = replies.into_iter().enumerate().filter_map(|(number, reply)| {
@@ -212,7 +213,7 @@ async fn a_goaway_that_names_all_streams_proves_nothing_until_it_is_followed_by_
 
 #[tokio::test(start_paused = true)]
 async fn a_broken_protocol_proves_nothing() {
-    // A frame of DATA on a stream that is not there.
+    // A DATA frame on a stream that does not exist.
     let (client, _, _) = ends_with(frame(0, 0, 2, b"x"));
     let replies = join_all((0..5).map(|number| post(&client, number.to_string()))).await;
     for reply in replies {
@@ -235,11 +236,12 @@ async fn a_server_that_only_ever_says_goaway_is_given_up() {
         let error = reply.unwrap_err();
         assert_eq!((error.kind(), error.delivery()), (Kind::Closed, Delivery::NotSent));
     }
-    // Each tries a bounded number, and those that are there together share them.
+    // Each request tries a bounded number of connections. Requests at the same time share them.
     assert!(seen.connections() <= 20, "{}", seen.connections());
 }
 
-/// Serves at most `limit` streams at a time, each for a second; counts those at a time and over that.
+/// Serves at most `limit` streams at a time, each for a second. Counts the streams at a time and those above the
+/// limit.
 fn limited(limit: u32) -> (outbound_client::ClientBuilder, Arc<Seen>, Arc<AtomicUsize>) {
     let most = Arc::<AtomicUsize>::default();
     let on_server = most.clone();

@@ -1,4 +1,4 @@
-//! Each hop of a chain of redirects asks for its way again: the proxies, and the egress policy.
+//! Tests: each hop of a redirect chain checks the proxies and the egress policy again.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::support::{OK, Seen, Server, on_socket, read_request, with_length, wri
 
 const AUTHORIZATION: &str = "proxy-authorization";
 
-/// Answers `/to?URL` with a redirect to that URL, and all else with `body`.
+/// Answers `/to?URL` with a redirect to that URL, and all other requests with `body`.
 async fn leading(body: &'static str) -> Server {
     on_socket(move |number, mut stream, seen: Arc<Seen>| async move {
         while let Some(request) = read_request(&mut stream, number).await {
@@ -30,13 +30,13 @@ async fn leading(body: &'static str) -> Server {
     .await
 }
 
-/// A client as it is, and one with a layer that does nothing.
+/// A client without a layer, and one with a layer that does nothing.
 fn with_and_without_layer(builder: impl Fn() -> ClientBuilder) -> [Client; 2] {
     let layered = builder().layer(layer_fn(|service: ClientService| service));
     [builder().build().unwrap(), layered.build().unwrap()]
 }
 
-/// Whether each request to a server came with the proxy's password.
+/// Whether each request to a server had the proxy's password.
 fn authorized(server: &Server) -> Vec<bool> {
     server.seen.requests().iter().map(|request| request.header(AUTHORIZATION).is_some()).collect()
 }
@@ -56,7 +56,7 @@ async fn a_redirect_to_what_the_egress_policy_denies_is_refused() {
             let error = client.get(&format!("{}/to?{url}", allowed.url)).send().await.unwrap_err();
             assert_eq!((error.kind(), error.phase()), (Kind::Connect, Phase::Connect), "{error}");
             assert_eq!(error.connect_failure(), Some(ConnectFailure::NotAllowed));
-            // To the first server something was.
+            // The request was sent to the first server.
             assert_eq!(error.delivery(), Delivery::MaybeSent);
             let mut shown = format!("{error} | {error:?}");
             let mut cause = std::error::Error::source(&error);
@@ -81,7 +81,7 @@ async fn the_proxy_is_asked_for_anew_at_each_hop_and_its_password_is_not_shown_t
         let proxy = Proxy::new(&proxy.url).unwrap().basic_auth("user", "canary").unwrap();
         Client::builder().proxy(proxy.except("127.0.0.1"))
     }) {
-        // Out of the proxy, into it, and through it twice.
+        // Away from the proxy, to the proxy, and through it twice.
         let far = "http://far-away.invalid";
         let (out, into) = (format!("{far}/to?{}/x", direct.url), format!("{}/to?{far}/x", direct.url));
         for (url, body, proxied) in [
@@ -91,7 +91,7 @@ async fn the_proxy_is_asked_for_anew_at_each_hop_and_its_password_is_not_shown_t
         ] {
             let reply = client.get(url).send().await.unwrap();
             assert_eq!(reply.connection().proxied, proxied);
-            // A proxy's address is not the server's.
+            // The address of a proxy is not reported as the server's.
             let port = reply.remote_addr().map(|address| format!("http://{address}"));
             assert_eq!(port, (!proxied).then(|| direct.url.clone()));
             assert!(reply.connection().remote_addr.is_some());
@@ -120,11 +120,11 @@ async fn a_requests_own_way_is_that_of_its_redirects_too() {
         let out = format!("http://a.invalid/to?{}/x", direct.url);
         let reply = client.get(&out).proxy(&way).send().await.unwrap();
         assert_eq!(reply.text().await.unwrap(), "direct");
-        // As a value, too.
+        // As a request value too.
         let request = client.get(&out).proxy(&way).build().unwrap();
         assert_eq!(client.execute(request).await.unwrap().text().await.unwrap(), "direct");
         let mut request = client.get(&to_direct).no_proxy().build().unwrap();
-        // What is a proxy's to know is written by the client alone.
+        // Only the client itself writes the proxy's credentials.
         request.headers_mut().insert(AUTHORIZATION, HeaderValue::from_static("canary"));
         assert_eq!(client.execute(request).await.unwrap().text().await.unwrap(), "direct");
     }

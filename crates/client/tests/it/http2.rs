@@ -1,3 +1,5 @@
+//! Tests of HTTP/2: shared connections, resets, pings, and runtimes.
+
 use std::{
     io,
     sync::{
@@ -66,7 +68,7 @@ async fn a_large_body_goes_there_and_back() {
     let client = builder.http2_prior_knowledge().build().unwrap();
     let body: Vec<u8> = (0..500_009_u32).map(|n| (n % 251) as u8).collect();
     let reply = client.post("/x").body(body.clone()).send().await.unwrap();
-    // Beyond the window of a stream, so that the server waits for what is read.
+    // It is larger than a stream's window, so the server waits until it is read.
     assert_eq!(reply.bytes().await.unwrap(), body);
 }
 
@@ -96,7 +98,7 @@ async fn a_refused_stream_was_not_sent_and_is_sent_again_a_few_times() {
     assert_eq!(post(&client, "b").await.unwrap(), "b");
     streams.store(1, Ordering::SeqCst);
     assert_eq!(post(&client, "c").await.unwrap(), "c");
-    // A stream cannot be read twice, so that one is the caller's to send again.
+    // A stream cannot be read twice, so the caller has to send it again.
     let stream = futures::stream::iter([Ok::<_, io::Error>(Bytes::from("d"))]);
     let error = client.post("/x").stream(stream, None).send().await.unwrap_err();
     assert_eq!((error.kind(), error.delivery()), (Kind::Reset, Delivery::NotSent));
@@ -214,7 +216,8 @@ async fn an_unused_connection_is_closed_in_time_and_a_used_one_is_not() {
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_went_dark_is_found_by_pings() {
-    // Answers the handshake, takes the request, and then no byte more, as behind a NAT that forgot the connection.
+    // Answers the handshake, takes the request, and then sends no byte more, like a connection that a NAT has
+    // forgotten.
     let client = Client::builder()
         .base_url("http://a.test")
         .http2_prior_knowledge()
@@ -250,7 +253,7 @@ fn a_connection_serves_requests_of_a_runtime_that_ends_before_it() {
     let home = runtime();
     home.block_on(async { assert_eq!(post(&client, "first").await.unwrap(), "first") });
     for _ in 0..3 {
-        // Whatever these requests leave behind for others belongs to the connection's runtime and not to theirs.
+        // What these requests leave for later ones must belong to the connection's runtime, not to their own.
         let other = runtime();
         other.block_on(both(&client));
         drop(other);

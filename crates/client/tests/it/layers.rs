@@ -1,4 +1,4 @@
-//! Requests as values, and layers around them: the real ones of tower-http too.
+//! Tests: request values, and layers around them, including those of tower-http.
 
 use std::{
     convert::Infallible,
@@ -26,7 +26,7 @@ use crate::support::{OK, answering, in_memory, secs, silence, with_length};
 type Call = Arc<dyn Fn(ClientService, Request<Body>) -> Answer + Send + Sync>;
 type Answer = BoxFuture<'static, Result<Response<ReplyBody>, Wrapped>>;
 
-/// A layer that is one function.
+/// A layer that consists of one function.
 #[derive(Clone)]
 struct Around(ClientService, Call);
 
@@ -53,7 +53,7 @@ impl Service<Request<Body>> for Around {
     }
 }
 
-/// A layer's own error, with another one beneath.
+/// The error of a layer, with another error as its source.
 #[derive(Debug)]
 struct Wrapped(Option<Error>);
 
@@ -188,7 +188,7 @@ async fn the_total_limit_spans_what_layers_do() {
     let limits = Limits::new().total(secs(10));
     let begun = tokio::time::Instant::now();
 
-    // A layer that waits before it sends: the exchange has what is left.
+    // A layer that waits before it sends: the exchange has the rest of the time.
     let waits = Around::layer(|inner, request| {
         Box::pin(async move {
             tokio::time::sleep(secs(4)).await;
@@ -200,7 +200,7 @@ async fn the_total_limit_spans_what_layers_do() {
     assert_eq!((error.limit(), begun.elapsed()), (Some((Limit::Total, secs(10))), secs(10)));
     assert_eq!((error.delivery(), error.phase()), (Delivery::MaybeSent, Phase::Head));
 
-    // One that never sends, and one that drops the extension with the limits.
+    // A layer that never sends, and one that drops the extension with the limits.
     let stops = Around::layer(|_, _| Box::pin(std::future::pending()));
     let drops = Around::layer(|inner, mut request| {
         request.extensions_mut().clear();
@@ -235,7 +235,7 @@ async fn the_limits_of_phases_and_of_bodies_pass_the_layers() {
     assert_eq!((error.limit(), error.delivery()), (Some((Limit::Total, secs(2))), Delivery::Replied));
 }
 
-/// Another body in place of the connection's, with an error of its own kind at the end.
+/// Another body in place of the connection's, which ends with an error of its own type.
 struct Shouted(ReplyBody, bool);
 
 impl http_body::Body for Shouted {

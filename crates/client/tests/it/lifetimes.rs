@@ -1,4 +1,5 @@
-//! How long a connection is used: by the client's rules, by what the server says, by what it was seen to do.
+//! Tests: how long a connection is used. By the client's settings, by what the server says, and by what it was seen
+//! to do.
 
 use std::{
     io,
@@ -125,7 +126,7 @@ async fn a_connection_past_its_lifetime_is_closed_but_never_under_a_request() {
     assert_eq!(client.get("/slow").send().await.unwrap().text().await.unwrap(), "ok");
     settle().await;
     assert_eq!((seen.connections(), open.load(Ordering::SeqCst)), (1, 0));
-    // An idle one is closed without anybody asking for it.
+    // An idle connection is closed without another request.
     get(&client).await;
     sleep(secs(59)).await;
     assert_eq!(open.load(Ordering::SeqCst), 1);
@@ -163,7 +164,7 @@ async fn a_servers_last_request_is_the_last() {
     assert_eq!(seen.connections(), 2);
 }
 
-/// A pipe over which every byte, and its end, takes `LAG` in each direction.
+/// A pipe on which every byte, and the end, takes `LAG` in each direction.
 fn distant() -> (DuplexStream, DuplexStream) {
     let ((near, near_relay), (far_relay, far)) = (tokio::io::duplex(64 << 10), tokio::io::duplex(64 << 10));
     let (near_read, near_write) = tokio::io::split(near_relay);
@@ -196,7 +197,7 @@ async fn relay(mut from: impl AsyncReadExt + Unpin + Send + 'static, mut to: imp
     let _ = to.shutdown().await;
 }
 
-/// A server two lags away that closes a connection which is idle for `patience`.
+/// A server, two lags away, that closes a connection which was idle for `patience`.
 fn impatient(patience: Duration, reply: &'static [u8]) -> (ClientBuilder, Arc<Seen>) {
     let seen = Arc::<Seen>::default();
     let on_connect = seen.clone();
@@ -215,11 +216,11 @@ fn impatient(patience: Duration, reply: &'static [u8]) -> (ClientBuilder, Arc<Se
     (builder, seen)
 }
 
-/// Sends numbered POSTs with pauses around two seconds, and counts: failures, and those that arrived more than once.
+/// Sends numbered POSTs with pauses of about two seconds. Counts failures, and requests that arrived more than once.
 async fn paced(client: &Client, seen: &Seen, count: usize, replayable: bool) -> (usize, usize) {
     let mut failures = 0;
     for number in 0..count {
-        // The margin around the closing is hit again and again: pauses from 1.84 s to 2.16 s, and some short ones.
+        // The moment of closing is hit again and again: pauses from 1.84 s to 2.16 s, and some short ones.
         let draw = number.wrapping_mul(2_654_435_761) >> 7;
         sleep(if draw % 8 == 0 { millis(50) } else { millis(1840 + (draw % 321) as u64) }).await;
         let request = client.post("/x").body(number.to_string()).replayable(replayable);
@@ -245,7 +246,7 @@ async fn a_server_that_closes_idle_connections_costs_no_more_than_it_takes_to_le
     let client = builder.build().unwrap();
     let (failures, twice) = paced(&client, &seen, 10_000, false).await;
     assert!(failures <= 3 && twice == 0, "{failures} failed, {twice} arrived twice");
-    // What is safe is still used.
+    // Safe connections are still used.
     assert!(seen.connections() < 9_000, "{}", seen.connections());
 }
 
@@ -279,7 +280,7 @@ async fn a_server_on_a_socket_that_closes_idle_connections_costs_none_once_that_
         let client = Client::builder().no_proxy().base_url(&server.url).build().unwrap();
         async move {
             let mut failures = 0;
-            // Closed while nobody looks, three times; and then a request at the moment of it.
+            // Three closings while nothing is sent; then a request at the same moment.
             for pause in [50, 50, 50, 50, 0, 1, 2].map(millis) {
                 sleep(PATIENCE - millis(1) + pause).await;
                 let reply = client.post("/x").body("1").send().await;
@@ -298,7 +299,7 @@ async fn a_server_on_a_socket_that_closes_idle_connections_costs_none_once_that_
 
 #[tokio::test(start_paused = true)]
 async fn what_was_learned_is_overruled_by_a_connection_that_lives_longer() {
-    // Closes the first three connections at 3 s, as if that were its limit, and lets the others be.
+    // Closes the first three connections at 3 s, as if that were its limit, and keeps the others.
     let (builder, seen) = in_memory(|number, mut pipe, _| async move {
         let patience = if number < 3 { secs(3) } else { secs(3600) };
         while let Ok(Some(_)) = timeout(patience, read_request(&mut pipe, number)).await {
@@ -310,13 +311,13 @@ async fn what_was_learned_is_overruled_by_a_connection_that_lives_longer() {
         get(&client).await;
         sleep(secs(4)).await;
     }
-    // Learned: two seconds at most. So this pace needs a new connection each time.
+    // Learned: two seconds at most. So requests at this pace need a new connection each time.
     for connections in 4..8 {
         get(&client).await;
         assert_eq!(seen.connections(), connections);
         sleep(secs(3)).await;
     }
-    // The one that was left to be looked at has outlived it when the client closes it.
+    // The connection that was kept for observation has outlived the limit when the client closes it.
     sleep(secs(100)).await;
     for _ in 0..5 {
         get(&client).await;
@@ -327,7 +328,7 @@ async fn what_was_learned_is_overruled_by_a_connection_that_lives_longer() {
 
 #[tokio::test(start_paused = true)]
 async fn two_ends_of_idle_connections_and_any_number_of_resets_teach_nothing() {
-    // One request in two hundred is answered with the end of its connection, and two idle ones end at 2 s.
+    // One request in two hundred is answered with the end of its connection, and two idle connections end at 2 s.
     let arrived = Arc::new(AtomicUsize::new(0));
     let counted = arrived.clone();
     let (builder, seen) = in_memory(move |number, mut pipe, _| {
@@ -386,6 +387,6 @@ async fn connections_too_old_to_be_used_do_not_pile_up_nor_stand_in_the_way() {
         sleep(millis(1_100)).await;
         assert!(open.load(Ordering::SeqCst) <= 2, "one to look at, one that was just used");
     }
-    // All three places can be had.
+    // All three permits are free.
     join_all((0..3).map(|_| get(&client))).await;
 }

@@ -1,3 +1,5 @@
+//! Tests of all limits: which one ends a request, in which phase, and which time does not count.
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -123,7 +125,7 @@ async fn a_limit_that_spans_phases_names_the_phase_it_ended_in() {
 
 #[tokio::test(start_paused = true)]
 async fn waiting_in_one_phase_never_counts_against_another() {
-    // 8 s of dialling, 8 s in the queue, 8 s until the head, 8 s until the body, each within its limit of 10 s.
+    // 8 s of dialling, 8 s in the queue, 8 s until the head, 8 s until the body. Each is below its limit of 10 s.
     let (builder, _) = in_memory(|_, mut pipe, _| async move {
         while read_request(&mut pipe, 0).await.is_some() {
             sleep(secs(4)).await;
@@ -162,7 +164,7 @@ async fn the_wait_for_a_place_ends_with_its_own_limit() {
 
 #[tokio::test(start_paused = true)]
 async fn a_long_upload_does_not_count_as_a_slow_head() {
-    // Takes a megabyte at 64 KiB in 2 s, then answers 4 s after the last byte.
+    // Takes a megabyte in 2 s, 64 KiB at a time, then answers 4 s after the last byte.
     let (builder, _) = in_memory(|_, mut pipe, _| async move {
         let mut left = 1 << 20;
         while left > 0 {
@@ -201,7 +203,7 @@ async fn an_upload_that_the_server_does_not_take_ends_with_the_write_idle_limit(
 async fn the_first_byte_limit_begins_when_the_upload_ends_and_is_not_late() {
     let (builder, _) = in_memory(|_, pipe, _| silence(pipe));
     let client = builder.limits(none().first_byte(secs(5)).write_idle(secs(60))).build().unwrap();
-    // The caller takes 100 s to produce the body, longer than any limit: that is nobody's fault.
+    // The caller takes 100 s to produce the body, longer than any limit. No limit counts this time.
     let pieces = futures::stream::unfold(0, |n| async move {
         sleep(secs(50)).await;
         (n < 2).then(|| (Ok::<_, std::io::Error>(Bytes::from("piece")), n + 1))
@@ -293,7 +295,7 @@ async fn total_holds_also_where_there_is_always_more_to_read() {
     }
     tokio::time::advance(secs(5)).await;
     settle().await;
-    // What can have arrived before the limit passed is given, and no more than that.
+    // Data that can have arrived before the limit passed is given, and nothing more.
     let mut read = 0;
     let error = loop {
         match reply.chunk().await.unwrap() {

@@ -1,4 +1,4 @@
-//! The client against servers that behave and servers that do not.
+//! Tests of the client, against servers that behave well and servers that do not.
 
 mod allocations;
 mod arrived;

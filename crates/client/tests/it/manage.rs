@@ -1,4 +1,4 @@
-//! Warm-up, drain, close, and the snapshot that shows them.
+//! Tests of warm-up, drain, close, and the snapshot that shows them.
 
 use std::{io, time::Duration};
 
@@ -56,7 +56,7 @@ async fn a_warm_client_dials_no_more() {
     client.warm_up("/", 4).await.unwrap();
     join_all((0..5).map(|_| get(&client))).await;
     assert_eq!(seen.connections(), 5);
-    // No more than there may be.
+    // Never more than the maximum.
     client.warm_up("/", 100).await.unwrap();
     assert_eq!(counts(&client), (8, 0, 0, 0));
     assert_eq!(client.warm_up("/../x", 1).await.unwrap_err().kind(), Kind::Request);
@@ -108,7 +108,7 @@ async fn a_drain_closes_idle_connections_now_and_others_after_their_request() {
     let drained = client.drain();
     settle().await;
     assert_eq!(counts(&client), (0, 1, 0, 0));
-    // A new request has a new connection, which the drain does not wait for.
+    // A new request gets a new connection, which the drain does not wait for.
     get(&client).await;
     assert_eq!((seen.connections(), counts(&client)), (4, (1, 1, 0, 0)));
     let slow = tokio::spawn(async { slow.await.unwrap().unwrap().text().await.unwrap() });

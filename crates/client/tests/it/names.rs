@@ -1,4 +1,4 @@
-//! The names that people know from other clients, and messages that say what is wrong.
+//! Tests: method names that are known from other clients, and messages that say what is wrong.
 
 use std::error::Error as _;
 

@@ -1,3 +1,5 @@
+//! Tests of the pool: reuse, order, maxima, and runtimes.
+
 use std::{
     io,
     sync::{
@@ -179,7 +181,7 @@ async fn everything_ends_with_the_client() {
     settle().await;
     assert_eq!(open.load(Ordering::SeqCst), 0);
 
-    // A dial under way is given up as well.
+    // A dial that is under way is cancelled as well.
     struct Gone(Arc<AtomicUsize>);
     impl Drop for Gone {
         fn drop(&mut self) {

@@ -1,4 +1,4 @@
-//! The beginning of a body, and what it is coded with.
+//! Tests: the beginning of a body, and bodies with a coding that nobody asked for.
 
 use outbound_client::Limits;
 #[cfg(not(any(feature = "gzip", feature = "brotli", feature = "zstd")))]
@@ -40,7 +40,7 @@ async fn the_beginning_of_a_body_is_what_comes_in_time() {
         let started = Instant::now();
         assert_eq!(get().await.bytes_up_to(8, secs(2)).await, expected, "{first}{second}");
         assert_eq!(started.elapsed(), secs(spent), "{first}{second}");
-        // As an error it has the same bounds, but for the size.
+        // As the body of an error, it has the same bounds except for the size.
         let started = Instant::now();
         let error = get().await.error_for_status().await.unwrap_err();
         let reply = error.reply().unwrap();
@@ -124,7 +124,7 @@ async fn a_body_with_a_coding_that_nobody_asked_for_is_an_error_that_names_it() 
         let reply = send().await;
         assert_eq!((reply.status().as_u16(), reply.content_encoding()), (200, Some(coding)));
         assert!(reply.connection().requests > 0);
-        // Who asks for it has it as it came.
+        // A request that asks for the coding gets the body as it came.
         let asked = client.get(&format!("/{coding}")).header("accept-encoding", "gzip").send().await.unwrap();
         assert_eq!(asked.bytes().await.unwrap(), "\x1f\x7f{}");
     }

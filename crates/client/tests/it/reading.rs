@@ -1,4 +1,4 @@
-//! Replies as text, JSON, lines and values.
+//! Tests: replies as text, JSON, lines and values.
 
 use std::error::Error as _;
 
@@ -49,7 +49,7 @@ async fn text_is_in_the_charset_that_it_names() {
         ("text/plain; charset=shift_jis", b"\x93\xfa\x96\x7b", "日本"),
         ("text/plain; charset=gbk", b"\xd6\xd0", "中"),
         ("text/plain; charset=utf-16le", b"h\0i\0", "hi"),
-        // A mark of the byte order goes before what the head says.
+        // A byte order mark counts more than the content type.
         ("text/plain; charset=iso-8859-1", b"\xef\xbb\xbfgr\xc3\xbcn", "grün"),
         ("text/plain", b"\xfe\xff\0h\0i", "hi"),
         ("", b"", ""),
@@ -95,7 +95,7 @@ async fn json_that_is_not_as_expected_has_an_excerpt_that_nothing_prints_by_itse
     assert!(!format!("{error} {error:?}").contains(secret), "{error:?}");
     assert!(error.to_string().contains("line 2, column "), "{error}");
 
-    // What was found in place of what is in the source, which does not grow with the reply.
+    // The source says what was found. Its length does not grow with the reply.
     #[derive(Debug, serde::Deserialize)]
     struct Answer {
         #[expect(dead_code, reason = "read for its type")]

@@ -1,3 +1,5 @@
+//! Tests of requests as they appear on the wire, and of their replies.
+
 use bytes::Bytes;
 use outbound_client::{Kind, Method, Multipart, Part, StatusCode, Version};
 

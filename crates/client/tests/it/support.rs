@@ -1,4 +1,5 @@
-//! Small servers. Those in memory run under the paused clock; those on sockets are for what only sockets do.
+//! Small servers for tests. Those in memory run under the paused clock; those on sockets are for behaviour that needs
+//! sockets.
 
 use std::{
     io,
@@ -33,7 +34,7 @@ pub(crate) struct Request {
 }
 
 impl Seen {
-    /// Counts one more connection. The number of those before.
+    /// Counts one more connection. Returns how many there were before.
     pub(crate) fn connect(&self) -> usize {
         self.connections.fetch_add(1, Ordering::SeqCst)
     }
@@ -60,7 +61,7 @@ impl Request {
     }
 }
 
-/// A client whose connections are pipes, each given with its number to a server of its own.
+/// A client whose connections are pipes. Each pipe is given, with its number, to a server of its own.
 pub(crate) fn in_memory<F, Fut>(server: F) -> (ClientBuilder, Arc<Seen>)
 where
     F: Fn(usize, DuplexStream, Arc<Seen>) -> Fut + Send + Sync + 'static,
@@ -102,7 +103,7 @@ pub(crate) fn counting_open() -> (ClientBuilder, Arc<AtomicUsize>) {
     (builder, open)
 }
 
-/// A client whose server answers each request as `answer` says, for as long as the connection lasts.
+/// A client whose server answers each request with `answer`, as long as the connection is open.
 pub(crate) fn answering<F>(answer: F) -> (ClientBuilder, Arc<Seen>)
 where
     F: Fn(&Request) -> Vec<u8> + Send + Sync + 'static,
@@ -122,7 +123,7 @@ where
     })
 }
 
-/// A server on a socket; its connections end with it.
+/// A server on a socket. Its connections end with it.
 pub(crate) struct Server {
     pub(crate) url: String,
     pub(crate) seen: Arc<Seen>,
@@ -149,7 +150,7 @@ where
     Server { url, seen, _tasks: tasks }
 }
 
-/// Reads a request with a length or without a body. None at the end of the connection.
+/// Reads a request with a length or without a body. `None` at the end of the connection.
 pub(crate) async fn read_request<S: AsyncRead + Unpin>(stream: &mut S, connection: usize) -> Option<Request> {
     let head = read_head(stream).await?;
     let mut request = Request { head, body: Vec::new(), connection };
@@ -172,7 +173,7 @@ pub(crate) async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> Option<St
     Some(String::from_utf8(head).unwrap())
 }
 
-/// Keeps a connection open and says nothing until the other side closes it.
+/// Keeps a connection open and sends nothing, until the other side closes it.
 pub(crate) async fn silence<S: AsyncRead + Unpin>(mut stream: S) {
     let _ = stream.read_to_end(&mut Vec::new()).await;
 }
@@ -181,7 +182,7 @@ pub(crate) async fn write<S: AsyncWrite + Unpin>(stream: &mut S, bytes: impl AsR
     let _ = stream.write_all(bytes.as_ref()).await;
 }
 
-/// Lets all tasks run until none has anything to do; needs the current-thread runtime.
+/// Lets all tasks run until none has anything to do. Needs the current-thread runtime.
 pub(crate) async fn settle() {
     for _ in 0..64 {
         tokio::task::yield_now().await;
@@ -192,7 +193,7 @@ pub(crate) fn with_length(status: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-/// A server of HTTP/2 on any transport: one task for each stream.
+/// An HTTP/2 server on any transport, with a task for each stream.
 pub(crate) async fn serve_http2<S, F, Fut>(io: S, answer: F)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -206,7 +207,7 @@ where
     }
 }
 
-/// Draws below a bound, by `SplitMix64`.
+/// Random numbers below a bound, by `SplitMix64`.
 pub(crate) fn draws(mut state: u64) -> impl FnMut(u64) -> u64 {
     move |below| {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);

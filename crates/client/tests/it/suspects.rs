@@ -1,4 +1,4 @@
-//! An HTTP/2 connection on which a limit has passed gets no new streams until it answers a ping.
+//! Tests: an HTTP/2 connection on which a limit has passed gets no new streams until it answers a ping.
 
 use std::{
     sync::{
@@ -18,7 +18,7 @@ use tokio::{io::DuplexStream, time::Instant};
 
 use crate::support::{Seen, in_memory, secs, serve_http2, settle};
 
-/// Answers all but requests for `/slow`; of those that are for `/body`, only the head.
+/// Answers all requests except those for `/slow`. For `/body` it sends only the head.
 async fn answer(request: Request<h2::RecvStream>, mut respond: SendResponse<Bytes>) {
     let path = request.uri().path().to_owned();
     if path.ends_with("slow") {
@@ -31,7 +31,7 @@ async fn answer(request: Request<h2::RecvStream>, mut respond: SendResponse<Byte
     stream.send_data(Bytes::from("ok"), true).unwrap();
 }
 
-/// A client whose first connection can be stopped: nothing is read from it or written to it then, and it stays open.
+/// A client whose first connection can be stopped: nothing is then read from it or written to it, but it stays open.
 fn stoppable() -> (Client, Arc<Seen>, Arc<AtomicBool>) {
     let stopped = Arc::<AtomicBool>::default();
     let stop = stopped.clone();
@@ -60,7 +60,7 @@ async fn a_dead_connection_gets_no_more_requests_after_the_first_limit() {
     {
         let (client, seen, stopped) = stoppable();
         ok(&client).await;
-        // Another request is under way, so that the connection is not merely let go.
+        // Another request is under way, so the connection is not simply closed.
         let other = tokio::spawn(client.get("/slow").send());
         settle().await;
         stopped.store(true, Ordering::SeqCst);
@@ -71,7 +71,7 @@ async fn a_dead_connection_gets_no_more_requests_after_the_first_limit() {
             ok(&client).await;
         }
         assert_eq!((seen.connections(), begun.elapsed()), (2, Duration::ZERO));
-        // Nor is it kept for 80 s: 20 s without an answer are enough.
+        // It is not kept for 80 s either: 20 s without an answer are enough.
         assert!(other.await.unwrap().is_err());
         assert!(begun.elapsed() <= secs(21), "{:?}", begun.elapsed());
     }

@@ -1,4 +1,4 @@
-//! The test kit: servers in memory, faults, and tapes.
+//! Tests of the test kit: servers in memory, faults, and tapes.
 
 use std::{error::Error as _, fs, time::Duration};
 
@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::support::secs;
 
-/// Says what it was asked, after a minute where that is `/slow`; or 5,000 bytes.
+/// Answers with what it was asked (for `/slow` after a minute), or with 5,000 bytes.
 fn echo() -> Mock {
     Mock::new(|request: Request<Bytes>| async move {
         if request.uri().path() == "/slow" {
@@ -73,7 +73,7 @@ async fn with(fault: Fault) -> (Result<String, Error>, Duration) {
     let begun = Instant::now();
     let answer = async { client.get("/long").send().await?.text().await }.await;
     let spent = begun.elapsed();
-    // The next connection has none.
+    // The next connection has no fault.
     assert_eq!(client.get("/b").send().await.unwrap().text().await.unwrap(), "GET /b 0");
     (answer, spent)
 }
@@ -86,7 +86,7 @@ async fn each_fault_is_the_error_that_it_is_on_a_network() {
         (Some(ConnectFailure::Refused), Delivery::NotSent)
     );
 
-    // The head is shorter than 500 bytes, and longer than 20.
+    // The head is shorter than 500 bytes and longer than 20.
     for (after, limit, waited) in
         [(0, Limit::FirstByte, 30), (20, Limit::FirstByte, 30), (500, Limit::Idle, 20)]
     {
@@ -142,7 +142,7 @@ async fn a_tape_has_the_same_replies_and_no_secrets() {
 
     let asked = server.requests().len();
     let replaying = client_of(Tape::replay(&path).unwrap().redact(Secret::new("canary-12345678")));
-    // Equal requests have their replies in order; the others in any.
+    // Equal requests get their replies in order; the others in any order.
     for number in [3, 0, 2, 1] {
         let (path, body) = ASKED[number];
         let text = ask(&replaying, number as u32, path, body).await.unwrap();
@@ -151,7 +151,7 @@ async fn a_tape_has_the_same_replies_and_no_secrets() {
     let error = ask(&replaying, 0, "/b?key=canary&n=1", b"canary").await.unwrap_err();
     assert_eq!(error.kind(), Kind::Layer);
     let why = error.source().unwrap().to_string();
-    assert_eq!(why, "the tape has no reply, or none that is left, to POST http://api.test/b");
+    assert_eq!(why, "the tape has no reply left for POST http://api.test/b");
     assert_eq!(server.requests().len(), asked, "nothing was sent");
 }
 

@@ -1,3 +1,5 @@
+//! Tests of TLS: negotiation of HTTP/2, and certificates that are refused.
+
 use std::{
     io,
     sync::{
@@ -22,7 +24,7 @@ pub(crate) fn over_tls(server_alpn: &[&str], client_alpn: &[&str]) -> (ClientBui
     serving(server_alpn, client_alpn, |_| OK.to_vec())
 }
 
-/// The same with answers of its own over HTTP/1.1, also to origins of `http`.
+/// The same with its own answers over HTTP/1.1, also to `http` origins.
 pub(crate) fn serving(
     server_alpn: &[&str],
     client_alpn: &[&str],
@@ -110,7 +112,7 @@ async fn an_origin_without_http2_gets_a_connection_for_each_request() {
 
 #[tokio::test(start_paused = true)]
 async fn who_waited_for_a_dial_that_served_another_waits_for_a_place() {
-    // The first dial tells that the origin has no HTTP/2; a second is not allowed.
+    // The first dial shows that the origin does not speak HTTP/2. A second one is not allowed.
     let (builder, connections) = over_tls(&["http/1.1"], &[]);
     let limits = Limits::new().pool_wait(Duration::from_secs(3));
     let client = builder.max_connections_per_origin(1).limits(limits).build().unwrap();

@@ -1,4 +1,4 @@
-//! Whom a client trusts over TLS, as whom it speaks, and what it says where that goes wrong.
+//! Tests: which certificates a client trusts, which one it presents, and the messages when this fails.
 
 use std::{
     io,
@@ -21,14 +21,14 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::support::{OK, read_request, write};
 
-/// An authority with a certificate of its own.
+/// An authority with its own certificate.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
     der: CertificateDer<'static>,
 }
 
-/// A server's chain of certificates and the key of the first.
+/// A server's chain of certificates, and the key of the first one.
 struct Identity {
     chain: Vec<CertificateDer<'static>>,
     key: KeyPair,
@@ -76,7 +76,7 @@ fn self_signed(params: &CertificateParams) -> Identity {
     Identity { chain: vec![certificate.der().clone()], pem: certificate.pem(), key }
 }
 
-/// What servers heard: the name they were asked for, and whether there was a client's certificate.
+/// What servers received: the name in the TLS handshake, and whether there was a client certificate.
 type Heard = Arc<Mutex<Vec<(Option<String>, bool)>>>;
 
 struct Server {
@@ -91,7 +91,7 @@ const NEW: Versions = &[&TLS13];
 const ANY: Server = Server { versions: &[&TLS12, &TLS13], clients: None };
 
 impl Server {
-    /// A client of a server in memory that is `identity`, whatever it is called.
+    /// A client of a server in memory with `identity`, whatever its name is.
     fn client(self, identity: &Identity) -> (ClientBuilder, Heard) {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(provider.clone())
@@ -133,7 +133,7 @@ async fn get(builder: ClientBuilder) -> Result<String, Error> {
     builder.build()?.get("https://api.test/").send().await?.text().await
 }
 
-/// What is said of a failed handshake, with the most specific sentence in it.
+/// Checks the kind of a failed handshake, and that the most specific message contains this text.
 async fn refusal(builder: ClientBuilder, failure: ConnectFailure, says: &str) {
     let error = get(builder).await.unwrap_err();
     let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
@@ -153,10 +153,10 @@ async fn an_added_authority_is_trusted_beside_the_platforms_or_alone() {
         assert_eq!(get(builder).await.unwrap(), "ok");
         assert_eq!(*heard.lock().unwrap(), [(Some("api.test".to_owned()), false)]);
     }
-    // Several in one text, and text around them.
+    // Several certificates in one text, with other text around them.
     let two = format!("# first\n{}\n# second\n{}", Authority::new("Another").pem, authority.pem);
     assert_eq!(get(ANY.client(&identity).0.add_root_pem(two).only_added_roots()).await.unwrap(), "ok");
-    // A server's own certificate can be a root, and an authority's that serves itself as well.
+    // A server's own certificate can be a root, also if it is an authority's.
     for params in [params("api.test"), authority_params("api.test")] {
         let own = self_signed(&params);
         assert_eq!(get(ANY.client(&own).0.add_root_pem(&own.pem)).await.unwrap(), "ok");
@@ -172,7 +172,7 @@ async fn an_untrusted_chain_says_what_is_amiss() {
     refusal(builder(&own), certificate, "is self-signed, and not among the trusted roots").await;
     let of_authority = self_signed(&authority_params("api.test"));
     refusal(builder(&of_authority), certificate, "is self-signed, and not among the trusted roots").await;
-    // Where it is among them, it still has to be for this host and this time.
+    // A trusted certificate must still be for this host and this time.
     let mut expired = authority_params("api.test");
     expired.not_after = date_time_ymd(2002, 3, 4);
     for (params, says) in [
@@ -209,7 +209,7 @@ async fn a_certificate_out_of_its_time_or_for_another_host_says_so() {
     let mut future = params("api.test");
     future.not_before = date_time_ymd(2900, 5, 6);
     future.not_after = date_time_ymd(2901, 1, 1);
-    let says = "is valid from 2900-05-06 00:00 UTC on, and here it is 2";
+    let says = "is not valid before 2900-05-06 00:00 UTC, and the time here is 2";
     refusal(client(&future), ConnectFailure::Certificate, says).await;
     let mut other =
         CertificateParams::new(["a.test".to_owned(), "*.b.test".to_owned(), "192.0.2.1".to_owned()]).unwrap();
@@ -299,7 +299,7 @@ async fn a_port_that_speaks_plain_http_is_called_that() {
     refusal(
         builder,
         ConnectFailure::NotTls,
-        "does not speak TLS; where it speaks plain HTTP, the URL begins with",
+        "does not speak TLS; if it speaks plain HTTP, use a URL that begins with",
     )
     .await;
 }
@@ -331,7 +331,7 @@ fn what_is_not_valid_is_said_when_building() {
             Client::builder().min_tls_version(ProtocolVersion::TLSv1_1),
             "the least version of TLS is 1.2 or 1.3",
         ),
-        (Client::builder().tls_config(own).sni(false), "a TLS configuration of one's own is whole"),
+        (Client::builder().tls_config(own).sni(false), "`tls_config` is the whole TLS configuration"),
     ];
     for (builder, says) in table {
         let error = builder.build().unwrap_err();
@@ -354,7 +354,7 @@ fn a_configuration_of_the_callers_is_not_shown_as_something_else() {
     assert!(shown.contains("Tls(the caller's configuration)") && !shown.contains("danger"), "{shown}");
 }
 
-/// The environment of a process cannot be changed safely, so this test runs itself in another.
+/// The environment of a process cannot be changed safely, so this test runs itself in another process.
 #[tokio::test]
 async fn secrets_are_logged_only_where_that_is_said() {
     if std::env::var_os("SSLKEYLOGFILE").is_none() {

@@ -1,11 +1,12 @@
-//! Replies whose head or framing cannot be read: each says what is wrong with it, and is no broken connection.
+//! Tests: replies whose head or framing cannot be read. Each error says what is wrong, and none is reported as a lost
+//! connection.
 
 use outbound_client::{Client, Delivery, Error, Kind, Phase};
 use tokio::io::AsyncReadExt;
 
 use crate::support::{answering, in_memory, read_head, write};
 
-/// A client whose server sends this, and then waits; or ends the connection.
+/// A client whose server sends this, and then waits or ends the connection.
 fn replying(reply: impl Into<Vec<u8>>, ends: bool) -> Client {
     let reply = reply.into();
     let (builder, _) = in_memory(move |_, mut pipe, _| {
@@ -38,7 +39,7 @@ async fn a_malformed_chunk_is_a_broken_protocol() {
         for ends in [false, true] {
             let reply = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunks}");
             let reply = replying(reply, ends).get("/x").send().await;
-            // Some of it may come before the head is given.
+            // A part of the body may come before the head is given.
             let error = match reply {
                 Ok(reply) => reply.bytes().await.unwrap_err(),
                 Err(error) => error,
@@ -51,7 +52,7 @@ async fn a_malformed_chunk_is_a_broken_protocol() {
 
 #[tokio::test(start_paused = true)]
 async fn a_tls_alert_says_that_the_port_speaks_tls() {
-    // "unexpected message", and what servers say to whom they know no version of.
+    // "unexpected message", and what servers send to a client whose TLS version they do not know.
     for alert in [&b"\x15\x03\x01\x00\x02\x02\x0a"[..], b"\x15\x03\x03\x00\x02\x02\x46", b"\x15"] {
         for ends in [false, true] {
             let error = replying(alert, ends).get("/x").send().await.unwrap_err();

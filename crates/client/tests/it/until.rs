@@ -1,4 +1,4 @@
-//! Streams of events that have a last one.
+//! Tests: streams of events with a last event.
 
 use futures::{StreamExt, TryStreamExt};
 use outbound_client::{Delivery, Event, Events, Kind, Phase};
@@ -27,7 +27,7 @@ async fn the_last_event_ends_the_stream_and_is_kept_apart() {
     assert!(events.next().await.is_none());
     assert_eq!(events.last().unwrap().event, "end");
     assert!(!events.ended_inside_event());
-    // What follows it is not read.
+    // What comes after it is not read.
     assert!(events.next().await.is_none());
 }
 
@@ -55,7 +55,7 @@ async fn an_end_without_it_is_an_error_however_proper() {
         texts(events(&[b"data: 1\n\ndata: [DONE]\n\n"]).await.until(is_done)).await,
         Ok(vec!["1".into()])
     );
-    // Without a last one, any proper end is one.
+    // Without a last event, any regular end is an end.
     assert_eq!(texts(events(&[b"data: 1\n\n"]).await).await, Ok(vec!["1".into()]));
 }
 

@@ -1,4 +1,4 @@
-//! `WebSocket`: the handshake, and the ways a connection is made.
+//! Tests of WebSocket: the handshake, and the ways a connection is made.
 
 mod cases;
 mod frames;
@@ -21,7 +21,7 @@ use crate::{
     support::{Request, answering, in_memory, on_socket, read_request, write},
 };
 
-/// A client whose server echoes whatever comes.
+/// A client whose server sends back everything that comes.
 fn echoing() -> ClientBuilder {
     websocket_server(|_, socket| echo(socket)).0
 }
@@ -76,7 +76,7 @@ async fn the_handshake_is_a_request_like_any_other_but_for_what_it_switches() {
     assert!(!format!("{socket:?}").contains("canary"));
 }
 
-/// What comes of an answer to the handshake, which is made with the right proof.
+/// The error for an answer to the handshake. `KEY` in it is replaced by the correct proof.
 async fn refusal(head: &'static str) -> outbound_client::Error {
     let (builder, _) = answering(move |request: &Request| {
         let key = accept_key(request.header("sec-websocket-key").unwrap());
@@ -101,10 +101,10 @@ async fn a_switch_that_proves_nothing_is_none() {
         ),
         ("connection: upgrade\nsec-websocket-accept: KEY\n", "another protocol"),
         ("connection: upgrade\nupgrade: h2c\nsec-websocket-accept: KEY\n", "another protocol"),
-        ("upgrade: websocket\nsec-websocket-accept: KEY\n", "not said to be of this connection"),
+        ("upgrade: websocket\nsec-websocket-accept: KEY\n", "without `connection: upgrade`"),
         (
             "connection: close\nupgrade: websocket\nsec-websocket-accept: KEY\n",
-            "not said to be of this connection",
+            "without `connection: upgrade`",
         ),
         (
             "connection: upgrade\nupgrade: websocket\nsec-websocket-accept: KEY\nsec-websocket-extensions: permessage-deflate\n",
@@ -196,7 +196,7 @@ async fn it_is_a_stream_and_a_sink_for_two_tasks() {
     let client = echoing().build().unwrap();
     let socket = client.websocket("/feed").connect().await.unwrap();
     let (mut sink, stream) = socket.split();
-    // More than pipes hold, so that neither side gets on without the other.
+    // More than the pipes hold, so that neither side can continue without the other.
     let sending = tokio::spawn(async move {
         for number in 0..2_000_u32 {
             sink.feed(Message::from(number.to_be_bytes().repeat(1000))).await.unwrap();

@@ -1,4 +1,4 @@
-//! A segment that grows while it is read.
+//! Tests of reading a segment that grows at the same time.
 
 use std::{
     collections::VecDeque,
@@ -6,9 +6,9 @@ use std::{
 };
 
 use super::Segment;
-use crate::format::{Header, Look, PREFIX, put_record};
+use crate::format::{Header, HeaderCheck, PREFIX, put_record};
 
-/// Gives one part after the other, and an end behind each.
+/// Returns one part after the other, and an end after each.
 struct Growing(VecDeque<Vec<u8>>);
 
 impl Read for Growing {
@@ -24,7 +24,7 @@ impl Read for Growing {
     }
 }
 
-/// Otherwise the second half of a record, and the next one behind it, would look like damage.
+/// Otherwise the second half of a record, and the record after it, would look like damage.
 #[test]
 fn what_comes_behind_the_end_that_was_seen_is_not_looked_at() {
     let mut bytes = Header { max_record: 100, begins: false, before: 0 }.bytes().to_vec();
@@ -36,7 +36,7 @@ fn what_comes_behind_the_end_that_was_seen_is_not_looked_at() {
     for seen in bytes.len() - 2 * record..bytes.len() {
         let parts = [bytes[..seen].to_vec(), bytes[seen..].to_vec()];
         let (mut segment, look) = Segment::open(7, Box::new(Growing(parts.into()))).expect("reads");
-        assert!(matches!(look, Look::Good(Header { max_record: 100, .. })));
+        assert!(matches!(look, HeaderCheck::Good(Header { max_record: 100, .. })));
         let mut count = 0;
         while let Some((_, payload)) = segment.next().expect("reads") {
             assert_eq!(segment.bytes(payload), b"record");

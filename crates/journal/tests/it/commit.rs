@@ -1,4 +1,4 @@
-//! What a commit promises, how many syncs it takes, and what follows from a failure.
+//! Tests of commits: what they promise, how many syncs they need, and what follows from a failure.
 
 use std::{io::ErrorKind, sync::Barrier, thread, time::Duration};
 
@@ -49,7 +49,7 @@ fn all_who_wait_share_one_sync() {
     for fsync in [Fsync::Always, Fsync::Batch(Duration::from_millis(20))] {
         let memory = Memory::new();
         let journal = Journal::builder().fsync(fsync).open_memory(&memory).expect("opens");
-        // All have appended before the first of them commits.
+        // All have appended before the first one commits.
         let together = Barrier::new(16);
         thread::scope(|scope| {
             for number in 0..16_u8 {

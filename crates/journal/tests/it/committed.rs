@@ -1,4 +1,4 @@
-//! Waiting for a commit in async code: shared syncs, dropped futures, failures.
+//! Tests of waiting for a commit in async code: shared syncs, dropped futures, failures.
 
 use std::{
     future::Future,
@@ -18,7 +18,7 @@ use outbound_journal::{Committed, Error, Fsync, Journal, JournalBuilder, Memory,
 const MOMENT: Duration = Duration::from_millis(10);
 const AN_HOUR: Fsync = Fsync::Batch(Duration::from_secs(3600));
 
-/// Counts how often it is woken, and wakes its thread.
+/// Counts how often it was woken, and wakes its thread.
 struct Count {
     woken: AtomicUsize,
     thread: thread::Thread,
@@ -40,7 +40,7 @@ impl Count {
         self.woken.load(Ordering::SeqCst)
     }
 
-    /// Waits until it was woken so often, and no more.
+    /// Waits until it was woken this many times, and not more often.
     fn wait_for(&self, times: usize) {
         for _ in 0..1000 {
             if self.woken() >= times {
@@ -57,7 +57,7 @@ fn poll(future: &mut Committed<'_>, count: &Arc<Count>) -> Poll<Result<(), Error
     Pin::new(future).poll(&mut Context::from_waker(&waker))
 }
 
-/// Polls until it is ready, only when it was woken.
+/// Polls until the future is ready, but only when it was woken.
 fn block_on<F: Future>(future: F) -> F::Output {
     let count = Count::new();
     let waker = Waker::from(count.clone());
@@ -130,7 +130,7 @@ fn with_a_sync_at_once_hundreds_share_few() {
                 journal.committed()
             })
             .collect();
-        // All had appended before the first of them asked for a sync.
+        // All have appended before the first one asks for a sync.
         waiting.iter_mut().for_each(|future| drop(poll(future, &count)));
         waiting.into_iter().for_each(|future| block_on(future).expect("durable"));
         assert_eq!(memory.syncs(), round);
@@ -172,10 +172,11 @@ fn one_that_is_dropped_leaves_no_waker_and_is_not_woken() {
     assert_eq!(Arc::strong_count(&dropped), 2, "polling again keeps one waker");
     drop(first);
     assert_eq!(Arc::strong_count(&dropped), 1);
-    // Whoever polls last is woken.
+    // The waker of the last poll is woken.
     assert!(poll(&mut second, &dropped).is_pending());
     assert_eq!(Arc::strong_count(&kept), 1);
-    // Nobody can close while one waits, except for one that is forgotten: closing wakes it, too.
+    // Nobody can close the journal while a future waits, except if the future was forgotten. Closing wakes that one
+    // too.
     std::mem::forget(second);
     journal.close().expect("durable");
     assert_eq!((dropped.woken(), kept.woken()), (1, 0));
@@ -205,7 +206,7 @@ fn all_are_told_of_a_failure_and_those_who_come_later_at_once() {
         .collect();
     waiting.iter_mut().for_each(|future| assert!(poll(future, &count).is_pending()));
     count.wait_for(64);
-    // The last waker is dropped a moment after it has woken.
+    // The last waker is dropped a moment after it was woken.
     (0..1000).take_while(|_| Arc::strong_count(&count) > 1).for_each(|_| thread::park_timeout(MOMENT));
     assert_eq!((memory.syncs(), Arc::strong_count(&count)), (1, 1));
     for future in waiting {
@@ -216,7 +217,7 @@ fn all_are_told_of_a_failure_and_those_who_come_later_at_once() {
     assert!(matches!(block_on(journal.committed()), Err(Error::Failed { .. })));
 }
 
-/// A waker whose clone and drop use the journal, as one does whose task owns a future of it.
+/// A waker whose clone and drop use the journal, like the waker of a task that owns a future of the journal.
 #[test]
 fn a_waker_may_use_the_journal() {
     struct Appends(Arc<Journal>);

@@ -1,4 +1,4 @@
-//! A process that is killed while it writes, and many threads that write at once.
+//! Tests: a process that is killed while it writes, and many threads that write at the same time.
 
 use std::{
     env, fs,
@@ -13,7 +13,7 @@ use crate::support::homes;
 
 const FOLDER: &str = "OUTBOUND_JOURNAL_TEST_FOLDER";
 
-/// The other process: it appends numbers for ever, and says each that is durable. Alone it has nothing to do.
+/// The other process: it appends numbers forever, and prints each one that is durable. Run alone, it does nothing.
 #[test]
 fn the_process_that_is_killed() {
     let Some(folder) = env::var_os(FOLDER) else { return };
@@ -21,7 +21,7 @@ fn the_process_that_is_killed() {
     for number in journal.found_records().. {
         journal.append(&number.to_be_bytes()).expect("appended");
         journal.commit().expect("durable");
-        // Not `println`, which a test keeps to itself.
+        // Not `println`, because the test harness captures it.
         writeln!(std::io::stderr(), "durable {number}").expect("somebody reads");
     }
 }

@@ -1,15 +1,16 @@
-//! Damage at every byte: no committed record is lost, none is invented, and the middle is loud.
+//! Tests of damage at every byte: no committed record is lost, none is invented, and damage in the middle is
+//! reported.
 
 use outbound_journal::{Error, Fsync, Journal, JournalBuilder};
 
 use crate::support::homes;
 
 const RECORDS: [&[u8]; 3] = [b"first", b"", b"the third"];
-/// Behind the header: where each record ends, and the mark of the commit.
+/// After the header: where each record ends, and where the mark of the commit ends.
 const ENDS: [usize; 5] = [28, 41, 49, 66, 74];
 
 fn settings() -> JournalBuilder {
-    // Thousands of openings: the syncs would only cost time.
+    // Thousands of openings: syncs would only cost time.
     Journal::builder().fsync(Fsync::Off)
 }
 
@@ -35,7 +36,7 @@ fn cut_at_every_length() {
     }
 }
 
-/// Nothing is lost with a mark, and nobody can say why it is wrong.
+/// A damaged mark loses nothing, and it cannot be known why it is wrong.
 #[test]
 fn every_bit_of_the_mark() {
     for home in homes() {
@@ -75,7 +76,7 @@ fn every_bit_before_the_mark_is_reported_and_nothing_is_changed() {
     }
 }
 
-/// Written, and not committed: damage cannot be told from a crash.
+/// Written but not committed: damage looks the same as a crash.
 #[test]
 fn every_bit_of_a_record_without_a_mark() {
     for home in homes() {
@@ -111,7 +112,7 @@ fn bytes_behind_the_end_that_are_no_record_are_cut() {
     }
 }
 
-/// Records around the size of what is read at once.
+/// Records that are about as large as one read.
 #[test]
 fn a_wrong_byte_in_a_large_segment_is_found_in_each_piece() {
     let home = &homes()[0];

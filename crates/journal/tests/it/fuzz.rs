@@ -1,4 +1,4 @@
-//! Random damage at random places: what is read is the beginning of what was written, or an error says that it is not.
+//! Tests of random damage at random positions: what is read is a prefix of what was written, or an error is reported.
 
 use outbound_journal::{Journal, JournalBuilder, Memory, Position, Records};
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ enum Damage {
     Flip(usize, u8),
     Cut(usize),
     Zero(usize, usize),
-    /// Bytes of one place over those of another one, in any segments.
+    /// Copies bytes from one position over another one, in any segments.
     Copy(usize, usize, usize),
     Add(Vec<u8>),
     Remove,

@@ -1,4 +1,4 @@
-//! Opening, writing, rolling, failing.
+//! Tests of opening, writing, starting new segments, and failing.
 
 use outbound_journal::{Error, Journal, Memory};
 
@@ -64,7 +64,7 @@ fn a_record_inside_of_a_torn_record_is_not_taken_for_one() {
         let mut bytes = home.segments().remove(0).1;
         // Without the mark of the commit, it is torn.
         bytes.truncate(bytes.len() - 8);
-        // Its length; the record inside is whole.
+        // Its length is damaged; the record inside it is complete.
         bytes[39] ^= 1;
         home.set_segment(1, bytes);
         let journal = home.open(&Journal::builder()).expect("torn, not damaged");

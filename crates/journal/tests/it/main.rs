@@ -1,4 +1,4 @@
-//! Public behaviour of the journal, in memory and in a folder.
+//! Tests of the journal, in memory and in a folder.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! A rewrite: all of the old or all of the new, whatever happens on the way.
+//! Tests of a rewrite: all of the old content or all of the new, whatever happens in between.
 
 use std::{
     env,
@@ -80,7 +80,7 @@ fn the_device_may_go_at_every_step() {
             let journal = small().fsync(fsync).open_memory(&memory).expect("opens");
             memory.set_changes(Some(steps));
             let result = journal.rewrite(&new);
-            // The power goes, or the process only.
+            // Either the power fails, or only the process ends.
             for left in [memory.after_power_loss(), copy(&memory)] {
                 let found = read(&left);
                 assert!(found == old || found == new, "after {steps} steps: {found:?}");
@@ -97,7 +97,7 @@ fn the_device_may_go_at_every_step() {
                 let first = if left.segments()[0].0 == 1 { &old } else { &new };
                 assert!(read(&left).starts_with(first), "leftovers stay after {steps} steps");
             }
-            // Or both stay, and the device comes back.
+            // Or both continue, and the device works again.
             memory.set_changes(None);
             match result {
                 Err(Error::Failed { .. }) => assert!(journal.append(b"more").is_err()),
@@ -188,7 +188,7 @@ fn one_record_is_read_at_its_place_before_and_after() {
         let error = journal.try_rewrite(places.map(|place| journal.read(place))).expect_err("no such record");
         assert!(matches!(error, Error::Damaged { offset: 29, .. }), "{error}");
         assert_eq!(home.records().expect("reads"), records);
-        // Every other one, read while it is rewritten.
+        // Every second one, read while the journal is rewritten.
         let half = old.iter().step_by(2).map(|place| journal.read(*place));
         let new = journal.try_rewrite(half).expect("durable");
         let expected: Vec<_> = records.iter().step_by(2).collect();
@@ -197,7 +197,7 @@ fn one_record_is_read_at_its_place_before_and_after() {
         );
         assert_eq!(new.len(), 11);
         assert!(journal.read(old[0]).is_err(), "it is gone");
-        // A mark is no record, and neither is the end.
+        // A mark is not a record, and the end is not one either.
         let last = new[10];
         let mark = Position { offset: last.offset + 8 + expected[10].len() as u64, ..last };
         assert!(matches!(journal.read(mark), Err(Error::Damaged { .. })));
@@ -212,7 +212,7 @@ fn what_a_crash_left_before_it_is_no_part_of_the_journal_and_is_removed() {
         home.write(&small(), &[&[1; 40], &[2; 40], &[3; 40]]);
         let old = home.segments();
         home.open(&small()).expect("opens").rewrite([b"new"]).expect("durable");
-        // Any of the old ones may be there, in any state, and the draft of one more rewrite.
+        // Any of the old segments may exist, in any state, and also the draft of another rewrite.
         home.set_segment(2, old[1].1.clone());
         home.set_segment(3, old[2].1[..10].to_vec());
         home.set_segment(0, old[0].1[..30].to_vec());
@@ -268,7 +268,7 @@ fn others_append_and_commit_meanwhile() {
     }
 }
 
-/// The other process: it rewrites for ever, and says each rewrite that is durable. Alone it has nothing to do.
+/// The other process: it rewrites forever, and prints each rewrite that is durable. Run alone, it does nothing.
 #[test]
 fn the_process_that_is_killed() {
     let Some(folder) = env::var_os(FOLDER) else { return };
@@ -279,7 +279,7 @@ fn the_process_that_is_killed() {
         journal.rewrite(vec![round.to_be_bytes(); 20]).expect("durable");
         journal.append(&round.to_be_bytes()).expect("appended");
         journal.commit().expect("durable");
-        // Not `println`, which a test keeps to itself.
+        // Not `println`, because the test harness captures it.
         writeln!(std::io::stderr(), "durable {round}").expect("somebody reads");
     }
 }
@@ -305,7 +305,7 @@ fn a_kill_leaves_the_old_or_the_new() {
             let line = lines.next().expect("goes on").expect("text");
             durable = line.strip_prefix("durable ").expect("a number").parse().expect("a number");
         }
-        // Anywhere in the next round.
+        // At any point of the next round.
         thread::park_timeout(std::time::Duration::from_micros(kills * 137 % 2500));
         child.kill().expect("killed");
         child.wait().expect("ended");

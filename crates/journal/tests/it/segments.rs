@@ -1,4 +1,4 @@
-//! Segments roll, are read in order, and only the last may be torn.
+//! Tests of segments: new ones are started, they are read in order, and only the last one may be torn.
 
 use outbound_journal::{Error, Journal, JournalBuilder};
 
@@ -23,7 +23,7 @@ fn they_roll_and_are_read_in_order() {
         journal.close().expect("durable");
         assert!(positions.is_sorted_by(|a, b| a < b));
         assert_eq!(home.records().expect("reads"), numbers(0..50));
-        // Three records of 12 bytes behind a header of 28.
+        // Three records of 12 bytes after a header of 28.
         assert_eq!(home.segments().len(), 17);
         assert!(home.segments().iter().all(|(_, bytes)| bytes.len() <= 64 + 8));
         let journal = home.open(&small()).expect("opens again");
@@ -39,7 +39,7 @@ fn a_record_larger_than_a_segment_has_its_own() {
     for home in homes() {
         home.write(&small(), &[b"a", &[7; 200], b"b"]);
         let lengths: Vec<_> = home.segments().iter().map(|(_, bytes)| bytes.len()).collect();
-        // The mark of the commit is in the last.
+        // The last one contains the mark of the commit.
         assert_eq!(lengths, [37, 236, 45]);
         assert_eq!(home.records().expect("reads"), [b"a".to_vec(), vec![7; 200], b"b".to_vec()]);
     }
@@ -83,7 +83,8 @@ fn an_earlier_one_that_is_torn_is_damage_and_a_torn_header_of_the_last_is_cut() 
             home.set_segment(2, segments[1].1[..length].to_vec());
             assert_eq!(home.open(&small()).expect("torn").found_records(), 3, "cut to {length}");
         }
-        // The first ends with a record wherever it was cut behind one, and is not whole all the same.
+        // Wherever the first segment was cut between two records, it ends with a record. But it is still not
+        // complete.
         home.set_segment(2, segments[1].1.clone());
         for length in 0..64 {
             home.set_segment(1, segments[0].1[..length].to_vec());

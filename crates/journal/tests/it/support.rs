@@ -1,17 +1,17 @@
-//! One suite for both homes of a journal.
+//! Helpers to run the same tests in memory and in a folder.
 
 use std::fs;
 
 use outbound_journal::{Error, Journal, JournalBuilder, Memory, Records};
 use tempfile::TempDir;
 
-/// A place for a journal, whose segments a test can read and damage.
+/// A storage for a journal, whose segments a test can read and damage.
 pub(crate) enum Home {
     Folder(TempDir),
     Memory(Memory),
 }
 
-/// One of each.
+/// One of each kind.
 pub(crate) fn homes() -> [Home; 2] {
     [Home::Memory(Memory::new()), Home::Folder(tempfile::tempdir().expect("a folder"))]
 }
@@ -55,7 +55,7 @@ impl Home {
         }
     }
 
-    /// Appends and commits records in a journal of their own.
+    /// Appends and commits records in a journal that is opened and closed for it.
     pub(crate) fn write(&self, settings: &JournalBuilder, records: &[&[u8]]) {
         let journal = self.open(settings).expect("opens");
         for record in records {

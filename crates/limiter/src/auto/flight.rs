@@ -1,18 +1,18 @@
-//! How many were in flight, on average, while a call was.
+//! The average number of calls in flight during a call.
 
 use tokio::time::Instant;
 
-/// So many moments are remembered: those at which a stage began.
+/// How many moments are remembered: those at which a stage began.
 const MARKS: usize = 16;
 
-/// The number in flight, and its sum over time.
+/// The number of calls in flight, and its sum over time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Flight {
     pub(super) now: usize,
     at: Option<Instant>,
-    /// The number in flight, summed up over all seconds until `at`.
+    /// The number in flight times the seconds, summed up until `at`.
     area: f64,
-    /// Moments and the area at them, the oldest first. Between two of them about as many were in flight all the time.
+    /// Moments and the area at each, the oldest first. Between two of them the number in flight was about the same.
     marks: [Option<(Instant, f64)>; MARKS],
 }
 
@@ -21,7 +21,7 @@ impl Flight {
         Self { now: 0, at: None, area: 0.0, marks: [None; MARKS] }
     }
 
-    /// Time passes with as many in flight.
+    /// Time has passed until `now`, with the same number in flight.
     pub(super) fn pass(&mut self, now: Instant) {
         let at = self.at.unwrap_or(now);
         self.area += self.now as f64 * seconds(at, now);
@@ -35,7 +35,7 @@ impl Flight {
         self.marks[MARKS - 1] = Some((now, self.area));
     }
 
-    /// How many were in flight from then until now, on average. None if it is forgotten, or no time has passed.
+    /// The average number in flight from `then` until now. `None` if `then` is too long ago, or no time has passed.
     pub(super) fn mean_since(&self, then: Instant) -> Option<f64> {
         let now = self.at?;
         let mut later = (now, self.area);

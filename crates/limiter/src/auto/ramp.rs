@@ -1,4 +1,5 @@
-//! The ramp: the limit doubles, and what each step has brought is learned while the next ones are taken.
+//! The ramp at the start: the limit doubles step by step. What a step has brought is learned while the next steps are
+//! taken.
 
 use tokio::time::Instant;
 
@@ -9,16 +10,16 @@ use super::{
     window::{Point, Window},
 };
 
-/// A step takes so many seconds, or one round of calls.
+/// A step takes this many seconds, or one round of calls.
 const PACE: f64 = 2.0;
-/// A step that is to end before its round does has to bring so much more work per second.
+/// A step that ends before its round is over must bring this much more work per second.
 const QUICK: f64 = 1.15;
 
 /// The steps taken so far, the oldest first.
 #[derive(Debug, Clone)]
 pub(super) struct Ramp {
     steps: Vec<Step>,
-    /// What the calls said that ended in the time of the last step but one, and their work per second.
+    /// The point and the work per second of the calls that ended during the step before the current one.
     last: Option<(Point, f64)>,
 }
 
@@ -49,14 +50,14 @@ impl Ramp {
         }
     }
 
-    /// A call belongs to the step in which it was sent: it has met the queue that this step found.
+    /// A call belongs to the step in which it was sent.
     pub(super) fn add(&mut self, sent_at: Instant, work: f64, time: f64, in_flight: f64) {
         if let Some(step) = self.steps.iter_mut().rev().find(|step| step.began <= sent_at) {
             step.calls.add(work, time, in_flight);
         }
     }
 
-    /// The best point known, once a step has brought nothing.
+    /// The best known point, once a step has brought nothing.
     fn knee(&self) -> Option<Point> {
         let mut known = self.steps.iter().filter_map(Step::point);
         let mut best = known.next()?;
@@ -73,8 +74,8 @@ impl Ramp {
 }
 
 impl Step {
-    /// Where the work of a call says how long it takes, eight calls tell enough. Else the short ones end first and mislead,
-    /// until most have ended.
+    /// The point of this step. Where the work of a call says how long the call takes, eight calls are enough. Otherwise most
+    /// calls of the step must have ended, because the short ones end first and would mislead.
     fn point(&self) -> Option<Point> {
         let calls = self.calls.calls;
         let is_known = calls >= 8 && (self.calls.is_even() || 4 * calls >= 3 * self.sent);
@@ -85,8 +86,8 @@ impl Step {
 impl AutoConcurrency {
     pub(super) fn decide_start(&mut self, now: Instant) {
         if let Some(knee) = self.ramp.knee() {
-            // The calls of a step have met the queues of later ones as well, so that less may be as good: that is looked for
-            // before more is.
+            // The calls of a step were also delayed by the calls of later steps. So a lower limit may be as good, and is
+            // tried first.
             self.ups = 0;
             let home = self.bounded(knee.in_flight as usize).min(self.limit);
             self.end_ramp(now, home * 7 / 10, Phase::Try { from: knee, home, is_up: false });
@@ -111,8 +112,9 @@ impl AutoConcurrency {
         }
     }
 
-    /// Whether the last step has brought something, as far as can be told before its round is over: by the calls that ended,
-    /// which may not have met the queue that the step made, and by their number, which lags behind.
+    /// Whether the last step has brought something, judged before its round is over. Two signs are needed, because each
+    /// alone may mislead. The calls that ended may have been sent before the step had an effect, and their number per second
+    /// follows with a delay.
     fn grows(&self, now: Instant) -> bool {
         let all = self.stage.all;
         let (Some(point), Some(began)) = (all.point(), self.stage.began) else { return false };

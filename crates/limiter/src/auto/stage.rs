@@ -1,14 +1,14 @@
-//! What is measured since the limit was changed.
+//! The measurement since the limit was last changed.
 
 use tokio::time::Instant;
 
 use super::{flight::seconds, window::Window};
 
-/// The calls that have ended since the limit was changed: all, and those that only this limit has met.
+/// The calls that have ended since the limit was changed: all of them, and those that ran under this limit only.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Stage {
     pub(super) began: Option<Instant>,
-    /// So many calls have to end until only calls of this limit are left.
+    /// How many calls have to end until only calls of this limit are left.
     to_settle: usize,
     pub(super) all: Window,
     pub(super) settled: Window,
@@ -33,12 +33,12 @@ impl Stage {
         }
     }
 
-    /// Since when only calls of this limit are in flight, or else since the limit was changed.
+    /// When only calls of this limit were in flight for the first time. Before that, when the limit was changed.
     pub(super) fn measures_since(&self) -> Option<Instant> {
         self.settled_at.or(self.began)
     }
 
-    /// Work per second since the limit was changed, by the calls that have ended.
+    /// The work per second of the calls that have ended since the limit was changed.
     pub(super) fn counted(&self, now: Instant) -> f64 {
         self.began.map_or(0.0, |began| self.all.work / seconds(began, now).max(1e-6))
     }

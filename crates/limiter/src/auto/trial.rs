@@ -1,16 +1,16 @@
-//! Trials: another limit for a while, and whether it is better.
+//! Trials: another limit for a while, and the decision whether it is better.
 
 use tokio::time::Instant;
 
 use super::{AutoConcurrency, Phase, window::Point};
 
-/// One per cent more in flight has to bring so many per cent more work, or it buys nothing but latency.
+/// One per cent more in flight must bring this many per cent more work. Otherwise it brings only latency.
 pub(super) const GAIN: f64 = 0.05;
-/// Rounds of calls between two trials, at the most.
+/// The largest number of rounds between two trials.
 const PATIENCE: usize = 16;
 
 impl AutoConcurrency {
-    /// Goes a step up or down, further where one rate is hard to tell from another.
+    /// Begins a trial upward or downward. The step is larger where one rate is hard to tell from another.
     pub(super) fn try_another(&mut self, now: Instant, point: Point) {
         if let Some(ceiling) = &mut self.ceiling {
             ceiling.trials = ceiling.trials.saturating_sub(1);
@@ -21,10 +21,10 @@ impl AutoConcurrency {
         self.advance(now, point, if is_up { factor } else { 1.0 / factor }, is_up);
     }
 
-    /// What can be known before the calls of the old limit have ended. Whether it was enough for a decision.
+    /// Rejects an upward trial before the calls of the old limit have ended, if that is clear. Returns whether it did.
     pub(super) fn decide_early(&mut self, now: Instant, from: Point, home: usize) -> bool {
         let Some(point) = self.stage.all.point() else { return false };
-        // Those that ran before the step have not met the queue that it may have made. So this rate is too high, if anything.
+        // Calls that ran before the step were not delayed by it. So this rate is rather too high, and a low one is a proof.
         let (gain, error) = from.gain_to(&point);
         if point.in_flight > 1.1 * from.in_flight && gain + 1.5 * error < GAIN {
             self.reject(now, from, home, true);
@@ -33,7 +33,7 @@ impl AutoConcurrency {
         false
     }
 
-    /// Compares the two limits, when only calls of the new one are left.
+    /// Compares the two limits, once only calls of the new one are left.
     pub(super) fn decide_late(&mut self, now: Instant, from: Point, home: usize, is_up: bool) {
         let Some(point) = self.stage.settled.point() else { return };
         let calls = self.stage.settled.calls;
@@ -75,7 +75,7 @@ impl AutoConcurrency {
         self.go(now, home, Phase::Hold { rounds: self.patience, base: Some(from) });
     }
 
-    /// Tries a limit so many times this one; stays, if there is none.
+    /// Begins a trial of this limit times `factor`. If that is the same limit, it stays.
     pub(super) fn advance(&mut self, now: Instant, from: Point, factor: f64, is_up: bool) {
         let (home, limit) = (self.limit, self.step(factor));
         let phase = if limit == home {

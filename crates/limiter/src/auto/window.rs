@@ -1,9 +1,10 @@
-//! What the calls that ended in some time say about the server.
+//! What the calls that ended in a time say about the server.
 
-/// The rate of a server is known no better than so, as a share of it: what disturbs one call disturbs all.
+/// The smallest error of a rate, as a share of it. More calls do not make it smaller, because what disturbs one call
+/// disturbs all of them.
 const LEAST_ERROR: f64 = 0.005;
 
-/// One point of the curve: with so many in flight, so much work is done per second.
+/// One point of the curve: the work per second with this many in flight.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Point {
     pub(super) in_flight: f64,
@@ -19,7 +20,7 @@ pub(super) struct Window {
     pub(super) work: f64,
     time: f64,
     time_squared: f64,
-    /// The number in flight during a call times the seconds it took, and times the work it did.
+    // Sums of the number in flight during a call, times its seconds, times its work, and so on.
     in_flight_time: f64,
     in_flight_work: f64,
     in_flight_work_squared: f64,
@@ -27,7 +28,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// A call has done so much work in so many seconds, with so many in flight on average.
+    /// Adds a call: its work, its seconds, and the average number in flight during it.
     pub(super) fn add(&mut self, work: f64, time: f64, in_flight: f64) {
         let in_flight_work = in_flight * work;
         self.calls += 1;
@@ -40,13 +41,13 @@ impl Window {
         self.in_flight_work_time += in_flight_work * time;
     }
 
-    /// Seconds that a call took, on average.
+    /// The seconds that a call took, on average.
     pub(super) fn mean_time(&self) -> f64 {
         self.time / self.calls.max(1) as f64
     }
 
-    /// By Little's law: a call does `work / time` per second, and there are so many calls. The error is that of a ratio
-    /// of two sums.
+    /// The point by Little's law: each call does `work / time` per second, and this is multiplied by the number in flight.
+    /// The error is that of a ratio of two sums.
     pub(super) fn point(&self) -> Option<Point> {
         if self.calls < 2 || self.in_flight_work <= 0.0 || self.time <= 0.0 {
             return None;
@@ -56,8 +57,8 @@ impl Window {
         Some(Point { in_flight: self.in_flight_time / self.time, rate, error: error.hypot(LEAST_ERROR) })
     }
 
-    /// Whether the work of a call says how long it takes, as tokens do. Then a few calls tell the rate, and it does not
-    /// matter that the short ones end first.
+    /// Whether the work of a call says how long the call takes, as tokens do. Then a few calls are enough for the rate, and
+    /// it does not matter that short calls end first.
     pub(super) fn is_even(&self) -> bool {
         if self.calls < 2 || self.in_flight_work <= 0.0 || self.time <= 0.0 {
             return false;
@@ -68,7 +69,7 @@ impl Window {
         spread < 0.1 || spread < 0.7 * times
     }
 
-    /// The standard deviation of what one call says of the rate, as a share of the rate.
+    /// The standard deviation of the rate of a single call, as a share of the rate.
     fn spread(&self, rate: f64) -> f64 {
         let squares = self.in_flight_work_squared - 2.0 * rate * self.in_flight_work_time
             + rate * rate * self.time_squared;
@@ -78,14 +79,14 @@ impl Window {
 }
 
 impl Point {
-    /// By how many per cent the rate is higher at another point for each per cent that is more in flight there, and the
-    /// standard error of that.
+    /// The gain from this point to another, and its standard error: by how many per cent the rate is higher there for each
+    /// per cent more in flight.
     pub(super) fn gain_to(&self, other: &Self) -> (f64, f64) {
         let step = (other.in_flight / self.in_flight).ln();
         ((other.rate / self.rate).ln() / step, self.error.hypot(other.error) / step.abs())
     }
 
-    /// Whether two points of the same limit cannot be those of one server.
+    /// Whether two points of the same limit differ so much that the server must have changed.
     pub(super) fn contradicts(&self, other: &Self) -> bool {
         let step = (other.rate / self.rate).ln().abs();
         step > 0.15 && step > 4.0 * self.error.hypot(other.error)

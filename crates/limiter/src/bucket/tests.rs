@@ -1,3 +1,5 @@
+//! The arithmetic of buckets: exact over years, without overflow, and never faster than the rate.
+
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -13,8 +15,8 @@ fn empty(amount: u64, period: Duration, capacity: u64, now: Instant) -> Bucket {
     bucket
 }
 
-/// Thirty years of the worst rates: after any number of odd steps exactly the whole units are there that the rate has
-/// brought, and the next one comes in the very nanosecond in which it is due.
+/// Thirty years of awkward rates. After any number of uneven steps the bucket has exactly the whole units that the rate has
+/// brought, and the next unit comes in exactly the nanosecond in which it is due.
 #[test]
 fn no_error_adds_up_in_a_billion_seconds() {
     let start = Instant::now();
@@ -60,7 +62,7 @@ fn a_clock_that_goes_back_brings_nothing() {
 }
 
 #[test]
-fn a_rate_of_zero_never_covers_what_is_not_there() {
+fn a_rate_of_zero_never_covers_more_than_the_bucket_holds() {
     let now = Instant::now();
     let mut bucket = Bucket::full(0, SECOND, 1, now);
     assert_eq!(bucket.covers_at(1, 0), Some(now));
@@ -83,7 +85,7 @@ fn reshaping_keeps_the_units() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// Any numbers at all: no panic, no overflow into plenty, and the answer of `covers_at` is the first nanosecond.
+    /// With any numbers there is no panic and no overflow that adds units, and `covers_at` gives the first nanosecond.
     #[test]
     fn all_of_u64_is_safe(
         amount in any::<u64>(),
@@ -119,7 +121,7 @@ proptest! {
         }
     }
 
-    /// Whatever is asked for and when: in any stretch of time no more than the capacity and what the rate brings.
+    /// In any stretch of time no more is taken than the capacity plus what the rate brings.
     #[test]
     fn no_window_sees_more_than_burst_and_rate(
         amount in 1_u64..=1_000,
@@ -150,7 +152,7 @@ proptest! {
         }
     }
 
-    /// The same as one level counted in parts, of which nothing is ever rounded.
+    /// It behaves as a single level that counts parts and never rounds.
     #[test]
     fn equals_a_single_level(
         amount in 0_u64..=2_000_000_000,
@@ -175,7 +177,7 @@ proptest! {
                     }
                     bucket.refill(now);
                 }
-                // The clock goes back, by up to an hour: nothing comes in until it is where it was.
+                // The clock goes back by up to an hour. Nothing comes in until it is where it was.
                 2 => now -= Duration::from_micros(elapsed / 1_000),
                 3 => {
                     prop_assert_eq!(bucket.covers(units, 0), level >= needed);

@@ -1,4 +1,4 @@
-//! Waiting for permits.
+//! The futures that wait for permits.
 
 use std::{
     future::Future,
@@ -9,12 +9,11 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::task::coop;
 
-use super::{ConcurrencyLimiter, MAX_PERMITS, OwnedPermit, Permit, Place, Shared};
+use super::{ConcurrencyLimiter, MAX_PERMITS, OwnedPermit, Permit, PermitWaiter, Shared};
 use crate::budget;
 
 pin_project! {
-    /// Waits for permits: what [`ConcurrencyLimiter::acquire`] and
-    /// [`acquire_many`](ConcurrencyLimiter::acquire_many) return.
+    /// The future of [`ConcurrencyLimiter::acquire`] and [`acquire_many`](ConcurrencyLimiter::acquire_many).
     ///
     /// # Panics
     ///
@@ -24,20 +23,20 @@ pin_project! {
     pub struct Acquire<'a> {
         shared: &'a Shared,
         #[pin]
-        turn: Turn,
+        request: Request,
     }
 
     impl PinnedDrop for Acquire<'_> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            this.turn.leave(this.shared);
+            this.request.leave(this.shared);
         }
     }
 }
 
 pin_project! {
-    /// Waits for permits that borrow nothing: what [`ConcurrencyLimiter::acquire_owned`] and
-    /// [`acquire_many_owned`](ConcurrencyLimiter::acquire_many_owned) return.
+    /// The future of [`ConcurrencyLimiter::acquire_owned`] and
+    /// [`acquire_many_owned`](ConcurrencyLimiter::acquire_many_owned).
     ///
     /// # Panics
     ///
@@ -47,26 +46,26 @@ pin_project! {
     pub struct AcquireOwned {
         limiter: ConcurrencyLimiter,
         #[pin]
-        turn: Turn,
+        request: Request,
     }
 
     impl PinnedDrop for AcquireOwned {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            this.turn.leave(&this.limiter.shared);
+            this.request.leave(&this.limiter.shared);
         }
     }
 }
 
 pin_project! {
-    // What the two have in common: how far a request has come.
+    // A request for permits: the part that both futures share.
     #[derive(Debug)]
-    struct Turn {
+    struct Request {
         count: usize,
         state: State,
-        // Made only when there is no way around waiting: the fast path neither writes nor drops it.
+        // Made only where the request has to wait. The fast path neither writes nor drops it.
         #[pin]
-        place: Option<Place>,
+        waiter: Option<PermitWaiter>,
     }
 }
 
@@ -74,22 +73,22 @@ pin_project! {
 enum State {
     /// Not polled yet, or only with an empty cooperative budget.
     New,
-    /// In line, or let go and not polled since.
-    InLine,
-    /// Has its answer.
+    /// In the queue, or let go and not polled since.
+    Queued,
+    /// The permits were returned.
     Done,
 }
 
 impl<'a> Acquire<'a> {
     #[inline]
     pub(super) fn new(shared: &'a Shared, count: usize) -> Self {
-        Self { shared, turn: Turn::new(count) }
+        Self { shared, request: Request::new(count) }
     }
 }
 
 impl AcquireOwned {
     pub(super) fn new(limiter: ConcurrencyLimiter, count: usize) -> Self {
-        Self { limiter, turn: Turn::new(count) }
+        Self { limiter, request: Request::new(count) }
     }
 }
 
@@ -99,8 +98,8 @@ impl<'a> Future for Acquire<'a> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let count = this.turn.count;
-        this.turn.poll(this.shared, cx).map(|()| Permit::new(this.shared, count))
+        let count = this.request.count;
+        this.request.poll(this.shared, cx).map(|()| Permit::new(this.shared, count))
     }
 }
 
@@ -109,15 +108,15 @@ impl Future for AcquireOwned {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let count = this.turn.count;
-        this.turn.poll(&this.limiter.shared, cx).map(|()| OwnedPermit::new(this.limiter.clone(), count))
+        let count = this.request.count;
+        this.request.poll(&this.limiter.shared, cx).map(|()| OwnedPermit::new(this.limiter.clone(), count))
     }
 }
 
-impl Turn {
+impl Request {
     #[inline]
     fn new(count: usize) -> Self {
-        Self { count: count.min(MAX_PERMITS), state: State::New, place: None }
+        Self { count: count.min(MAX_PERMITS), state: State::New, waiter: None }
     }
 
     #[inline]
@@ -127,43 +126,43 @@ impl Turn {
             *this.state = State::Done;
             return Poll::Ready(());
         }
-        poll_slow(*this.count, this.state, this.place, shared, cx)
+        poll_slow(*this.count, this.state, this.waiter, shared, cx)
     }
 
     #[inline]
     fn leave(self: Pin<&mut Self>, shared: &Shared) {
         let this = self.project();
-        if *this.state == State::InLine
-            && let Some(place) = this.place.as_pin_mut()
+        if *this.state == State::Queued
+            && let Some(waiter) = this.waiter.as_pin_mut()
         {
-            shared.leave(place);
+            shared.leave(waiter);
         }
     }
 }
 
-/// Everything but a first poll that is ready and free.
+/// Every poll except a first one that is ready at once and spends no budget.
 #[cold]
 fn poll_slow(
     count: usize,
     state: &mut State,
-    mut place: Pin<&mut Option<Place>>,
+    mut waiter: Pin<&mut Option<PermitWaiter>>,
     shared: &Shared,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
     let budget = ready!(coop::poll_proceed(cx));
     if *state == State::New && !shared.word.take_unlocked(count) {
-        place.set(Some(Place::new()));
-        *state = State::InLine;
+        waiter.set(Some(PermitWaiter::new()));
+        *state = State::Queued;
     }
-    let answer = match (*state, place.as_mut().as_pin_mut()) {
+    let answer = match (*state, waiter.as_mut().as_pin_mut()) {
         (State::New, _) => Poll::Ready(()),
-        (State::InLine, Some(place)) => shared.poll_line(place, count, cx),
+        (State::Queued, Some(waiter)) => shared.poll_queue(waiter, count, cx),
         _ => panic!("polled after it was ready"),
     };
     if answer.is_ready() {
         *state = State::Done;
-        // Here already, so that where the future is dropped there is mostly nothing to do but to see that.
-        place.set(None);
+        // The waiter is dropped here, so that the drop of the future has mostly nothing to do.
+        waiter.set(None);
         budget.made_progress();
     }
     answer

@@ -1,8 +1,8 @@
-//! Permits.
+//! Permits, which are given back when they are dropped.
 
 use super::{ConcurrencyLimiter, Shared};
 
-/// The right to be one of those let in. Dropping it gives it back.
+/// The right to do one thing under the limit. Dropping it gives it back.
 #[derive(Debug)]
 #[must_use = "a permit is given back when it is dropped"]
 pub struct Permit<'a> {
@@ -10,7 +10,7 @@ pub struct Permit<'a> {
     count: usize,
 }
 
-/// A [`Permit`] that borrows nothing, so that it can move into a task.
+/// A [`Permit`] that borrows nothing and can be moved into a task.
 #[derive(Debug)]
 #[must_use = "a permit is given back when it is dropped"]
 pub struct OwnedPermit {

@@ -1,4 +1,4 @@
-//! Work that is begun when it has its permit, and not before.
+//! Work that begins only once it has a permit.
 
 use std::{
     fmt,
@@ -12,14 +12,14 @@ use pin_project_lite::pin_project;
 use super::{Acquire, ConcurrencyLimiter, Permit};
 
 pin_project! {
-    /// Waits for a permit, then begins the work and runs it: what [`ConcurrencyLimiter::run`] returns.
+    /// The future of [`ConcurrencyLimiter::run`]: waits for a permit, then begins the work and runs it.
     ///
     /// # Panics
     ///
     /// If it is polled after it was ready.
     #[must_use = "futures do nothing unless awaited"]
     pub struct Run<'a, F, Fut> {
-        // Before `permit`, since fields are dropped in order: the work ends before its permit is given back.
+        // Before `permit`, because fields are dropped in order: the work is dropped before its permit is given back.
         #[pin]
         state: State<'a, F, Fut>,
         permit: Option<Permit<'a>>,
@@ -29,11 +29,11 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<'a, F, Fut> {
-        // In line for a permit; the work is not begun.
+        // Waiting for a permit. The work has not begun.
         Waiting { #[pin] acquire: Acquire<'a>, work: Option<F> },
         // Holding a permit while the work runs.
         Running { #[pin] work: Fut },
-        // Over: the work has been dropped, the permit given back.
+        // The work has been dropped, and the permit was given back.
         Done,
     }
 }
@@ -56,7 +56,7 @@ where
         let mut this = self.project();
         if let StateProj::Waiting { acquire, work } = this.state.as_mut().project() {
             *this.permit = Some(ready!(acquire.poll(cx)));
-            // A closure that panics leaves nothing behind it to be polled.
+            // The state is `Done` while the closure runs. If it panics, nothing is left to be polled.
             let work = work.take();
             this.state.set(State::Done);
             if let Some(work) = work {

@@ -1,2 +1,4 @@
+//! Loom models of the concurrency limiter.
+
 #[cfg(outbound_loom)]
 mod loom;

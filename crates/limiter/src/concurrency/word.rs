@@ -1,14 +1,15 @@
-//! The permits and a flag in one atomic word, so that taking and giving back without a queue are one step each.
+//! The number of free permits and a flag in one atomic word. While no request waits, taking and giving back are one atomic
+//! step each.
 
 use crate::sync::atomic::{
     AtomicIsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
-/// The most permits a limiter has: what the word can count beside its flag, with as much again for debt.
+/// The most permits that a limiter can have. The word can count this many beside its flag, and as many again as debt.
 pub(super) const MAX_PERMITS: usize = (isize::MAX >> 3) as usize;
 
-/// Somebody is in line, so permits change hands under the lock only, in the order of the line.
+/// The flag: requests wait, so permits are taken only under the lock, in the order of the queue.
 const WAITERS: isize = 1;
 const SHIFT: u32 = 1;
 /// One permit.
@@ -16,8 +17,8 @@ const ONE: isize = 1 << SHIFT;
 
 /// `permits << 1 | WAITERS`. The permits are negative while more is in use than the limit allows.
 ///
-/// Invariants: while `WAITERS` is set, only the holder of the line's lock takes permits. It is set and cleared only
-/// under that lock, and is set whenever the lock is free and somebody is in line.
+/// Invariants: while `WAITERS` is set, only code that holds the lock of the queue takes permits. The flag is set and
+/// cleared only under that lock. Whenever the lock is free and requests wait, the flag is set.
 #[derive(Debug)]
 pub(super) struct Word(AtomicIsize);
 
@@ -26,7 +27,7 @@ impl Word {
         Self(AtomicIsize::new(signed(permits) * ONE))
     }
 
-    /// Takes permits without the lock, if nobody is in line and there are enough.
+    /// Takes permits without the lock, if no request waits and enough are free.
     #[inline]
     pub(super) fn take_unlocked(&self, count: usize) -> bool {
         let wanted = signed(count) * ONE;
@@ -41,9 +42,9 @@ impl Word {
         false
     }
 
-    /// Takes permits for the head of the line, under the lock: if there are enough, or if nothing is in use at all.
+    /// Takes permits for the first waiter, under the lock: if enough are free, or if nothing is in use.
     ///
-    /// The second case lets a request that is larger than the limit run alone instead of waiting for ever.
+    /// The second case lets a request that is larger than the limit run alone. Otherwise it would wait for ever.
     pub(super) fn take_locked(&self, count: usize, limit: usize) -> bool {
         let mut word = self.0.load(Relaxed);
         loop {
@@ -59,13 +60,13 @@ impl Word {
         }
     }
 
-    /// Whether somebody was in line just now.
+    /// Whether the flag was set a moment ago.
     #[inline]
     pub(super) fn has_waiters(&self) -> bool {
         self.0.load(Relaxed) & WAITERS != 0
     }
 
-    /// Gives permits back. `true`: somebody is in line, and must be served.
+    /// Gives permits back. `true` means that requests wait, and have to be served.
     #[inline]
     pub(super) fn give(&self, count: usize) -> bool {
         self.0.fetch_add(signed(count) * ONE, Release) & WAITERS != 0
@@ -76,23 +77,24 @@ impl Word {
         self.0.fetch_add((signed(to) - signed(from)) * ONE, AcqRel);
     }
 
-    /// Under the lock, before somebody joins the line. Permits given back before this went unnoticed: look again.
+    /// Sets the flag, under the lock, before a request joins the queue. Permits that were given back before were not handed
+    /// to the queue, so the caller has to check for them again.
     pub(super) fn set_waiters(&self) {
         self.0.fetch_or(WAITERS, AcqRel);
     }
 
-    /// Under the lock, when nobody is in line.
+    /// Clears the flag, under the lock, when no request waits.
     pub(super) fn clear_waiters(&self) {
         self.0.fetch_and(!WAITERS, AcqRel);
     }
 
-    /// The permits that are free; negative while there is debt.
+    /// The permits that are free. Negative while more are in use than the limit.
     pub(super) fn permits(&self) -> isize {
         self.0.load(Acquire) >> SHIFT
     }
 }
 
-/// Counts never exceed [`MAX_PERMITS`], so this loses nothing.
+/// Counts never exceed [`MAX_PERMITS`], so the conversion is exact.
 #[inline]
 fn signed(count: usize) -> isize {
     debug_assert!(count <= MAX_PERMITS);

@@ -1,3 +1,5 @@
+//! Sliding logs: no window ever has more than the limit, and the number of entries is bounded.
+
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -21,7 +23,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// The strict window: whatever was taken and put back, no window sees more than the limit.
+    /// Whatever is taken and put back, no window has more than the limit.
     #[test]
     fn no_window_sees_more_than_the_limit(limit in 1..60_u64, steps in prop::collection::vec(step(), 1..200)) {
         let start = Instant::now();
@@ -51,7 +53,7 @@ proptest! {
                 }
                 Step::Put(units) => {
                     log.refill(now);
-                    // Given back by the latest: the hardest case for those who count.
+                    // Units are taken off the latest entries, which is the hardest case for the count.
                     let mut left = units.min(taken.iter().filter(|(at, _)| now - *at < window).map(|(_, units)| units).sum());
                     log.put(left);
                     for (_, units) in taken.iter_mut().rev() {
@@ -89,6 +91,6 @@ fn a_log_has_no_more_entries_than_grains() {
         log.take(1);
     }
     assert!(log.entries.len() <= 1_026, "{}", log.entries.len());
-    // Late by a grain at most.
+    // Units come back at most one grain late.
     assert!((1_000_000..=1_001_000).contains(&(u64::MAX - log.available())));
 }

@@ -1,4 +1,4 @@
-//! The limits to start with.
+//! The builder of a quota limiter.
 
 use std::{error::Error, fmt, ops::RangeInclusive, time::Duration};
 
@@ -6,11 +6,11 @@ use tokio::time::Instant;
 
 use super::{
     charging::Charging,
-    desk::QuotaDesk,
     dimension::QuotaDimension,
     limiter::QuotaLimiter,
     limits::Limits,
     meter::{Burst, Meter},
+    policy::QuotaPolicy,
     strict::Strict,
 };
 use crate::log::Log;
@@ -20,29 +20,28 @@ pub(super) const MINUTE: Duration = Duration::from_secs(60);
 /// How many limits one limiter can have.
 pub(super) const MAX_LIMITS: usize = 16;
 
-/// Windows up to this long are buckets, longer ones are logs: see [`QuotaBuilder::limit`].
+/// Windows up to this length are buckets, and longer ones are logs: see [`QuotaBuilder::limit`].
 const LONGEST_BUCKET: Duration = MINUTE;
 
 /// How long a window may be.
 pub(super) const WINDOWS: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(366 * 24 * 60 * 60);
 
-/// The limits of a [`QuotaLimiter`]; of each, one second's worth may come at once, and at least 1, unless
-/// [`burst`](Self::burst) says otherwise or the server shows that it allows more.
+/// The settings of a [`QuotaLimiter`].
 ///
-/// | option | default |
+/// | setter | default |
 /// |---|---|
-/// | `limit` and the forms of it, `requests_per_minute` and the like | none: what the server tells, else unlimited |
-/// | `granted` | nothing is counted by grants |
-/// | `max_concurrent` | unlimited |
-/// | `under` | no other quota |
-/// | `charging` | unknown: what was not used comes back, unless the server shows otherwise |
-/// | `burst` | what comes in one second, at least 1; more once the server has shown that it allows it |
+/// | [`limit`](Self::limit), [`requests_per_minute`](Self::requests_per_minute) and the like | none: the limits of the server, if it names them |
+/// | [`granted`](Self::granted) | no dimension is counted by grants |
+/// | [`max_concurrent`](Self::max_concurrent) | unlimited |
+/// | [`under`](Self::under) | no quota above |
+/// | [`charging`](Self::charging) | unknown: what was not used comes back, unless the server shows otherwise |
+/// | [`burst`](Self::burst) | the units of one second, at least 1; more once the server has shown that it allows more |
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct QuotaBuilder {
     limits: [Option<Limit>; MAX_LIMITS],
-    /// There were more than fit.
+    /// More limits were set than there is room for.
     too_many: bool,
     max_concurrent: Option<usize>,
     burst: Option<Duration>,
@@ -53,12 +52,12 @@ pub struct QuotaBuilder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Limit {
     dimension: QuotaDimension,
-    /// `None`: nothing comes in by time, only by grants.
+    /// `None` if units come in by grants and not by time.
     window: Option<Duration>,
     limit: u64,
 }
 
-/// A limit that nothing could ever satisfy, or that cannot be kept.
+/// Why a quota cannot be built: a limit that admits nothing, or that cannot be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -70,7 +69,7 @@ pub enum BuildError {
     Window(Duration),
     /// There are more than 16 limits.
     TooManyLimits,
-    /// Two named dimensions share a place.
+    /// Two named dimensions have the same place.
     SamePlace(QuotaDimension, QuotaDimension),
 }
 
@@ -86,27 +85,28 @@ impl QuotaBuilder {
         }
     }
 
-    /// Sets a limit of so many units per window, which takes the place of one for the same dimension and window.
+    /// Sets a limit of so many units per window. It replaces a limit for the same dimension and window.
     ///
-    /// A dimension may have several, such as per second, per minute and per day, up to 16 in all. All of them hold.
+    /// A dimension may have several limits, such as per second, per minute and per day. All of them hold. There may be up to
+    /// 16 limits in all.
     ///
     /// - Windows up to a minute are buckets: the [`burst`](Self::burst) may come at once, then what the rate brings.
-    ///   [`observe`](QuotaLimiter::observe) keeps them in step with what the server says of the same window.
-    /// - Longer ones hold strictly: all of the limit may come at once, and in no stretch of time as long as the window is
-    ///   more let through; what was used up counts for as long, and up to a thousandth longer. They are ours alone: what
-    ///   the server says of such a window is kept beside them.
+    ///   [`observe`](QuotaLimiter::observe) corrects them by what the server says of the same window.
+    /// - Longer windows hold strictly: all of the limit may come at once, and no stretch of time as long as the window admits
+    ///   more. What was used counts for the length of the window, and up to a thousandth longer. The server does not correct
+    ///   these: what it says of such a window is kept as a limit of its own.
     pub const fn limit(self, dimension: QuotaDimension, window: Duration, limit: u64) -> Self {
         self.set(Limit { dimension, window: Some(window), limit })
     }
 
-    /// Counts a dimension by what is granted, in the place of time: it starts with nothing, [`QuotaLimiter::grant`] adds to
-    /// it, and nothing else does. For a quota that several processes share, of which each is granted one chunk after the
-    /// other. Limits of the same dimension hold beside it.
+    /// Counts a dimension by grants instead of time: it starts with nothing, and only [`QuotaLimiter::grant`] adds to it. It
+    /// is meant for a quota that several processes share, where each is granted one chunk after the other. Limits of the same
+    /// dimension hold too.
     ///
-    /// - A request waits until as much as it costs has been granted; what was granted adds up meanwhile.
-    /// - When that will be is not known, so a deadline ([`Reserve::before`](super::Reserve::before)) ends the wait when it
-    ///   comes, and not before.
-    /// - What a call did use beyond its estimate is owed, and the next grant pays for it. What it did not use comes back.
+    /// - A request waits until its cost has been granted. Grants add up while it waits.
+    /// - The instant of the next grant is not known. So a deadline ([`Reserve::before`](super::Reserve::before)) ends the wait
+    ///   when it comes, and not before.
+    /// - What a call has used beyond its estimate is owed, and the next grant pays for it. What it did not use comes back.
     pub const fn granted(self, dimension: QuotaDimension) -> Self {
         self.set(Limit { dimension, window: None, limit: 0 })
     }
@@ -154,27 +154,27 @@ impl QuotaBuilder {
         self
     }
 
-    /// Sets how much may come at once after a quiet time, in each dimension: what comes in this time at the limit of a
-    /// window up to a minute, at least 1 and at most the limit. It then holds whatever the server shows.
+    /// Sets how much may come at once after a quiet time, in each dimension: the units that come in during `time`, at least 1
+    /// and at most the limit. It applies to windows up to a minute, and holds whatever the server shows.
     ///
-    /// Many providers count by the minute and enforce by the second or by ten. A burst of a second or two provokes none
-    /// of them, and costs nothing over a run that is longer than a few seconds.
+    /// Many providers count by the minute and enforce by the second or by ten seconds. A burst of a second or two is safe with
+    /// all of them, and costs nothing over a run of more than a few seconds.
     pub const fn burst(mut self, time: Duration) -> Self {
         self.burst = Some(time);
         self
     }
 
-    /// Says how the server takes tokens. With [`Charging::Estimate`] what was estimated and not used does not come back
-    /// when a call ends, with the others it does. Where the server says what remains and that contradicts, the server is
-    /// believed. Requests and dimensions of your own come back always.
+    /// Sets how the server counts the tokens of a call. With [`Charging::Estimate`], tokens that were estimated and not used do
+    /// not come back when a call ends. With the others they do. Where the readings of the server contradict this, the readings
+    /// count. Requests and named dimensions always come back.
     pub const fn charging(mut self, charging: Charging) -> Self {
         self.charging = Some(charging);
         self
     }
 
-    /// Puts it below another quota: what is let through has to be allowed by both, and by all above.
+    /// Puts the quota below another one: a request has to be admitted by both, and by all further ones above.
     ///
-    /// So one quota can hold for an account, and one below it for each of its models:
+    /// So there can be one quota for an account, and one below it for each of its models:
     ///
     /// ```
     /// # use outbound_limiter::{BuildError, Cost, QuotaLimiter};
@@ -192,11 +192,11 @@ impl QuotaBuilder {
     /// # }
     /// ```
     ///
-    /// - Nothing is held at any level while a request waits, and what a reservation or a charge does, it does at all.
-    /// - Where something of the upper quota is waited for, each quota below has its turn with one request, first come
-    ///   first served, and so have those who ask the upper one itself. So a long line at one does not starve another.
-    ///   One that waits for something of its own, such as its gate, has no turn and holds up nobody.
-    /// - Closing a quota closes all below it.
+    /// - While a request waits, it holds nothing at any level. A reservation or a charge acts on all levels.
+    /// - Where several quotas wait for something of the upper one, they take turns with one request each. Requests to the
+    ///   upper quota itself have a turn too. So a long queue at one quota does not starve another. A quota that waits for
+    ///   something of its own, such as its gate, delays no other.
+    /// - Closing a quota closes all quotas below it.
     pub fn under(mut self, parent: &QuotaLimiter) -> Self {
         self.parent = Some(parent.clone());
         self
@@ -206,7 +206,8 @@ impl QuotaBuilder {
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if a limit is 0 or its window out of range, if there are too many, or if two names share a place.
+    /// [`BuildError`] if a limit is 0, if a window is out of range, if there are too many limits, or if two named dimensions
+    /// have the same place.
     pub fn build(self) -> Result<QuotaLimiter, BuildError> {
         let now = Instant::now();
         let burst = self.burst.map_or(Burst::Learned, Burst::Fixed);
@@ -223,7 +224,7 @@ impl QuotaBuilder {
                 return Err(BuildError::Window(window));
             }
             if window <= LONGEST_BUCKET {
-                meters.push(Meter::told(dimension, window, limit, burst, self.charging, now));
+                meters.push(Meter::from_user(dimension, window, limit, burst, self.charging, now));
             } else {
                 strict.push(Strict::window(dimension, Log::new(limit, window, now), self.charging));
             }
@@ -239,14 +240,14 @@ impl QuotaBuilder {
             return Err(BuildError::ZeroConcurrency);
         }
         Ok(QuotaLimiter::new(
-            QuotaDesk::new(limits, burst, self.charging, self.max_concurrent, now),
+            QuotaPolicy::new(limits, burst, self.charging, self.max_concurrent, now),
             self.parent,
         ))
     }
 }
 
 impl Limit {
-    /// Whether it is for the same dimension and window.
+    /// Whether both are for the same dimension and window.
     const fn is_like(&self, other: &Self) -> bool {
         let same_window = match (self.window, other.window) {
             (Some(one), Some(other)) => one.as_nanos() == other.as_nanos(),

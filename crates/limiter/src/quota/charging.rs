@@ -1,30 +1,30 @@
-//! How a server takes the tokens of a call, as far as that is known.
+//! How a server counts the tokens of a call, as far as that is known.
 
-/// When a server takes the tokens of a call from the quota, and how many.
+/// When a server takes the tokens of a call from the quota, and how many it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Charging {
-    /// What was estimated, when the call comes; never corrected.
+    /// It takes the estimate when the call comes, and never corrects it.
     Estimate,
-    /// The same, and what was not used is given back at the end.
+    /// It takes the estimate when the call comes, and gives back at the end what was not used.
     Settle,
-    /// What the call really takes.
+    /// It takes what the call really uses.
     Actual,
 }
 
-/// The evidence is weighed whenever so many seconds' worth of the rate was estimated and not used. From 1 to 9 nothing changes
-/// in the bench of goodput.
+/// The evidence is judged whenever this many seconds' worth of the rate was estimated and not used. The goodput bench shows no
+/// difference from 1 to 9.
 const WEIGHED: f64 = 3.0;
 
-/// The readings contradict what is believed if they took or gave this part of what was not used. From 0.4 to 0.9 nothing
-/// changes.
+/// The readings contradict the assumption if they moved the level by this share of what was not used. The goodput bench shows
+/// no difference from 0.4 to 0.9.
 const CONTRADICTS: f64 = 0.7;
 
-/// Whether what was not used comes back, judged by what the readings make of the level.
+/// Whether unused tokens come back at the server, judged by how the readings move the level.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Unused {
     pub(super) comes_back: bool,
-    /// What was estimated and not used, and what readings have moved the level against what is believed.
+    /// What was estimated and not used, and how far readings have moved the level against the assumption.
     unused: u64,
     moved: f64,
 }
@@ -37,11 +37,11 @@ impl Unused {
     /// A call has ended that used less than was estimated.
     #[inline]
     pub(super) fn ended(&mut self, unused: u64) {
-        // That it begins anew after 2^64 units does no harm.
+        // A wrap after 2^64 units does no harm.
         self.unused = self.unused.wrapping_add(unused);
     }
 
-    /// A reading has moved the level by so many units, up or down.
+    /// A reading has moved the level by this many units, up or down.
     pub(super) fn moved(&mut self, by: f64, per_second: f64) {
         self.moved += if self.comes_back { (-by).max(0.0) } else { by.max(0.0) };
         let unused = self.unused as f64;
@@ -56,7 +56,7 @@ impl Unused {
 mod tests {
     use super::{Charging, Unused};
 
-    /// Ten calls that did not use 40 units each, after each of which a reading moved the level by so much.
+    /// Ten calls, each with 40 unused units. After each, a reading moves the level by `moved`.
     fn comes_back(mut unused: Unused, moved: f64) -> bool {
         for _ in 0..10 {
             unused.ended(40);
@@ -68,9 +68,15 @@ mod tests {
     #[test]
     fn readings_that_contradict_are_believed() {
         let (unknown, estimate) = (Unused::new(None), Unused::new(Some(Charging::Estimate)));
-        assert!(comes_back(unknown, 0.0) && !comes_back(estimate, 0.0), "as told");
+        assert!(comes_back(unknown, 0.0) && !comes_back(estimate, 0.0), "the assumption stays");
         assert!(comes_back(unknown, -20.0) && !comes_back(estimate, 20.0), "noise");
-        assert!(!comes_back(unknown, -40.0) && comes_back(estimate, 40.0), "all of it, each time");
-        assert!(comes_back(unknown, 40.0) && !comes_back(estimate, -40.0), "the other way round");
+        assert!(
+            !comes_back(unknown, -40.0) && comes_back(estimate, 40.0),
+            "the readings contradict it each time"
+        );
+        assert!(
+            comes_back(unknown, 40.0) && !comes_back(estimate, -40.0),
+            "a move in the other direction is no evidence"
+        );
     }
 }

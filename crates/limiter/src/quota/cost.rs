@@ -1,4 +1,4 @@
-//! What a request costs, in each dimension that a provider counts.
+//! The cost of a request in each dimension that a provider counts, and sums of costs.
 
 use std::{
     fmt,
@@ -12,9 +12,9 @@ const TOKENS: usize = Place::Tokens as usize;
 const INPUT_TOKENS: usize = Place::InputTokens as usize;
 const OUTPUT_TOKENS: usize = Place::OutputTokens as usize;
 
-/// What a request costs: an estimate when it is reserved, the truth when it is settled.
+/// The cost of a request: the estimate when it is reserved, and the actual cost when it is settled.
 ///
-/// Plain data, all zero by default.
+/// It is plain data, and all zero by default.
 ///
 /// ```
 /// use outbound_limiter::{Cost, QuotaDimension};
@@ -28,7 +28,7 @@ const OUTPUT_TOKENS: usize = Place::OutputTokens as usize;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cost {
-    /// By the dimension's place. The tokens are the sum of the two after them.
+    /// By the place of the dimension. The tokens are the sum of the input and output tokens.
     units: [u64; PLACES],
 }
 
@@ -61,9 +61,9 @@ impl Cost {
         self
     }
 
-    /// Sets how much of a dimension it is: the way to those with a name. Of two names at one place the last one set
-    /// counts; a quota with both is refused when it is built. [`QuotaDimension::Tokens`] sets both kinds of tokens: all of
-    /// them count as input.
+    /// Sets the units of any dimension, also of named ones. Of two named dimensions with the same place the last one set
+    /// counts; a quota with both cannot be built. [`QuotaDimension::Tokens`] sets both kinds of tokens: all of them count as
+    /// input.
     pub const fn with(mut self, dimension: QuotaDimension, units: u64) -> Self {
         match dimension {
             QuotaDimension::Tokens => self.tokens(units, 0),
@@ -76,22 +76,22 @@ impl Cost {
         }
     }
 
-    /// How much of a dimension this is, at most `u64::MAX`.
+    /// The units of a dimension, at most `u64::MAX`.
     pub const fn units(&self, dimension: QuotaDimension) -> u64 {
         self.units[dimension.place() as usize]
     }
 
-    /// How much of the dimension at a place.
+    /// The units of the dimension at a place.
     #[inline]
     pub(super) const fn at(&self, place: Place) -> u64 {
         self.units[place as usize]
     }
 
-    /// Whether it is more than another, in some dimension.
+    /// Whether it is more than another cost in at least one dimension.
     #[inline]
     pub(super) fn exceeds(&self, other: &Self) -> bool {
         let is_more = |place: usize| self.units[place] > other.units[place];
-        // The tokens are, only if one of their two kinds is.
+        // The sum of the tokens can only be more if one of the two kinds is.
         (is_more(REQUESTS) | is_more(INPUT_TOKENS) | is_more(OUTPUT_TOKENS))
             || (self.has_named() && (FIRST_NAMED..PLACES).any(is_more))
     }
@@ -101,7 +101,7 @@ impl Cost {
         self.units[REQUESTS] == 0 && *self == Self::default()
     }
 
-    /// Whether it counts anything with a name: most do not, and go a shorter way.
+    /// Whether it has a named dimension. Most costs have none, and take a shorter path.
     fn has_named(&self) -> bool {
         self.units[FIRST_NAMED..].iter().fold(0, |all, units| all | units) != 0
     }
@@ -121,7 +121,7 @@ impl fmt::Debug for Cost {
     }
 }
 
-/// What costs come to, modulo 2^64: for counts that only ever grow, of which the differences matter.
+/// A sum of costs modulo 2^64. It is for counts that only grow and of which only differences are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Count {
     units: [u64; PLACES],
@@ -133,7 +133,7 @@ impl Count {
     }
 }
 
-/// How much a count has grown from one reading to another; 0 if they come in the wrong order.
+/// How much a count has grown between two readings. 0 if they are in the wrong order.
 pub(super) fn growth(from: u64, to: u64) -> u64 {
     u64::try_from(to.wrapping_sub(from).cast_signed()).unwrap_or(0)
 }
@@ -162,7 +162,7 @@ impl Sub for Count {
     }
 }
 
-/// A sum of costs. It is large enough for 2^64 of the largest.
+/// A sum of costs that cannot overflow: it has room for 2^64 of the largest costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Total {
     units: [u128; PLACES],

@@ -1,10 +1,10 @@
-//! What is counted.
+//! The dimensions of a quota: what is counted.
 
 use std::fmt;
 
-/// What is counted.
+/// A dimension of a quota: what is counted.
 ///
-/// A provider may count anything: what is not among the first four gets a name.
+/// A provider may count anything. What is not among the first four gets a name.
 ///
 /// ```
 /// use std::time::Duration;
@@ -47,7 +47,8 @@ pub struct Named {
     name: &'static str,
 }
 
-/// The place of a dimension in a [`Cost`](super::Cost). A type of its own, so that it is known to be one of so many.
+/// The place of a dimension in a [`Cost`](super::Cost). It is a type of its own, so that the compiler knows that it is in
+/// range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Place {
@@ -68,20 +69,20 @@ impl QuotaDimension {
     /// How many dimensions with a name one limiter can count.
     pub const MAX_NAMED: usize = 4;
 
-    /// A dimension of your own. It is shown by its name, and counted at its place: 0, 1, 2 or 3.
+    /// A dimension of your own. Its name is for display, and it is counted at its place: 0, 1, 2 or 3.
     ///
-    /// So nothing has to be looked up by name. In one limiter each name needs a place of its own: a builder refuses two
-    /// that share one, and what a server says about one whose place is taken is passed over.
+    /// So no name has to be looked up. In one limiter each named dimension needs a place of its own. A builder rejects two
+    /// with the same place. What a server says about a dimension whose place is taken is ignored.
     ///
     /// # Panics
     ///
-    /// If the place is not below [`MAX_NAMED`](Self::MAX_NAMED): when it compiles, in a `const`.
+    /// If the place is not below [`MAX_NAMED`](Self::MAX_NAMED). In a `const` this is a compile error.
     pub const fn named(place: usize, name: &'static str) -> Self {
         assert!(place < Self::MAX_NAMED, "a named dimension has a place below 4");
         Self::Named(Named { place, name })
     }
 
-    /// Where in a cost it is counted.
+    /// The place where it is counted in a cost.
     pub(super) const fn place(self) -> Place {
         match self {
             Self::Requests => Place::Requests,
@@ -101,12 +102,12 @@ impl QuotaDimension {
         matches!(self, Self::Tokens | Self::InputTokens | Self::OutputTokens)
     }
 
-    /// Whether it is another in the same place.
+    /// Whether it is another dimension with the same place.
     pub(super) fn clashes_with(self, other: Self) -> bool {
         self.place() == other.place() && !self.is(other)
     }
 
-    /// `==`, for a `const`.
+    /// As `==`, but usable in a `const`.
     pub(super) const fn is(self, other: Self) -> bool {
         match (self, other) {
             (Self::Named(one), Self::Named(other)) => {

@@ -1,13 +1,13 @@
-//! Why a reservation was refused, and what one waits for.
+//! Why a request was not admitted, and what a request waits for.
 
 use std::{error::Error, fmt, time::Duration};
 
 use tokio::time::Instant;
 
 use super::dimension::QuotaDimension;
-use crate::line::Refusal;
+use crate::wait_queue::Rejection;
 
-/// Why a [`QuotaLimiter`](super::QuotaLimiter) let a request not through.
+/// Why a [`QuotaLimiter`](super::QuotaLimiter) did not admit a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum QuotaError {
@@ -22,27 +22,27 @@ pub enum QuotaError {
         /// The limit per window, of a minute unless the server said otherwise.
         limit: u64,
     },
-    /// It would have to wait, and longer than it may.
+    /// It would have to wait longer than it may.
     MustWait {
-        /// When it could be let through, at the earliest and by what is known now. `None`: when a slot gets free, or
-        /// not in any foreseeable time.
+        /// The earliest instant at which it could be admitted, as far as is known now. `None` if that is not known, for
+        /// instance because it waits for a slot.
         until: Option<Instant>,
-        /// The same from the moment of the refusal.
+        /// The same as a duration, counted from the moment of this error.
         wait: Option<Duration>,
         /// What it would wait for.
         bottleneck: Bottleneck,
     },
 }
 
-/// What keeps the next request waiting.
+/// What the next request waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Bottleneck {
-    /// The server has refused a request and is left alone for a while, or is being approached again slowly.
+    /// The server has refused a request. Nothing is sent for a while, or requests are sent again slowly.
     Gate,
-    /// As many are in flight as may be.
+    /// As many requests are in flight as may be.
     Concurrency,
-    /// Too little is left in a dimension.
+    /// Too few units remain in a dimension.
     Dimension(QuotaDimension),
 }
 
@@ -54,14 +54,14 @@ pub(super) struct TooLarge {
     pub(super) limit: u64,
 }
 
-impl From<Refusal<TooLarge, Bottleneck>> for QuotaError {
-    fn from(refusal: Refusal<TooLarge, Bottleneck>) -> Self {
-        match refusal {
-            Refusal::Closed => Self::Closed,
-            Refusal::Never(TooLarge { dimension, asked, limit }) => {
+impl From<Rejection<TooLarge, Bottleneck>> for QuotaError {
+    fn from(rejection: Rejection<TooLarge, Bottleneck>) -> Self {
+        match rejection {
+            Rejection::Closed => Self::Closed,
+            Rejection::Impossible(TooLarge { dimension, asked, limit }) => {
                 Self::Impossible { dimension, asked, limit }
             }
-            Refusal::Late { now, until, reason } => Self::MustWait {
+            Rejection::MustWait { now, until, reason } => Self::MustWait {
                 until,
                 wait: until.map(|until| until.saturating_duration_since(now)),
                 bottleneck: reason,

@@ -1,59 +1,59 @@
-//! The gate that a refusal closes for everybody, and the way back to the full rate after it.
+//! The gate: a refusal closes it for all requests. After that it opens, slowly or at once.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Where a refusal names no wait. In the simulation, bare refusals on a log, 98 % of the rate with this, 97 % with 2 s; half
-/// of it changes little.
+/// The first wait after a refusal that names none. In the limiter's simulation, twice as much is a little worse and half as
+/// much changes little.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
-/// Where so many were served before two refusals in a row, and some before each, the waits were long enough, and the more were,
-/// the shorter is the next one. Before the simulated provider of the command, which refuses eight in 1,000 for no reason, 20,000
-/// requests at a limit of 2,000,000 a minute went at 0.06 of the pace of its 64 places while each wait was twice the last; at 0.35 now.
+/// If this many requests were served before two refusals in a row, and at least [`FEW`] before each, the waits were long
+/// enough. Then the next wait is the shorter the more were served. It is for a provider that refuses a few requests in a
+/// thousand for no reason: without this rule the wait would double each time.
 const MANY: u32 = 128;
 const FEW: u32 = 8;
 const MIN_BACKOFF: Duration = Duration::from_millis(50);
 
-/// The gap between the first two after a gate is an eighth of the time it was closed, within these.
+/// The gap between the first two requests after the gate opens is an eighth of the time it was closed, within these bounds.
 const MAX_GAP: Duration = Duration::from_millis(500);
 const MIN_GAP: Duration = Duration::from_millis(1);
 
-/// After a ramp refusal the rate doubles no faster than this.
+/// After a refusal because of a sudden increase (a ramp refusal), the rate does not double faster than this.
 const RAMP_DOUBLING: Duration = Duration::from_secs(10);
 
-/// Stands for never, where an instant is needed.
+/// Stands for "never" where an instant is needed.
 const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
-/// Closed until an instant, then opened slowly: one request at once, the second a gap later, and each gap shorter than
-/// the last by an eighth, until it is under a millisecond. So opening takes about as long as the gate was closed, at
-/// most 4 s. After a ramp refusal the gaps shrink such that the rate doubles in ten seconds.
+/// The gate is closed until an instant. It can then open slowly: one request goes at once, the second after a gap, and each
+/// gap is an eighth shorter than the one before, until it is under a millisecond. So opening takes about as long as the gate
+/// was closed, and at most 4 s. After a ramp refusal the gaps shrink so that the rate doubles in ten seconds.
 ///
-/// A server that lets two in a second through, and of which nothing is known, refuses 11 times where 64 wait after its first
-/// refusal, and 71 times if all go at once.
+/// Without slow opening, all waiting requests would go at once, and a server of which nothing is known would refuse most of
+/// them.
 #[derive(Debug)]
 pub(super) struct Gate {
-    /// Nobody is let through before this, if set: only while it is being opened, so while there is a `gap`.
+    /// No request is admitted before this. `None` if the gate is fully open.
     next: Option<Instant>,
-    /// When it was to open, the last time it was closed.
+    /// The instant that it was last closed until.
     until: Option<Instant>,
-    /// The next gap, while it is being opened.
+    /// The next gap, while it opens slowly.
     gap: Option<Duration>,
     ramp: bool,
-    /// One is let through although it is closed.
+    /// One request may be admitted although the gate is closed.
     exempt: bool,
-    /// When it was closed last.
+    /// When it was last closed.
     closed_at: Option<Instant>,
-    /// The last wait that a refusal without a hint led to.
+    /// The last wait after a refusal that named none.
     backoff: Duration,
-    /// How many were served that were sent after it had been closed last.
+    /// How many requests were served that were sent after it was last closed.
     served: u32,
-    /// The same between the two refusals before, of those that named no wait.
+    /// The same count between the two refusals before that, of those that named no wait.
     served_before: u32,
-    /// When the first was let through after it was closed.
+    /// When the first request was admitted after it was last closed.
     opened_at: Option<Instant>,
-    /// A refusal has closed it, and of what was sent since it had opened nothing was served, for all that is known.
+    /// A refusal has closed it, and as far as is known nothing was served that was sent since it had opened.
     serves_nothing: bool,
 }
 
@@ -74,10 +74,10 @@ impl Gate {
         }
     }
 
-    /// Closes it. It stays closed at least as long as it would have before.
+    /// Closes it until an instant. It never shortens the time that it is closed already.
     ///
-    /// Where limits are known they set the pace after it. Where none is, it `opens_slowly`; and so it does after a refusal of
-    /// what was sent since it last opened, if nothing was served in between: whatever wait was named or guessed was too short.
+    /// Where limits are known, they set the pace after it opens. With `opens_slowly` it opens slowly. This is for two cases:
+    /// no limit is known, or everything that was sent since it last opened was refused, so that the last wait was too short.
     pub(super) fn close(&mut self, now: Instant, until: Instant, opens_slowly: bool) {
         if until <= now || self.until.is_some_and(|earlier| until <= earlier) {
             return;
@@ -91,7 +91,7 @@ impl Gate {
         }
     }
 
-    /// Something was served that was sent at this instant.
+    /// A request was served that was sent at this instant.
     pub(super) fn served(&mut self, sent_at: Instant) {
         self.served = self.served.saturating_add(u32::from(self.is_news(sent_at)));
         if self.serves_nothing && self.opened_at.is_none_or(|opened_at| sent_at >= opened_at) {
@@ -99,32 +99,35 @@ impl Gate {
         }
     }
 
-    /// A refusal that is news. Whether nothing was served since the one before.
+    /// Records a refusal that says something new. Returns whether nothing was served since the one before.
     pub(super) fn refused_again(&mut self) -> bool {
         std::mem::replace(&mut self.serves_nothing, true)
     }
 
-    /// Opens it at once, and fully.
+    /// Opens it at once and fully.
     pub(super) fn open(&mut self) {
         (self.next, self.until, self.gap, self.ramp, self.exempt) = (None, None, None, false, false);
     }
 
-    /// Whether the refusal of a request says anything new: not if it was on its way already when the gate was closed.
+    /// Whether the refusal of a request says something new. It does not if the request had been sent before the gate was
+    /// closed.
     pub(super) fn is_news(&self, sent_at: Instant) -> bool {
         self.closed_at.is_none_or(|closed_at| sent_at > closed_at)
     }
 
-    /// A refusal was heard that closes another gate than this.
-    pub(super) fn heard_at(&mut self, now: Instant) {
+    /// Records a refusal that closes another gate than this one.
+    pub(super) fn note_refusal(&mut self, now: Instant) {
         self.closed_at = Some(now);
     }
 
-    /// Until when to close it after a refusal that did not say so: for a second, and twice as long each time. Quiet
-    /// spells, each as long as the last wait, halve it again, and many that were served, twice in a row, make it a second or less.
+    /// Until when to close it after a refusal that names no wait: for a second at first, and for twice as long each time. Each
+    /// quiet time as long as the last wait halves it again. If many requests were served, twice in a row, it is a second or
+    /// less.
     pub(super) fn back_off(&mut self, now: Instant) -> Instant {
         let served = std::mem::take(&mut self.served);
         let before = std::mem::replace(&mut self.served_before, served);
-        // Many after one refusal, and none after the next: that is a window, which will be used up again.
+        // Both counts must be high. Many served after one refusal and none after the next is a window, which will be used up
+        // again.
         let both = served.saturating_add(before);
         if served.min(before) >= FEW && both >= MANY {
             self.backoff = FIRST_BACKOFF;
@@ -137,12 +140,13 @@ impl Gate {
         now + self.backoff
     }
 
-    /// The next wait of a refusal that does not name one is the first again.
+    /// Starts again with the first wait for refusals that name none.
     pub(super) fn forget_back_off(&mut self) {
         self.backoff = Duration::ZERO;
     }
 
-    /// Lets the rate grow only slowly, from half of what it was: so many requests in the last ten seconds.
+    /// Lets the rate grow only slowly, from half of what it was. `requests` is the number of requests in the last ten
+    /// seconds.
     pub(super) fn ramp(&mut self, requests: u64) {
         let requests = u32::try_from(requests).unwrap_or(u32::MAX).max(1);
         let gap = (2 * RAMP_DOUBLING / requests).clamp(MIN_GAP, MAX_GAP);
@@ -150,27 +154,27 @@ impl Gate {
         self.ramp = true;
     }
 
-    /// When the next may be let through, if that is later than `now`.
+    /// When the next request may be admitted, if that is later than `now`.
     pub(super) fn blocks(&self, now: Instant) -> Option<Instant> {
         self.next.filter(|&next| next > now && !self.exempt)
     }
 
-    /// Lets one through before it opens.
+    /// Allows one request before the gate opens.
     pub(super) fn exempt_one(&mut self) {
         self.exempt = true;
     }
 
-    /// Until when nobody at all is let through.
+    /// Until when nothing is admitted at all.
     pub(super) fn closed_until(&self, now: Instant) -> Option<Instant> {
         self.until.filter(|&until| until > now)
     }
 
-    /// Whether it is closed, as far as anybody has seen, or those let through are spread out.
+    /// Whether it is not fully open: it is closed, was not looked at since, or opens slowly.
     pub(super) fn is_opening(&self) -> bool {
         self.next.is_some()
     }
 
-    /// One is let through, beside so many that are in flight.
+    /// A request is admitted. `in_flight` is how many are in flight beside it.
     #[inline]
     pub(super) fn pass(&mut self, now: Instant, in_flight: usize) {
         if std::mem::take(&mut self.exempt) && self.next.is_some_and(|next| next > now) {
@@ -178,7 +182,7 @@ impl Gate {
         }
         if self.until.is_some_and(|until| self.opened_at.is_none_or(|opened_at| opened_at < until)) {
             self.opened_at = Some(now);
-            // Refusals come at once, and answers take their time: what is still in flight was not refused.
+            // Refusals come at once, and answers take longer. So requests that are still in flight were not refused.
             self.serves_nothing &= in_flight == 0;
         }
         match self.gap {
@@ -190,7 +194,7 @@ impl Gate {
     fn open_further(&mut self, now: Instant, gap: Duration) {
         self.next = Some(now + gap);
         let less = if self.ramp {
-            // What makes an exponential with this doubling time: gap * (gap / (doubling / ln 2)).
+            // This gives an exponential with this doubling time: gap * (gap / (doubling / ln 2)).
             gap.mul_f64(gap.as_secs_f64() * std::f64::consts::LN_2 / RAMP_DOUBLING.as_secs_f64())
         } else {
             gap / 8
@@ -203,7 +207,7 @@ impl Gate {
     }
 }
 
-/// The instant after a wait, however long.
+/// The instant after a wait of any length.
 pub(super) fn after(now: Instant, wait: Duration) -> Instant {
     now + wait.min(FAR)
 }

@@ -1,4 +1,4 @@
-//! What a limit lets through now.
+//! The units that a limit has now: in a bucket, or in a log.
 
 use std::time::Duration;
 
@@ -7,12 +7,11 @@ use tokio::time::Instant;
 use super::{dimension::QuotaDimension, sends::Sends};
 use crate::{bucket::Bucket, log::Log};
 
-/// A bucket; or a log of what was sent lately, where the server was seen to keep one. While there is a log, only the log
-/// counts.
+/// A bucket, and a log of what was sent lately where the server seems to keep one. While there is a log, only the log counts.
 #[derive(Debug)]
 pub(super) struct Level {
     pub(super) bucket: Bucket,
-    /// Boxed, since most have none: to see that is one comparison.
+    /// Boxed, because most limits have none. To check that is one comparison.
     log: Option<Box<Log>>,
 }
 
@@ -25,7 +24,8 @@ impl Level {
         self.log.is_some()
     }
 
-    /// Lets no more than so many units through in any stretch of time of this length, what was sent just now included.
+    /// Starts a log: no more than `units` are admitted in any stretch of time as long as `span`. What was sent just before
+    /// counts too.
     pub(super) fn keep_log(
         &mut self,
         units: u64,
@@ -43,26 +43,26 @@ impl Level {
         self.log = Some(Box::new(log));
     }
 
-    /// The log lets through so many units from now on.
+    /// Changes the limit of the log, if there is one.
     pub(super) fn resize_log(&mut self, units: u64) {
         if let Some(log) = &mut self.log {
             log.reshape(units, log.window());
         }
     }
 
-    /// The bucket counts again.
+    /// Drops the log, so that the bucket counts again.
     pub(super) fn drop_log(&mut self) {
         self.log = None;
     }
 
-    /// Brings the log up to date. The bucket is brought up to date on its own, as one of many.
+    /// Brings the log up to date. The bucket is refilled separately, together with other buckets.
     pub(super) fn refill_log(&mut self, now: Instant) {
         if let Some(log) = &mut self.log {
             log.refill(now);
         }
     }
 
-    /// Takes units if they are there, as of the last refill.
+    /// Takes units if it has them, as of the last refill.
     pub(super) fn take_if_there(&mut self, units: u64) -> bool {
         match &mut self.log {
             None => self.bucket.take_if_there(units),
@@ -70,7 +70,7 @@ impl Level {
         }
     }
 
-    /// Takes units, into debt if need be.
+    /// Takes units, into debt if necessary.
     pub(super) fn take(&mut self, units: u64) {
         match &mut self.log {
             None => self.bucket.take(units),
@@ -86,8 +86,8 @@ impl Level {
         }
     }
 
-    /// Whether units may be taken behind others, as of the last refill. What is larger than all that it holds may be
-    /// taken when nothing is missing.
+    /// Whether units may be taken behind `ahead`, as of the last refill. More units than it can hold may be taken when it is
+    /// full.
     pub(super) fn covers(&self, units: u64, ahead: u128) -> bool {
         match &self.log {
             None => self.bucket.covers(units, ahead),
@@ -95,7 +95,7 @@ impl Level {
         }
     }
 
-    /// Whether there will be enough for units and all of `ahead` by an instant.
+    /// Whether there will be enough by an instant for the units and all of `ahead`.
     pub(super) fn covers_by(&self, by: Instant, units: u64, ahead: u128) -> bool {
         match &self.log {
             None => self.bucket.covers_by(by, units, ahead),
@@ -103,7 +103,7 @@ impl Level {
         }
     }
 
-    /// When units can be taken behind others. `None`: not in any foreseeable time.
+    /// When units can be taken behind `ahead`. `None` if that is not known.
     pub(super) fn covers_at(&self, units: u64, ahead: u128) -> Option<Instant> {
         match &self.log {
             None => self.bucket.covers_at(units, ahead),
@@ -111,7 +111,7 @@ impl Level {
         }
     }
 
-    /// Whether nothing is missing, as of the last refill.
+    /// Whether it is full, as of the last refill.
     pub(super) fn is_full(&self) -> bool {
         match &self.log {
             None => self.bucket.is_full(),
@@ -154,10 +154,6 @@ mod tests {
         level.put(1);
         assert!(level.covers(9, 0) == level.covers(4, 0) && level.available() == 2);
         level.drop_log();
-        assert_eq!(
-            (level.has_log(), level.available()),
-            (false, 10),
-            "the bucket, of which nothing was taken"
-        );
+        assert_eq!((level.has_log(), level.available()), (false, 10), "nothing was taken from the bucket");
     }
 }

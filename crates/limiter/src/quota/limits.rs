@@ -1,4 +1,4 @@
-//! All limits of a quota at once: buckets that the server's word corrects, and limits that hold strictly.
+//! All limits of a quota: buckets that the server's readings correct, and strict limits.
 
 use std::mem;
 
@@ -14,17 +14,17 @@ use super::{
 };
 use crate::bucket::nanos;
 
-/// The limits, each in its dimension. What a cost has none of, it need not wait for: not even until others have paid
-/// their debt.
+/// The limits, each in its dimension. A request does not wait for a dimension of which it costs nothing, even while that
+/// dimension is in debt.
 #[derive(Debug)]
 pub(super) struct Limits {
     meters: Vec<Meter>,
-    /// Those that hold whatever the server says: of long windows that the user told, and of what is granted.
+    /// Limits that hold whatever the server says: the user's long windows, and grants.
     strict: Vec<Strict>,
-    /// As of when all were refilled last.
+    /// When all were last refilled.
     filled_at: Instant,
-    /// Whether there are only [plain](Meter::is_plain) meters, as most have. It is `false`, too, where nobody has looked
-    /// since they may have changed.
+    /// Whether there are only [plain](Meter::is_plain) meters, as in most quotas. It is also `false` after a possible change,
+    /// until the meters are checked again.
     are_plain: bool,
 }
 
@@ -39,7 +39,7 @@ impl Limits {
         &self.meters
     }
 
-    /// The meters, to change anything about them.
+    /// The meters, for any change.
     pub(super) fn meters_mut(&mut self) -> &mut Vec<Meter> {
         self.are_plain = false;
         &mut self.meters
@@ -52,7 +52,7 @@ impl Limits {
 
     #[inline]
     pub(super) fn refill(&mut self, now: Instant) {
-        // Cheaper to see than which is the later, and mostly there is no difference.
+        // Mostly the two are equal, and this check is cheaper than an ordering.
         if now != self.filled_at {
             self.pour(now);
         }
@@ -61,7 +61,7 @@ impl Limits {
     #[inline(never)]
     fn pour(&mut self, now: Instant) {
         let since = mem::replace(&mut self.filled_at, now);
-        // `None`: the clock has gone back.
+        // `None` if the clock has gone back.
         let elapsed = now.checked_duration_since(since).map(nanos);
         match elapsed.filter(|_| self.are_plain) {
             Some(elapsed) => self.meters.iter_mut().for_each(|meter| meter.level.bucket.fill(elapsed, now)),
@@ -83,14 +83,14 @@ impl Limits {
         self.look_if_plain();
     }
 
-    /// Takes a cost from all if all hold as much, as of the last refill: what is left to do for most.
+    /// Takes a cost from all limits if all have as much, as of the last refill. For most requests this is all.
     #[inline]
     pub(super) fn take_if_there(&mut self, cost: &Cost) -> bool {
         if !self.are_plain {
             return self.take_if_each_has(cost);
         }
         let mut meters = self.meters.iter_mut();
-        // No cost that a bucket has is larger than the limit.
+        // A cost that a bucket holds is never larger than its limit.
         let short = meters.any(|meter| !meter.level.bucket.take_if_there(cost.at(meter.place)));
         if short {
             let untouched = meters.len() + 1;
@@ -124,7 +124,7 @@ impl Limits {
         self.meters[..meters].iter_mut().for_each(|meter| meter.level.put(cost.at(meter.place)));
     }
 
-    /// Takes a cost from all, into debt if need be.
+    /// Takes a cost from all limits, into debt if necessary.
     pub(super) fn take(&mut self, cost: &Cost) {
         for meter in &mut self.meters {
             meter.level.take(cost.at(meter.place));
@@ -132,7 +132,8 @@ impl Limits {
         self.strict.iter_mut().for_each(|strict| strict.take(cost));
     }
 
-    /// Puts back what an estimate, taken before, was above what a call did cost: that is not more in any dimension.
+    /// Puts back the difference between the estimate, which was taken before, and the actual cost, which is not higher in any
+    /// dimension.
     #[inline(always)]
     pub(super) fn settle(&mut self, estimate: &Cost, actual: &Cost) {
         if !self.are_plain {
@@ -140,7 +141,7 @@ impl Limits {
         }
         for meter in &mut self.meters {
             let unused = estimate.at(meter.place) - actual.at(meter.place);
-            // Of requests there is nothing to put back, as a rule.
+            // The number of requests was mostly estimated right.
             if unused > 0 {
                 meter.unused.ended(unused);
                 meter.level.bucket.put(unused);
@@ -173,7 +174,8 @@ impl Limits {
         self.strict.iter_mut().for_each(|strict| strict.put_back(estimate, actual, now));
     }
 
-    /// Replaces an estimate, taken before, by what it did cost: more in some dimension, perhaps less in another.
+    /// Replaces the estimate, which was taken before, by the actual cost. It may be higher in some dimensions and lower in
+    /// others.
     pub(super) fn correct(&mut self, estimate: &Cost, actual: &Cost) {
         for meter in self.meters.iter_mut().filter(|meter| !meter.learned_limit) {
             let (estimate, actual) = (estimate.at(meter.place), actual.at(meter.place));
@@ -182,7 +184,7 @@ impl Limits {
                 continue;
             }
             meter.level.take(actual.saturating_sub(estimate));
-            // A number that cannot be true must not hold up everything for years.
+            // A number that cannot be true must not block the quota for years.
             meter.level.bucket.bound_debt(meter.limit());
         }
         self.strict.iter_mut().for_each(|strict| strict.correct(estimate, actual));
@@ -196,8 +198,8 @@ impl Limits {
         }) && self.strict.iter().all(|strict| strict.covers(cost))
     }
 
-    /// A dimension of which too little is granted for a cost behind others, if there is one. When more is granted nobody
-    /// knows.
+    /// A dimension of which too little is granted for a cost behind `ahead`, if there is one. When more will be granted is not
+    /// known.
     pub(super) fn short_of_grant(&self, cost: &Cost, ahead: &Total) -> Option<QuotaDimension> {
         let mut dimensions = self.strict.iter().filter(|strict| strict.log().is_none());
         let short = dimensions.find(|strict| {
@@ -207,7 +209,8 @@ impl Limits {
         short.map(|strict| strict.dimension)
     }
 
-    /// When time alone covers a cost behind others, and the dimension that is last to be ready: none if it uses none.
+    /// When time alone covers a cost behind `ahead`, and the dimension that is ready last. `None` if the cost uses no limited
+    /// dimension.
     pub(super) fn cover_at(&self, cost: &Cost, ahead: &Total) -> Option<(Option<Instant>, QuotaDimension)> {
         let meters = self.meters.iter().map(|meter| {
             let (units, ahead) = (cost.at(meter.place), ahead.units(meter.dimension));
@@ -218,11 +221,11 @@ impl Limits {
             Some((units, strict.dimension, strict.log()?.covers_at(units, ahead)))
         });
         let used = meters.chain(strict).filter(|&(units, ..)| units > 0);
-        // Never is later than any instant.
+        // `None` is later than any instant.
         used.map(|(_, dimension, at)| (at, dimension)).max_by_key(|(at, _)| (at.is_none(), *at))
     }
 
-    /// Whether there will be enough for a cost and all of `ahead` by an instant, in each dimension that it uses.
+    /// Whether there will be enough by an instant for a cost and all of `ahead`, in each dimension that the cost uses.
     pub(super) fn cover_by(&self, by: Instant, cost: &Cost, ahead: &Total) -> bool {
         self.meters.iter().all(|meter| {
             let units = cost.at(meter.place);
@@ -233,7 +236,7 @@ impl Limits {
         })
     }
 
-    /// The first limit that a cost is larger than.
+    /// The first limit that is smaller than a cost.
     pub(super) fn too_small_for(&self, cost: &Cost) -> Option<TooLarge> {
         let windows = self.strict.iter().filter_map(|strict| Some((strict.dimension, strict.log()?.limit())));
         let meters = self.meters.iter().filter(|meter| !meter.learned_limit);
@@ -243,17 +246,17 @@ impl Limits {
         too_large.map(|(dimension, asked, limit)| TooLarge { dimension, asked, limit })
     }
 
-    /// Whether nothing is known of any limit.
+    /// Whether no limit is known.
     pub(super) fn is_unlimited(&self) -> bool {
         self.meters.is_empty() && self.strict.is_empty()
     }
 
-    /// Whether nothing is owed and nothing could be saved up, as of the last refill.
+    /// Whether all limits are full, as of the last refill.
     pub(super) fn are_full(&self) -> bool {
         self.meters.iter().all(|meter| meter.level.is_full()) && self.strict.iter().all(Strict::is_new)
     }
 
-    /// Two dimensions that are counted at the same place, if there are any.
+    /// Two dimensions with the same place, if there are any.
     pub(super) fn clash(&self) -> Option<(QuotaDimension, QuotaDimension)> {
         let clash =
             |one: QuotaDimension| Some((one, self.dimensions().find(|other| one.clashes_with(*other))?));
@@ -281,13 +284,13 @@ impl Limits {
         grants.collect()
     }
 
-    /// Adds to what is granted of a dimension.
+    /// Adds granted units to a dimension.
     pub(super) fn grant(&mut self, dimension: QuotaDimension, units: u64) {
         let of_it = self.strict.iter_mut().filter(|strict| strict.dimension == dimension);
         of_it.for_each(|strict| strict.grant(units));
     }
 
-    /// Takes back so much of what is granted of a dimension and not used, or as much as there is.
+    /// Takes back up to `units` of what was granted of a dimension and not used. Returns how much it took.
     pub(super) fn reclaim(&mut self, dimension: QuotaDimension, units: u64) -> u64 {
         let of_it = self.strict.iter_mut().filter(|strict| strict.dimension == dimension);
         of_it.map(|strict| strict.reclaim(units)).sum()

@@ -1,4 +1,4 @@
-//! One limit in one dimension: a bucket, and what the server said about its own.
+//! A meter: one limit in one dimension, which the server's readings correct.
 
 mod reading;
 
@@ -10,57 +10,56 @@ use super::{
     charging::{Charging, Unused},
     dimension::{Place, QuotaDimension},
     level::Level,
-    others::Others,
+    log_detector::{JITTER, SPAN},
+    other_clients::OtherClients,
     sends::Sends,
-    sliding::{JITTER, SPAN},
 };
 use crate::bucket::Bucket;
 
 use self::reading::LastRead;
 pub(super) use self::reading::{Counted, Moment};
 
-/// Estimates are off, so a log that is filled a little further costs a few refusals, and gains more: with readings, which
-/// say to a millisecond when there is room. In the bench of goodput, logs, ten seeds, A has 0.954 with 1.02 and 0.965 with
-/// 1.04, which 51 refused in 1,000 pay for, in place of 34.
+/// A log is filled up to this factor of the limit. Estimates are not exact, so filling a little more costs a few refusals and
+/// gains more. It is tuned by the goodput bench of the limiter.
 const ESTIMATES: f64 = 1.03;
 
 /// A limit per window.
 #[derive(Debug)]
 pub(super) struct Meter {
     pub(super) dimension: QuotaDimension,
-    /// Where in a cost it is.
+    /// The place of the dimension in a cost.
     pub(super) place: Place,
     pub(super) window: Duration,
-    /// The window by which the server's readings are known. Where it was guessed, `window` is what resets made of it.
+    /// The window that the server's readings name. If it was guessed, `window` is the length that the resets have shown.
     pub(super) named: Duration,
     pub(super) level: Level,
-    /// The lower of what the user told and of what was heard from the server.
+    /// The lower one of `user_limit` and `server_limit`.
     limit: u64,
-    told: Option<u64>,
-    heard: Option<u64>,
-    /// When the request was sent whose reply told the limit.
-    limit_told_at: Option<Instant>,
-    /// The reading that the level was compared with last.
+    user_limit: Option<u64>,
+    server_limit: Option<u64>,
+    /// When the request was sent whose reply named `server_limit`.
+    server_limit_at: Option<Instant>,
+    /// The last reading that the level was compared with.
     last_read: Option<LastRead>,
     burst: Burst,
-    /// What the server last said it has, if more than the burst.
-    shown: u64,
-    others: Others,
+    /// What the server last said remains. The capacity is not less than this.
+    server_remaining: u64,
+    others: OtherClients,
     pub(super) unused: Unused,
-    /// The limit was learned from refusals: it is an estimate, and in the units of the estimates.
+    /// The limit was learned from refusals. It is an estimate, and counts estimated costs.
     pub(super) learned_limit: bool,
-    /// The end of the server's window, in which nothing comes in.
+    /// The end of the server's window. Before that nothing comes in. `None` if the server has no fixed windows.
     ends: Option<Instant>,
-    /// The longest reset that was told of a window without a name.
+    /// The longest reset of a window that the server does not name.
     longest_reset: Duration,
 }
 
 /// How much may come at once.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Burst {
-    /// What comes in this time, and never more.
+    /// What comes in during this time, and never more.
     Fixed(Duration),
-    /// What comes in a second, or what the server last said it has.
+    /// What comes in during a second, or what the server last said remains.
     Learned,
 }
 
@@ -76,8 +75,8 @@ impl Burst {
 }
 
 impl Meter {
-    /// A limit the user told.
-    pub(super) fn told(
+    /// A limit that the user has set.
+    pub(super) fn from_user(
         dimension: QuotaDimension,
         window: Duration,
         limit: u64,
@@ -86,7 +85,7 @@ impl Meter {
         now: Instant,
     ) -> Self {
         let bucket = Bucket::full(limit, window, burst.units(limit, window), now);
-        let told = Some(limit);
+        let user_limit = Some(limit);
         Self {
             dimension,
             place: dimension.place(),
@@ -94,13 +93,13 @@ impl Meter {
             named: window,
             level: Level::new(bucket),
             limit,
-            told,
-            heard: None,
-            limit_told_at: None,
+            user_limit,
+            server_limit: None,
+            server_limit_at: None,
             last_read: None,
             burst,
-            shown: 0,
-            others: Others::default(),
+            server_remaining: 0,
+            others: OtherClients::default(),
             unused: Unused::new(charging.filter(|_| dimension.is_tokens())),
             learned_limit: false,
             ends: None,
@@ -108,8 +107,8 @@ impl Meter {
         }
     }
 
-    /// A limit first heard of from the server. It starts empty: what is in it is for the reading to say.
-    pub(super) fn heard(
+    /// A limit that only the server has named. It starts empty, and the reading sets its level.
+    pub(super) fn from_server(
         dimension: QuotaDimension,
         window: Duration,
         limit: u64,
@@ -117,9 +116,9 @@ impl Meter {
         charging: Option<Charging>,
         now: Instant,
     ) -> Self {
-        let mut meter = Self::told(dimension, window, limit, burst, charging, now);
+        let mut meter = Self::from_user(dimension, window, limit, burst, charging, now);
         meter.level.bucket.drain_until(now);
-        meter.told = None;
+        meter.user_limit = None;
         meter
     }
 
@@ -136,25 +135,25 @@ impl Meter {
         self.reshape();
     }
 
-    /// A request was refused, after which the gate opens at `until`. The reply may have said what remains here, and may
-    /// have been `explained` by a dimension of which nothing does.
+    /// A request was refused, and the gate opens at `until`. `remaining` is what the reply says of this limit. `explained`
+    /// means that the reply names a dimension with nothing left.
     pub(super) fn refused(&mut self, until: Instant, remaining: Option<u64>, explained: bool) {
-        // If the reply says nothing of this limit, and no other limit explains the refusal, this one may have been used up. A
-        // long window is not judged by that, since refilling it would take too long.
+        // If the reply says nothing of this limit, and no other limit explains the refusal, this one may be used up. This is
+        // not assumed of a long window, because it would take too long to refill.
         let may_be_the_cause = remaining.is_none() && !explained && self.window <= Duration::from_secs(60);
         if remaining == Some(0) || may_be_the_cause {
             self.level.bucket.drain_until(until);
         }
     }
 
-    /// Whether it is a bucket and nothing else, which was brought up to date at an instant: whatever is put back comes back,
-    /// and nothing happens to it but that it fills.
+    /// Whether it is a plain bucket whose state is that of `filled_at`: units that are put back come back, there is no fixed
+    /// window and no log.
     pub(super) fn is_plain(&self, filled_at: Instant) -> bool {
         let comes_back = self.unused.comes_back && !self.learned_limit;
         comes_back && self.ends.is_none() && !self.level.has_log() && self.level.bucket.is_as_of(filled_at)
     }
 
-    /// A call has ended that used so much less than was estimated.
+    /// A call has ended that used `unused` units less than was estimated.
     pub(super) fn give_back(&mut self, unused: u64) {
         self.unused.ended(unused);
         if self.unused.comes_back {
@@ -162,7 +161,7 @@ impl Meter {
         }
     }
 
-    /// Begins the next window if the last has ended: all of the limit, or of what may come at once, is there again.
+    /// Begins the next window if the last one has ended. Then all of the limit, or of the burst, is there again.
     pub(super) fn roll(&mut self, now: Instant) {
         if let Some(ends) = self.ends.filter(|&ends| ends <= now) {
             self.begin_window(ends, now);
@@ -174,7 +173,7 @@ impl Meter {
         let windows = (now - ends).as_nanos() / self.window.as_nanos().max(1) + 1;
         let next = u32::try_from(windows).ok().and_then(|windows| self.window.checked_mul(windows));
         self.ends = next.and_then(|next| ends.checked_add(next));
-        self.shown = self.limit;
+        self.server_remaining = self.limit;
         self.reshape();
         self.level.bucket.fill_up();
         if let Some(ends) = self.ends {
@@ -182,26 +181,27 @@ impl Meter {
         }
     }
 
-    /// What the user tells from here on. Whether anything is left.
-    pub(super) fn tell(&mut self, told: Option<u64>) -> bool {
-        let Some(limit) = [told, self.heard].into_iter().flatten().min() else { return false };
-        (self.told, self.limit) = (told, limit);
+    /// Changes the limit of the user. Returns whether a limit is left.
+    pub(super) fn set_user_limit(&mut self, user_limit: Option<u64>) -> bool {
+        let Some(limit) = [user_limit, self.server_limit].into_iter().flatten().min() else { return false };
+        (self.user_limit, self.limit) = (user_limit, limit);
         self.reshape();
         true
     }
 
-    /// Back to what the user told. Whether anything is left.
+    /// Forgets what the server said, so that only the user's limit holds. Returns whether there is one.
     pub(super) fn forget_readings(&mut self) -> bool {
-        let Some(told) = self.told else { return false };
+        let Some(user_limit) = self.user_limit else { return false };
         if self.ends.take().is_some() {
             self.level.bucket.fill_up();
         }
-        (self.heard, self.limit, self.shown, self.others) = (None, told, 0, Others::default());
+        (self.server_limit, self.limit, self.server_remaining, self.others) =
+            (None, user_limit, 0, OtherClients::default());
         self.reshape();
         true
     }
 
-    /// When a cost can be covered behind others. `None`: not in any foreseeable time.
+    /// When a cost can be covered behind `ahead`. `None` if that is not known.
     pub(super) fn covers_at(&self, units: u64, ahead: u128) -> Option<Instant> {
         let at = self.level.covers_at(units, ahead);
         if self.level.has_log() {
@@ -214,31 +214,32 @@ impl Meter {
         }
     }
 
-    /// In units per second.
+    /// The rate in units per second.
     pub(super) fn rate(&self) -> f64 {
         self.limit as f64 / self.window.as_secs_f64()
     }
 
-    /// The whole units that come in in a time, for others as well as for us.
+    /// The whole units that come in during a time, for other clients as well as for this one.
     fn brought_in(&self, time: Duration) -> u64 {
         (self.rate() * time.as_secs_f64()) as u64
     }
 
-    /// Whether the user wants less than the server allows, so that what remains there is not ours to use up.
+    /// Whether the user's limit is lower than that of the server. Then what remains at the server may not be used up.
     fn wants_less(&self) -> bool {
-        self.told.is_some_and(|told| self.heard.is_none_or(|heard| told < heard))
+        self.user_limit
+            .is_some_and(|user_limit| self.server_limit.is_none_or(|server_limit| user_limit < server_limit))
     }
 
     fn reshape(&mut self) {
         let limit = self.limit;
-        let capacity = self.burst.units(limit, self.window).max(self.shown.min(limit));
-        // What others take does not come in for us.
+        let capacity = self.burst.units(limit, self.window).max(self.server_remaining.min(limit));
+        // What other clients take does not come in here.
         let ours = ((limit as f64 * (1.0 - self.others.part())) as u64).clamp(limit.min(1), limit);
         self.level.bucket.reshape(ours, self.window, capacity);
         self.level.resize_log(self.in_span());
     }
 
-    /// What comes in while a log counts. What was learned was counted in our estimates, what was told was not.
+    /// The limit of a log: what comes in during its span. A learned limit counts estimates, so it needs no factor for them.
     pub(super) fn in_span(&self) -> u64 {
         let units = self.rate() * SPAN.as_secs_f64();
         (if self.learned_limit { units } else { units * ESTIMATES }).max(1.0) as u64

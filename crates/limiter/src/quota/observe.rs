@@ -1,4 +1,4 @@
-//! What the server says, and what becomes of it.
+//! How an observation changes a quota: its levels, its gate and what it has learned.
 
 use std::time::Duration;
 
@@ -6,33 +6,34 @@ use tokio::time::Instant;
 
 use super::{
     builder::{MAX_LIMITS, MINUTE, WINDOWS},
-    desk::QuotaDesk,
     dimension::QuotaDimension,
     gate::after,
     meter::{Counted, Meter},
-    observation::{MAX_READINGS, Observation, Part, Refusal},
-    parallel::{Shows, Unexplained},
+    observation::{MAX_READINGS, Observation, Refusal, Scope},
+    parallel::{Cause, Evidence},
+    policy::QuotaPolicy,
 };
 
-/// What was sent in this time before a ramp refusal is the rate that was too high: see [`Gate::ramp`](super::gate::Gate).
+/// What was sent in this time before a ramp refusal is taken for the rate that was too high: see
+/// [`Gate::ramp`](super::gate::Gate).
 const RAMP_MEMORY: Duration = Duration::from_secs(10);
 
-/// A wait from which on it is worth a request to find out whether what is in flight is the cause. Servers that count by
-/// the second ask for less. With 1 s, C has 0.949 and 45 refused in 1,000, in place of 0.970 and 15; 5 s changes nothing.
-const DEAR: Duration = Duration::from_secs(2);
+/// A wait of this length or more is worth one request to find out whether the number in flight is the cause. Servers that
+/// count by the second ask for shorter waits.
+const LONG_WAIT: Duration = Duration::from_secs(2);
 
-/// How many limits are kept, told and heard.
+/// How many limits are kept, of the user and of the server.
 const MAX_METERS: usize = MAX_LIMITS + MAX_READINGS;
 
-impl QuotaDesk {
+impl QuotaPolicy {
     pub(super) fn observe(&mut self, observation: &Observation, now: Instant) {
         self.limits.refill(now);
-        if observation.part != Part::Gate {
+        if observation.scope != Scope::Gate {
             self.read(observation, now);
         }
         match observation.refusal {
             Some(refusal) => self.refused(observation, refusal, now),
-            None if observation.part != Part::Limits => self.succeeded(observation),
+            None if observation.scope != Scope::Limits => self.succeeded(observation),
             None => {}
         }
     }
@@ -43,12 +44,12 @@ impl QuotaDesk {
         }
     }
 
-    /// Whether a reply that was let through says nothing that the readings just before it did not say.
+    /// Whether a reply that was served says nothing beyond the readings just before it.
     fn is_known(&self, observation: &Observation, now: Instant) -> bool {
         let sent = self.sends.total();
         observation.refusal.is_none()
             && observation.readings.iter().flatten().all(|(dimension, reading)| {
-                let meter = self.limits.meters().iter().find(|meter| meter.is_told_by(*dimension, reading));
+                let meter = self.limits.meters().iter().find(|meter| meter.is_about(*dimension, reading));
                 meter.is_some_and(|meter| meter.has_read(reading, sent, now))
             })
     }
@@ -59,7 +60,7 @@ impl QuotaDesk {
         let counted = Counted::of(&self.sends, &self.refunds, observation.sent_at, now);
         let reserved = self.reserved();
         for meter in self.limits.meters_mut() {
-            if let Some(reading) = meter.said_in(observation) {
+            if let Some(reading) = meter.reading_in(observation) {
                 meter.read(
                     reading,
                     observation.sent_at,
@@ -70,7 +71,7 @@ impl QuotaDesk {
             }
         }
         if let Some(counted) = &counted {
-            self.sliding.weigh_readings(self.limits.meters(), observation, is_news, counted);
+            self.log_detector.weigh_readings(self.limits.meters(), observation, is_news, counted);
         }
         self.follow_server(now);
     }
@@ -78,20 +79,20 @@ impl QuotaDesk {
     fn succeeded(&mut self, observation: &Observation) {
         self.gate.served(observation.sent_at);
         self.parallel.succeeded(self.in_flight);
-        match self.parallel.shows(self.gate.is_news(observation.sent_at)) {
-            Shows::Nothing => {}
-            Shows::Room => self.gate.exempt_one(),
-            Shows::Parallel => self.gate.open(),
+        match self.parallel.evidence(self.gate.is_news(observation.sent_at)) {
+            Evidence::Nothing => {}
+            Evidence::Room => self.gate.exempt_one(),
+            Evidence::Parallel => self.gate.open(),
         }
     }
 
-    /// The limits that the readings told on their own are forgotten, and those that were told hold as they were told.
+    /// Forgets the limits of the server. The user's limits stay as they were set.
     pub(super) fn forget_readings(&mut self, now: Instant) {
         self.limits.refill(now);
         self.limits.meters_mut().retain_mut(Meter::forget_readings);
     }
 
-    /// What the user tells from here on of the limit per minute of a dimension.
+    /// Changes the user's limit per minute of a dimension.
     pub(super) fn set_limit(&mut self, dimension: QuotaDimension, limit: Option<u64>, now: Instant) {
         self.limits.refill(now);
         let limit = limit.map(|limit| limit.max(1));
@@ -99,21 +100,21 @@ impl QuotaDesk {
         let is_it =
             |meter: &Meter| meter.dimension == dimension && meter.named == MINUTE && !meter.is_learned();
         let known = meters.iter().any(is_it);
-        meters.retain_mut(|meter| !is_it(meter) || meter.tell(limit));
+        meters.retain_mut(|meter| !is_it(meter) || meter.set_user_limit(limit));
         if let Some(limit) = limit.filter(|_| !known && meters.len() < MAX_METERS) {
-            meters.push(Meter::told(dimension, MINUTE, limit, self.burst, self.charging, now));
+            meters.push(Meter::from_user(dimension, MINUTE, limit, self.burst, self.charging, now));
         }
     }
 
-    /// Limits that only the server has told.
+    /// Adds limits that only the server has named.
     fn adopt(&mut self, observation: &Observation, now: Instant) {
         for (dimension, reading) in observation.readings.iter().flatten() {
             let Some(limit) = reading.limit.filter(|_| WINDOWS.contains(&reading.window)) else { continue };
             self.forget_learned();
-            let known = self.limits.meters().iter().any(|meter| meter.is_told_by(*dimension, reading));
+            let known = self.limits.meters().iter().any(|meter| meter.is_about(*dimension, reading));
             let clashes = self.limits.dimensions().any(|other| other.clashes_with(*dimension));
             if !known && !clashes && self.limits.meters().len() < MAX_METERS {
-                self.limits.meters_mut().push(Meter::heard(
+                self.limits.meters_mut().push(Meter::from_server(
                     *dimension,
                     reading.window,
                     limit,
@@ -126,19 +127,19 @@ impl QuotaDesk {
     }
 
     fn refused(&mut self, observation: &Observation, refusal: Refusal, now: Instant) {
-        let owns_gate = observation.part != Part::Limits;
+        let owns_gate = observation.scope != Scope::Limits;
         if refusal.parallel {
             if !owns_gate {
                 return;
             }
             self.parallel.refused(self.in_flight);
-            // When one of the others ends there is room again, whatever wait was named.
+            // When another request ends there is room again, whatever wait was named.
             if self.in_flight > 1 {
                 return;
             }
         }
         let news = self.gate.is_news(observation.sent_at);
-        // A hint of zero is none: the request was refused.
+        // A hint of zero counts as none, because the request was refused.
         let hint = refusal.wait.filter(|wait| !wait.is_zero()).or_else(|| reset_of_exhausted(observation));
         let until = match hint {
             Some(wait) => after(now, wait),
@@ -151,20 +152,20 @@ impl QuotaDesk {
             }
             None => return,
         };
-        let is_dear = until.saturating_duration_since(now) >= DEAR;
-        if is_dear
-            && observation.part == Part::All
+        let is_long = until.saturating_duration_since(now) >= LONG_WAIT;
+        if is_long
+            && observation.scope == Scope::All
             && self.in_flight > 1
             && !refusal.ramp
             && self.limits.is_unlimited()
         {
             match self.parallel.unexplained(self.in_flight, news) {
-                Unexplained::Parallel => return,
-                Unexplained::Doubted => return self.close_gate_until(now, until),
-                Unexplained::Rate => {}
+                Cause::Parallel => return,
+                Cause::Suspected => return self.close_gate_until(now, until),
+                Cause::Rate => {}
             }
         }
-        let learns = news && observation.part == Part::All && !refusal.ramp && self.knows_no_limit();
+        let learns = news && observation.scope == Scope::All && !refusal.ramp && self.knows_no_limit();
         if learns {
             self.refused_without_limits(observation.sent_at, until, now);
         }
@@ -172,7 +173,7 @@ impl QuotaDesk {
             let serves_nothing = news && self.gate.refused_again();
             self.close_gate(now, until, serves_nothing);
         } else if news {
-            self.gate.heard_at(now);
+            self.gate.note_refusal(now);
         }
         if !news {
             return;
@@ -181,19 +182,19 @@ impl QuotaDesk {
             let lately = now.checked_sub(RAMP_MEMORY).and_then(|from| self.sends.since(from));
             self.gate.ramp(lately.map_or(0, |sent| sent.units(QuotaDimension::Requests)));
         }
-        if observation.part == Part::Gate {
+        if observation.scope == Scope::Gate {
             return;
         }
         let explained =
             observation.readings.iter().flatten().any(|(_, reading)| reading.remaining == Some(0));
         for meter in self.limits.meters_mut().iter_mut().filter(|meter| !meter.is_learned()) {
-            let remaining = meter.said_in(observation).and_then(|reading| reading.remaining);
+            let remaining = meter.reading_in(observation).and_then(|reading| reading.remaining);
             meter.refused(until, remaining, explained);
         }
     }
 }
 
-/// The longest reset of what a refusal says is used up.
+/// The longest reset of the dimensions that a refusal says are used up.
 fn reset_of_exhausted(observation: &Observation) -> Option<Duration> {
     let exhausted = observation.readings.iter().flatten().filter(|(_, reading)| reading.remaining == Some(0));
     exhausted.filter_map(|(_, reading)| reading.reset).filter(|reset| !reset.is_zero()).max()

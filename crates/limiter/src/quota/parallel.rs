@@ -1,50 +1,50 @@
-//! How many a server lets be in flight at once, learned from refusals that say so, or that nothing else explains.
+//! A bound on requests in flight, learned from refusals that name it, or that nothing else explains.
 
-/// A bound on what is in flight: below what it was when a request was refused for it, then up again by one at a time.
+/// The bound. After a refusal it is below the number that was in flight, and then grows again by one at a time.
 #[derive(Debug)]
 pub(super) struct ParallelBound {
     /// `usize::MAX` while nothing is known.
     bound: usize,
     /// Successes at the bound since it last changed.
     successes: usize,
-    /// Attempts to raise it that failed: each makes the next come half as soon.
+    /// How often a raised bound was refused. Each time, the next raise takes twice as many successes.
     failures: u32,
     is_raised: bool,
     guess: Guess,
 }
 
-/// Whether refusals that do not say so are for what is in flight.
+/// The guess whether unexplained refusals are because of the number in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Guess {
     None,
-    /// There was one, and nothing else that explains it. Whether one has been let through to see.
-    Doubted {
+    /// There was an unexplained refusal. `tested` says whether one request has been admitted as a test.
+    Suspected {
         tested: bool,
     },
-    /// One that kept the bound was let through although the wait was not over, and succeeded.
+    /// A request within the bound was admitted during the wait, and succeeded.
     Confirmed,
-    /// One that kept the bound was refused.
+    /// A request within the bound was refused.
     Refuted,
 }
 
-/// What a refusal that does not say so means.
+/// The cause of an unexplained refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unexplained {
-    /// Too many are in flight: when another ends there is room.
+pub(super) enum Cause {
+    /// Too many requests are in flight. When another one ends there is room.
     Parallel,
-    /// Perhaps so: the wait holds until one more has been tried.
-    Doubted,
+    /// Perhaps too many are in flight. The wait holds until a test request has shown it.
+    Suspected,
     /// The rate is the cause.
     Rate,
 }
 
-/// What a success says about a guess.
+/// What a success says about the guess.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shows {
+pub(super) enum Evidence {
     Nothing,
-    /// Something that was let through has ended: one more may be tried.
+    /// A request has ended, so one test request may be admitted.
     Room,
-    /// The wait is for nothing.
+    /// The number in flight is the cause, so the wait is not needed.
     Parallel,
 }
 
@@ -57,7 +57,7 @@ impl ParallelBound {
         self.bound
     }
 
-    /// One of so many in flight was refused.
+    /// One of `in_flight` requests was refused.
     pub(super) fn refused(&mut self, in_flight: usize) {
         let below = in_flight.saturating_sub(1).max(1);
         if below >= self.bound {
@@ -69,48 +69,48 @@ impl ParallelBound {
         (self.bound, self.successes) = (below, 0);
     }
 
-    /// One of so many in flight was refused, the refusal does not say so, and the rate does not explain it. It is `news`
-    /// if it was sent after the last one was heard.
-    pub(super) fn unexplained(&mut self, in_flight: usize, news: bool) -> Unexplained {
+    /// One of `in_flight` requests was refused, and neither the refusal nor the rate explains why. It is `news` if the request
+    /// was sent after the last refusal came.
+    pub(super) fn unexplained(&mut self, in_flight: usize, news: bool) -> Cause {
         if self.guess == Guess::Refuted {
-            return Unexplained::Rate;
+            return Cause::Rate;
         }
         if self.guess != Guess::None && news && in_flight <= self.bound && !self.is_raised {
             (self.bound, self.guess) = (usize::MAX, Guess::Refuted);
-            return Unexplained::Rate;
+            return Cause::Rate;
         }
         self.refused(in_flight);
         if self.guess == Guess::Confirmed {
-            return Unexplained::Parallel;
+            return Cause::Parallel;
         }
         if self.guess == Guess::None {
-            self.guess = Guess::Doubted { tested: false };
+            self.guess = Guess::Suspected { tested: false };
         }
-        Unexplained::Doubted
+        Cause::Suspected
     }
 
-    /// A request has succeeded that was sent after the last refusal was heard, or before.
-    pub(super) fn shows(&mut self, sent_after: bool) -> Shows {
+    /// A request has succeeded. `sent_after` says whether it was sent after the last refusal came.
+    pub(super) fn evidence(&mut self, sent_after: bool) -> Evidence {
         match self.guess {
-            Guess::Doubted { .. } if sent_after => {
+            Guess::Suspected { .. } if sent_after => {
                 self.guess = Guess::Confirmed;
-                Shows::Parallel
+                Evidence::Parallel
             }
-            Guess::Doubted { tested: false } => {
-                self.guess = Guess::Doubted { tested: true };
-                Shows::Room
+            Guess::Suspected { tested: false } => {
+                self.guess = Guess::Suspected { tested: true };
+                Evidence::Room
             }
-            _ => Shows::Nothing,
+            _ => Evidence::Nothing,
         }
     }
 
-    /// One of so many in flight has succeeded.
+    /// One of `in_flight` requests has succeeded.
     pub(super) fn succeeded(&mut self, in_flight: usize) {
         if self.bound == usize::MAX || in_flight < self.bound {
             return;
         }
         self.successes += 1;
-        // A round of successes, as in Aimd.
+        // A round of successes, as in `Aimd`.
         if self.successes >= self.bound.saturating_mul(1 << self.failures) {
             (self.bound, self.successes, self.is_raised) = (self.bound + 1, 0, true);
         }

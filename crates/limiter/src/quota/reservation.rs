@@ -1,31 +1,31 @@
-//! What a request may use: reserved, then sent, then settled.
+//! The guards of a request: first a reservation, then a charge, which is settled.
 
 use std::{fmt, iter, mem::forget, sync::Arc};
 
 use tokio::time::Instant;
 
-use super::{Cost, desk::QuotaDesk};
-use crate::line::{Desk, Line};
+use super::{Cost, policy::QuotaPolicy};
+use crate::wait_queue::{Policy, WaitQueue};
 
-/// The right to send one request. Dropping it gives everything back.
+/// The right to send one request. Dropping it gives its whole cost back.
 #[must_use = "a reservation is given back when it is dropped"]
 pub struct Reservation {
     // `None` once it has become a charge.
-    line: Option<Arc<Line<QuotaDesk>>>,
+    queue: Option<Arc<WaitQueue<QuotaPolicy>>>,
     cost: Cost,
 }
 
 /// A request that was sent. Dropping it is [`keep_estimate`](Self::keep_estimate).
 #[must_use = "a charge frees its slot when it is dropped"]
 pub struct Charge {
-    // `None` once it was settled.
-    line: Option<Arc<Line<QuotaDesk>>>,
+    // `None` once it has been settled.
+    queue: Option<Arc<WaitQueue<QuotaPolicy>>>,
     estimate: Cost,
 }
 
 impl Reservation {
-    pub(super) fn new(line: Arc<Line<QuotaDesk>>, cost: Cost) -> Self {
-        Self { line: Some(line), cost }
+    pub(super) fn new(queue: Arc<WaitQueue<QuotaPolicy>>, cost: Cost) -> Self {
+        Self { queue: Some(queue), cost }
     }
 
     /// What was reserved.
@@ -33,19 +33,19 @@ impl Reservation {
         self.cost
     }
 
-    /// The request is being sent: to be called just before its first byte goes out.
+    /// Says that the request is being sent. Call it just before its first byte is written.
     pub fn sent(self) -> Charge {
         self.sent_at(Instant::now())
     }
 
-    /// [`sent`](Self::sent) at an instant, which spares reading the clock.
+    /// As [`sent`](Self::sent), at a given instant, so that the clock is not read.
     #[inline(always)]
     pub fn sent_at(mut self, now: Instant) -> Charge {
-        let line = self.line.take();
-        if let Some(line) = &line {
-            sent(line, &self.cost, now);
+        let queue = self.queue.take();
+        if let Some(queue) = &queue {
+            sent(queue, &self.cost, now);
         }
-        let charge = Charge { line, estimate: self.cost };
+        let charge = Charge { queue, estimate: self.cost };
         // It has nothing left to give back.
         forget(self);
         charge
@@ -58,93 +58,97 @@ impl Charge {
         self.estimate
     }
 
-    /// The request has ended and cost this: what was estimated too high goes back, what was estimated too low becomes
-    /// debt, and the slot is free.
+    /// Says that the request has ended, and what it has cost. What was estimated too high goes back, what was estimated too
+    /// low becomes debt, and the slot is free.
     ///
-    /// The clock is read only if it matters: where more was used than was estimated, or nothing at all, or somebody waits.
+    /// The clock is read only where it is needed: if more was used than was estimated, or nothing at all, or if requests wait.
     #[inline(always)]
     pub fn settle(mut self, actual: Cost) {
-        if let Some(line) = self.line.take() {
+        if let Some(queue) = self.queue.take() {
             if actual.exceeds(&self.estimate) {
-                overdraw(&line, &self.estimate, &actual);
+                overdraw(&queue, &self.estimate, &actual);
             } else if actual.is_nothing() {
-                refund(&line, &self.estimate);
+                refund(&queue, &self.estimate);
             } else {
-                settle(&line, &self.estimate, &actual);
+                settle(&queue, &self.estimate, &actual);
             }
         }
         // It is settled.
         forget(self);
     }
 
-    /// The request has ended and what it cost is not known: the slot is free, and the estimate stays taken, since the
-    /// server has most likely counted the request.
+    /// Says that the request has ended, and that its cost is not known. The slot is free. The estimate stays taken, because
+    /// the server has most likely counted the request.
     pub fn keep_estimate(self) {}
 
-    /// The request provably never left, so it cost nothing: everything goes back.
+    /// Says that the request provably never left. It has cost nothing, so its whole cost goes back.
     pub fn refund(self) {
         self.settle(Cost::default());
     }
 }
 
-/// Tells the quota itself in line, and those above it, which most do not have, out of line.
+/// Updates the quota itself in an inlined call, and the quotas above it, which most do not have, in a call that is not
+/// inlined.
 #[inline(always)]
-fn sent(line: &Arc<Line<QuotaDesk>>, cost: &Cost, now: Instant) {
-    line.look(|desk| desk.sent(cost, now));
-    if let Some(above) = line.parent() {
+fn sent(queue: &Arc<WaitQueue<QuotaPolicy>>, cost: &Cost, now: Instant) {
+    queue.with_policy(|policy| policy.sent(cost, now));
+    if let Some(above) = queue.parent() {
         sent_above(above, cost, now);
     }
 }
 
 #[inline(never)]
-fn sent_above(line: &Arc<Line<QuotaDesk>>, cost: &Cost, now: Instant) {
-    levels(line).for_each(|line| line.look(|desk| desk.sent(cost, now)));
+fn sent_above(queue: &Arc<WaitQueue<QuotaPolicy>>, cost: &Cost, now: Instant) {
+    self_and_ancestors(queue).for_each(|queue| queue.with_policy(|policy| policy.sent(cost, now)));
 }
 
-/// As [`sent`].
+/// Inlined as [`sent`] is.
 #[inline(always)]
-fn settle(line: &Arc<Line<QuotaDesk>>, estimate: &Cost, actual: &Cost) {
-    line.give(|desk| desk.settle(estimate, actual));
-    if let Some(above) = line.parent() {
+fn settle(queue: &Arc<WaitQueue<QuotaPolicy>>, estimate: &Cost, actual: &Cost) {
+    queue.release(|policy| policy.settle(estimate, actual));
+    if let Some(above) = queue.parent() {
         settle_above(above, estimate, actual);
     }
 }
 
 #[inline(never)]
-fn settle_above(line: &Arc<Line<QuotaDesk>>, estimate: &Cost, actual: &Cost) {
-    levels(line).for_each(|line| line.give(|desk| desk.settle(estimate, actual)));
+fn settle_above(queue: &Arc<WaitQueue<QuotaPolicy>>, estimate: &Cost, actual: &Cost) {
+    self_and_ancestors(queue).for_each(|queue| queue.release(|policy| policy.settle(estimate, actual)));
 }
 
 #[cold]
-fn overdraw(line: &Arc<Line<QuotaDesk>>, estimate: &Cost, actual: &Cost) {
+fn overdraw(queue: &Arc<WaitQueue<QuotaPolicy>>, estimate: &Cost, actual: &Cost) {
     let now = Instant::now();
-    levels(line).for_each(|line| line.give(|desk| desk.overdraw(estimate, actual, now)));
+    self_and_ancestors(queue)
+        .for_each(|queue| queue.release(|policy| policy.overdraw(estimate, actual, now)));
 }
 
 #[cold]
-fn refund(line: &Arc<Line<QuotaDesk>>, estimate: &Cost) {
+fn refund(queue: &Arc<WaitQueue<QuotaPolicy>>, estimate: &Cost) {
     let now = Instant::now();
-    levels(line).for_each(|line| line.give(|desk| desk.refund(estimate, now)));
+    self_and_ancestors(queue).for_each(|queue| queue.release(|policy| policy.refund(estimate, now)));
 }
 
-/// The quota itself, and each above it.
+/// The quota itself, and each quota above it.
 #[inline]
-fn levels(line: &Arc<Line<QuotaDesk>>) -> impl Iterator<Item = &Arc<Line<QuotaDesk>>> {
-    iter::successors(Some(line), |line| line.parent())
+fn self_and_ancestors(
+    queue: &Arc<WaitQueue<QuotaPolicy>>,
+) -> impl Iterator<Item = &Arc<WaitQueue<QuotaPolicy>>> {
+    iter::successors(Some(queue), |queue| queue.parent())
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if let Some(line) = &self.line {
-            levels(line).for_each(|line| line.give(|desk| desk.give_back(&self.cost)));
+        if let Some(queue) = &self.queue {
+            self_and_ancestors(queue).for_each(|queue| queue.release(|policy| policy.give_back(&self.cost)));
         }
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        if let Some(line) = &self.line {
-            levels(line).for_each(|line| line.give(QuotaDesk::end));
+        if let Some(queue) = &self.queue {
+            self_and_ancestors(queue).for_each(|queue| queue.release(QuotaPolicy::end));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Waiting for a reservation.
+//! The future that waits for a reservation.
 
 use std::{
     future::Future,
@@ -10,11 +10,11 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-use super::{Cost, QuotaError, Reservation, desk::QuotaDesk};
-use crate::line::{Line, Turn};
+use super::{Cost, QuotaError, Reservation, policy::QuotaPolicy};
+use crate::wait_queue::{Request, WaitQueue};
 
 pin_project! {
-    /// Waits for a reservation: what [`QuotaLimiter::reserve`](super::QuotaLimiter::reserve) returns.
+    /// The future of [`QuotaLimiter::reserve`](super::QuotaLimiter::reserve).
     ///
     /// It needs a tokio runtime with time enabled if it has to wait.
     ///
@@ -24,31 +24,31 @@ pin_project! {
     #[derive(Debug)]
     #[must_use = "futures do nothing unless awaited"]
     pub struct Reserve<'a> {
-        line: &'a Arc<Line<QuotaDesk>>,
+        queue: &'a Arc<WaitQueue<QuotaPolicy>>,
         #[pin]
-        turn: Turn<QuotaDesk>,
+        request: Request<QuotaPolicy>,
     }
 
     impl PinnedDrop for Reserve<'_> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            this.turn.leave(this.line);
+            this.request.leave(this.queue);
         }
     }
 }
 
 impl<'a> Reserve<'a> {
-    pub(super) fn new(line: &'a Arc<Line<QuotaDesk>>, cost: Cost) -> Self {
-        Self { line, turn: Turn::new(cost) }
+    pub(super) fn new(queue: &'a Arc<WaitQueue<QuotaPolicy>>, cost: Cost) -> Self {
+        Self { queue, request: Request::new(cost) }
     }
 
-    /// Sets a limit to the wait: it fails with [`QuotaError::MustWait`]
+    /// Sets a deadline for the wait. It fails with [`QuotaError::MustWait`]
     ///
-    /// - at once if its turn would come after `deadline` by what is known now,
+    /// - at once if it would be admitted after `deadline`, as far as is known now,
     /// - while it waits, as soon as the gate is closed until after `deadline`,
     /// - at `deadline`.
     pub fn before(mut self, deadline: Instant) -> Self {
-        self.turn.set_deadline(deadline);
+        self.request.set_deadline(deadline);
         self
     }
 }
@@ -58,8 +58,8 @@ impl Future for Reserve<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let cost = *this.turn.ask();
-        let answer = this.turn.poll(this.line, cx);
-        answer.map_ok(|()| Reservation::new(Arc::clone(this.line), cost)).map_err(QuotaError::from)
+        let cost = *this.request.cost();
+        let answer = this.request.poll(this.queue, cx);
+        answer.map_ok(|()| Reservation::new(Arc::clone(this.queue), cost)).map_err(QuotaError::from)
     }
 }

@@ -1,4 +1,4 @@
-//! What was sent when: to know how much of it a server had seen when it counted what is left.
+//! A record of what was sent when. It says how much a server had seen when it counted what remains.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -11,17 +11,17 @@ use super::{
 
 /// Sends closer together than this are one entry.
 const GRAIN: Duration = Duration::from_millis(10);
-/// 10 s of dense sending at least, and minutes of the usual.
+/// Enough for at least 10 s of dense sending, and for minutes of usual sending.
 const MAX_ENTRIES: usize = 1_024;
 
-/// A log of sums: an entry holds what had been sent before it, so that any stretch up to now is one subtraction.
+/// A log of sums. An entry holds what had been sent before it, so the sum of any time up to now is one subtraction.
 #[derive(Debug, Default)]
 pub(super) struct Sends {
     entries: VecDeque<(Instant, Count)>,
     total: Count,
-    /// When the next entry begins: a grain after the last.
+    /// When the next entry begins: one [`GRAIN`] after the last.
     next_entry: Option<Instant>,
-    /// Entries have been dropped, so what lies before the first is not known.
+    /// Old entries have been dropped, so what was sent before the first one is not known.
     trimmed: bool,
 }
 
@@ -46,17 +46,17 @@ impl Sends {
         self.next_entry = Some(now + GRAIN);
     }
 
-    /// All that was ever sent.
+    /// The sum of everything that was sent.
     pub(super) fn total(&self) -> Count {
         self.total
     }
 
-    /// What was sent before `until`, or a little less. `None`: too long ago to know.
+    /// What was sent before `until`, or a little less. `None` if it is too long ago.
     pub(super) fn before(&self, until: Instant) -> Option<Count> {
         self.since(until).map(|since| self.total - since)
     }
 
-    /// When something was sent after `from`, and what had been sent from then until just before.
+    /// Calls `each` for every entry after `from`: its instant, and what had been sent from `from` until just before it.
     pub(super) fn each_since(
         &self,
         from: Instant,
@@ -70,7 +70,7 @@ impl Sends {
         }
     }
 
-    /// What was sent after `from`, entry by entry.
+    /// Calls `each` for every entry after `from`: its instant, and what was sent in it.
     pub(super) fn each_entry_since(
         &self,
         from: Instant,
@@ -83,7 +83,7 @@ impl Sends {
         }
     }
 
-    /// The most that was sent in any stretch of time of this length between two instants.
+    /// The most that was sent in any stretch of time as long as `span` between two instants.
     pub(super) fn most_within(
         &self,
         from: Instant,
@@ -102,14 +102,14 @@ impl Sends {
         most
     }
 
-    /// What was sent at `from` or after, or a little before. `None`: too long ago to know.
+    /// What was sent at `from` or after, or a little before. `None` if it is too long ago.
     pub(super) fn since(&self, from: Instant) -> Option<Count> {
-        // What is in an entry was sent within a grain of it.
+        // The costs of an entry were sent within one `GRAIN` after it.
         let entry = self.entries.partition_point(|&(at, _)| at + GRAIN <= from);
         if entry == 0 && self.trimmed { None } else { Some(self.total - self.before_entry(entry)) }
     }
 
-    /// What had been sent before an entry; all, before the next one to come.
+    /// What had been sent before an entry. For the entry that comes next, this is everything.
     fn before_entry(&self, entry: usize) -> Count {
         self.entries.get(entry).map_or(self.total, |&(_, before)| before)
     }

@@ -1,4 +1,4 @@
-//! Where a quota stands, for those who want to show it.
+//! A snapshot of a quota, for display.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use tokio::time::Instant;
 
 use super::{dimension::QuotaDimension, error::Bottleneck};
 
-/// Where a quota stands at an instant.
+/// The state of a quota at an instant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// The limits in force, told or learned.
+    /// The limits in force, from the user, from the server, or learned.
     pub dimensions: Vec<DimensionSnapshot>,
-    /// What is granted, of the dimensions that are counted by grants.
+    /// The dimensions that are counted by grants.
     pub granted: Vec<GrantSnapshot>,
     /// How many reservations and charges there are.
     pub in_flight: usize,
@@ -20,24 +20,24 @@ pub struct Snapshot {
     pub max_concurrent: Option<usize>,
     /// How many requests wait.
     pub waiting: usize,
-    /// Until when nobody is let through, after a refusal.
+    /// Until when nothing is admitted, after a refusal.
     pub gate_closed_until: Option<Instant>,
-    /// What the one at the head of the line waits for.
+    /// What the first waiting request waits for.
     pub bottleneck: Option<Bottleneck>,
-    /// When that one can go, if that is known.
+    /// When that request can be admitted, if it is known.
     pub next_admission: Option<Instant>,
 }
 
-/// What is granted of one dimension, in a [`Snapshot`].
+/// The grants of one dimension, in a [`Snapshot`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GrantSnapshot {
     /// What is counted.
     pub dimension: QuotaDimension,
-    /// How much could be had at once. 0 in debt.
+    /// How many units could be taken now. 0 in debt.
     pub available: u64,
-    /// How much more has to be granted before all who wait here can go, those at quotas below not counted: what they want
-    /// and what is owed, less what is there.
+    /// How many more units have to be granted before all requests that wait here can be admitted: what they want, plus what
+    /// is owed, minus what is available. Requests that wait at quotas below are not counted.
     pub wanted: u64,
 }
 
@@ -47,10 +47,10 @@ pub struct GrantSnapshot {
 pub struct DimensionSnapshot {
     /// What is counted.
     pub dimension: QuotaDimension,
-    /// The time for which the limit is.
+    /// The window of the limit.
     pub window: Duration,
     /// How much is allowed per window.
     pub limit: u64,
-    /// How much could be had at once. 0 in debt.
+    /// How many units could be taken now. 0 in debt.
     pub available: u64,
 }

@@ -1,4 +1,4 @@
-//! Limits that hold whatever the server says: so much in any stretch of time, or so much as is granted.
+//! Strict limits, which hold whatever the server says: so much in any stretch of time, or as much as is granted.
 
 use tokio::time::Instant;
 
@@ -10,23 +10,23 @@ use super::{
 };
 use crate::log::Log;
 
-/// One of them.
+/// A strict limit in one dimension.
 #[derive(Debug)]
 pub(super) struct Strict {
     pub(super) dimension: QuotaDimension,
-    /// Where in a cost it is.
+    /// The place of the dimension in a cost.
     place: Place,
     store: Store,
     /// Whether what was not used comes back when a call ends.
     comes_back: bool,
 }
 
-/// Where its units come from.
+/// Where the units come from.
 #[derive(Debug)]
 enum Store {
-    /// From what has left a window.
+    /// Units come back when they have left a window.
     Log(Log),
-    /// From grants alone: what was granted and not used, less than nothing where more was used.
+    /// Units come from grants only. This is what was granted and not used. It is negative where more was used.
     Granted(i128),
 }
 
@@ -77,28 +77,29 @@ impl Strict {
         }
     }
 
-    /// Puts back what an estimate, taken before, was above what it did cost: that is not more in any dimension.
+    /// Puts back the difference between the estimate, which was taken before, and the actual cost, which is not higher in any
+    /// dimension.
     pub(super) fn put_back(&mut self, estimate: &Cost, actual: &Cost, now: Instant) {
-        // What left a window in the meantime must not be taken for what comes back.
+        // Units that have left the window in the meantime must not count as put back.
         self.refill(now);
         if self.comes_back || actual.units(QuotaDimension::Requests) == 0 {
             self.put(estimate.at(self.place) - actual.at(self.place));
         }
     }
 
-    /// Replaces an estimate, taken before, by what it did cost.
+    /// Replaces the estimate, which was taken before, by the actual cost.
     pub(super) fn correct(&mut self, estimate: &Cost, actual: &Cost) {
         if !self.comes_back {
             return;
         }
         let (estimate, actual) = (estimate.at(self.place), actual.at(self.place));
         self.put(estimate.saturating_sub(actual));
-        // What a window cannot hold says nothing about it.
+        // More than the limit of the window cannot be true, so it is limited to that.
         let most = self.log().map_or(u64::MAX, Log::limit);
         self.take_units(actual.saturating_sub(estimate).min(most));
     }
 
-    /// The log, where it counts by a window.
+    /// The log, if it counts by a window.
     pub(super) fn log(&self) -> Option<&Log> {
         match &self.store {
             Store::Log(log) => Some(log),
@@ -106,7 +107,7 @@ impl Strict {
         }
     }
 
-    /// Whether there will be enough for units and all of `ahead` by an instant.
+    /// Whether there will be enough by an instant for the units and all of `ahead`.
     pub(super) fn covers_by(&self, by: Instant, units: u64, ahead: u128) -> bool {
         match &self.store {
             Store::Log(log) => log.covers_by(by, units, ahead),
@@ -114,7 +115,7 @@ impl Strict {
         }
     }
 
-    /// Whether one that is made anew would let through the same, as of the last refill.
+    /// Whether a new limit would admit the same, as of the last refill.
     pub(super) fn is_new(&self) -> bool {
         match &self.store {
             Store::Log(log) => log.available() == log.limit(),
@@ -122,14 +123,14 @@ impl Strict {
         }
     }
 
-    /// Adds to what is granted.
+    /// Adds granted units.
     pub(super) fn grant(&mut self, units: u64) {
         if let Store::Granted(_) = self.store {
             self.put(units);
         }
     }
 
-    /// Takes back so much of what is granted and not used, or as much as there is.
+    /// Takes back up to `units` of what was granted and not used. Returns how much it took.
     pub(super) fn reclaim(&mut self, units: u64) -> u64 {
         let Store::Granted(level) = &mut self.store else { return 0 };
         let there = unused(*level).min(units);
@@ -143,7 +144,7 @@ impl Strict {
         Some(DimensionSnapshot { dimension, window, limit: log.limit(), available: log.available() })
     }
 
-    /// What is granted, where that is what it counts by, and those in line want `queued` of it.
+    /// The grants, if it counts by grants. `queued` is what waiting requests want.
     pub(super) fn grant_snapshot(&self, queued: u128) -> Option<GrantSnapshot> {
         let Store::Granted(level) = self.store else { return None };
         let wanted = i128::try_from(queued).unwrap_or(i128::MAX).saturating_sub(level).max(0);

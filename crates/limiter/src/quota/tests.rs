@@ -1,2 +1,4 @@
+//! Loom models of the quota limiter.
+
 #[cfg(outbound_loom)]
 mod loom;

@@ -1,4 +1,4 @@
-//! Waiting for a rate.
+//! The futures that wait for a rate.
 
 use std::{
     future::Future,
@@ -10,11 +10,11 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-use super::{MustWait, desk::RateDesk};
-use crate::line::{Line, Turn};
+use super::{MustWait, policy::RatePolicy};
+use crate::wait_queue::{Request, WaitQueue};
 
 pin_project! {
-    /// Waits for units: what [`RateLimiter::acquire`](super::RateLimiter::acquire) returns.
+    /// The future of [`RateLimiter::acquire`](super::RateLimiter::acquire).
     ///
     /// It needs a tokio runtime with time enabled if it has to wait.
     ///
@@ -30,35 +30,35 @@ pin_project! {
 }
 
 pin_project! {
-    /// Waits for units until a deadline: what [`AcquireRate::before`] returns.
+    /// The future of [`AcquireRate::before`], which waits until a deadline at most.
     ///
     /// Otherwise as [`AcquireRate`].
     #[must_use = "futures do nothing unless awaited"]
     #[derive(Debug)]
     pub struct AcquireBefore<'a> {
-        line: &'a Arc<Line<RateDesk>>,
+        queue: &'a Arc<WaitQueue<RatePolicy>>,
         #[pin]
-        turn: Turn<RateDesk>,
+        request: Request<RatePolicy>,
     }
 
     impl PinnedDrop for AcquireBefore<'_> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            this.turn.leave(this.line);
+            this.request.leave(this.queue);
         }
     }
 }
 
 impl<'a> AcquireRate<'a> {
-    pub(super) fn new(line: &'a Arc<Line<RateDesk>>, units: u64) -> Self {
-        Self { acquire: AcquireBefore { line, turn: Turn::new(units) } }
+    pub(super) fn new(queue: &'a Arc<WaitQueue<RatePolicy>>, units: u64) -> Self {
+        Self { acquire: AcquireBefore { queue, request: Request::new(units) } }
     }
 
-    /// Sets a limit to the wait, and makes it one that can fail: with [`MustWait`] at once if its turn would come after
-    /// `deadline`, and at `deadline` if what was foreseen changes while it waits.
+    /// Sets a deadline for the wait. The wait can then fail with [`MustWait`]: at once if it would be admitted after
+    /// `deadline`, and at `deadline` if the estimate changes while it waits.
     pub fn before(self, deadline: Instant) -> AcquireBefore<'a> {
         let mut acquire = self.acquire;
-        acquire.turn.set_deadline(deadline);
+        acquire.request.set_deadline(deadline);
         acquire
     }
 }
@@ -68,8 +68,8 @@ impl Future for AcquireRate<'_> {
 
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let answer = ready!(self.project().acquire.poll(cx));
-        debug_assert!(answer.is_ok(), "without a deadline nothing is refused");
+        let outcome = ready!(self.project().acquire.poll(cx));
+        debug_assert!(outcome.is_ok(), "without a deadline no request is rejected");
         Poll::Ready(())
     }
 }
@@ -80,6 +80,6 @@ impl Future for AcquireBefore<'_> {
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        this.turn.poll(this.line, cx).map_err(MustWait::from_refusal)
+        this.request.poll(this.queue, cx).map_err(MustWait::from_rejection)
     }
 }

@@ -4,34 +4,35 @@ use std::{fmt, sync::Arc};
 
 use tokio::time::Instant;
 
-use super::{AcquireRate, MustWait, Rate, desk::RateDesk};
-use crate::{keyed::sealed::Idle, line::Line};
+use super::{AcquireRate, MustWait, Rate, policy::RatePolicy};
+use crate::{keyed::sealed::Idle, wait_queue::WaitQueue};
 
-/// Lets units through at a [`Rate`], first come first served: an exact token bucket with a queue.
+/// Admits units at a [`Rate`], first come, first served: an exact token bucket with a queue.
 ///
 /// Cloning gives another handle to the same limiter.
 ///
-/// - **Never faster than asked, and no slower**: all arithmetic is in integers without rounding, for rates and costs up
-///   to `u64::MAX`. A bucket is full when it is made.
-/// - **Strictly first in, first out**, however much each asks for, [`try_acquire`](Self::try_acquire) included.
-/// - **A cost larger than the burst** waits until the bucket is full and then goes into debt, which those behind it wait
-///   off. So the rate holds in the long run, and nothing waits for ever.
-/// - **One timer however many wait**, and two polls for each of them. It runs on the tokio runtime of the task that
-///   set it, and does not depend on any waiter being polled.
-/// - A waiter takes units only when its turn comes, so one that gives up leaves no hole in the schedule.
+/// - **Exact.** It is neither faster nor slower than the rate: all arithmetic is in integers without rounding, for rates
+///   and costs up to `u64::MAX`. A bucket is full when it is made.
+/// - **Strictly first in, first out**, however many units a request is for. [`try_acquire`](Self::try_acquire) does not
+///   overtake either.
+/// - **A cost larger than the burst** waits until the bucket is full, and then takes it into debt. The requests behind it
+///   wait until the debt is paid. So the rate holds in the long run, and no request waits for ever.
+/// - **One timer** however many requests wait, and two polls for each of them. The timer runs on the tokio runtime of the
+///   task that set it. No waiting request has to be polled for it.
+/// - A request takes its units only when it is admitted. So one that is dropped leaves no gap in the schedule.
 #[derive(Clone)]
 pub struct RateLimiter {
-    line: Arc<Line<RateDesk>>,
+    queue: Arc<WaitQueue<RatePolicy>>,
 }
 
 impl RateLimiter {
     /// A limiter with a full bucket.
     pub fn new(rate: Rate) -> Self {
-        Self { line: Line::new(RateDesk::new(rate, Instant::now())) }
+        Self { queue: WaitQueue::new(RatePolicy::new(rate, Instant::now())) }
     }
 
-    /// Waits for `units`. With 0 units it waits for its turn. It cannot fail; [`before`](AcquireRate::before) sets a limit
-    /// to the wait.
+    /// Waits for `units`. With 0 units it waits until it is first in the queue and there is no debt. It cannot fail.
+    /// [`before`](AcquireRate::before) sets a deadline for the wait.
     ///
     /// ```
     /// use std::time::Duration;
@@ -50,12 +51,12 @@ impl RateLimiter {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up the place in line; units that it was given and did not take go back.
+    /// Dropping the future takes it out of the queue. Units that it was given and did not take go back.
     pub fn acquire(&self, units: u64) -> AcquireRate<'_> {
-        AcquireRate::new(&self.line, units)
+        AcquireRate::new(&self.queue, units)
     }
 
-    /// Takes `units` now, if the bucket has them and nobody waits for them.
+    /// Takes `units` now, if the bucket has them and no request waits.
     ///
     /// # Errors
     ///
@@ -65,49 +66,53 @@ impl RateLimiter {
         self.try_acquire_at(units, Instant::now())
     }
 
-    /// [`try_acquire`](Self::try_acquire) at an instant, which spares reading the clock. One before an instant that the
-    /// limiter has seen counts as that one.
+    /// As [`try_acquire`](Self::try_acquire), at a given instant, so that the clock is not read. An instant before the
+    /// latest one that the limiter was given counts as that one.
     ///
     /// # Errors
     ///
     /// As [`try_acquire`](Self::try_acquire).
     #[inline(always)]
     pub fn try_acquire_at(&self, units: u64, now: Instant) -> Result<(), MustWait> {
-        self.line.try_at(&units, now).map_err(MustWait::from_refusal)
+        self.queue.try_at(&units, now).map_err(MustWait::from_rejection)
     }
 
-    /// Changes the rate from now on. What the bucket holds stays in it, as far as it fits; those who wait are timed
-    /// anew.
+    /// Changes the rate from now on. The units in the bucket stay, as far as they fit. The wait of waiting requests is
+    /// computed again.
     pub fn set_rate(&self, rate: Rate) {
         self.set_rate_at(rate, Instant::now());
     }
 
-    /// [`set_rate`](Self::set_rate), as of an instant.
+    /// As [`set_rate`](Self::set_rate), at a given instant.
     pub fn set_rate_at(&self, rate: Rate, now: Instant) {
-        self.line.change(now, |desk| desk.set_rate(rate, now));
+        self.queue.change(now, |policy| policy.set_rate(rate, now));
     }
 
-    /// How many whole units the bucket holds now; 0 in debt.
+    /// How many whole units the bucket holds now. 0 while it is in debt.
     pub fn available(&self) -> u64 {
         let now = Instant::now();
-        self.line.look(|desk| desk.available(now))
+        self.queue.with_policy(|policy| policy.available(now))
     }
 
     /// How many requests wait.
     pub fn waiting(&self) -> usize {
-        self.line.waiting()
+        self.queue.waiting()
     }
 }
 
 impl Idle for RateLimiter {
     fn is_idle(&self) -> bool {
         let now = Instant::now();
-        Arc::strong_count(&self.line) == 1 && self.waiting() == 0 && self.line.look(|desk| desk.is_full(now))
+        Arc::strong_count(&self.queue) == 1
+            && self.waiting() == 0
+            && self.queue.with_policy(|policy| policy.is_full(now))
     }
 }
 
 impl fmt::Debug for RateLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.line.look(|desk| f.debug_struct("RateLimiter").field("desk", desk).finish_non_exhaustive())
+        self.queue.with_policy(|policy| {
+            f.debug_struct("RateLimiter").field("policy", policy).finish_non_exhaustive()
+        })
     }
 }

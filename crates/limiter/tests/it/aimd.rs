@@ -1,4 +1,4 @@
-//! Concurrency learned from overload.
+//! `Aimd`: a bound on concurrency that learns from overloads.
 
 use outbound_limiter::{Aimd, ConcurrencyLimiter, Observation, QuotaLimiter};
 use tokio::time::{Instant, advance};
@@ -47,7 +47,7 @@ fn a_full_round_of_successes_adds_one() {
 }
 
 #[test]
-fn what_is_not_used_does_not_grow() {
+fn an_unused_limit_does_not_grow() {
     let now = Instant::now();
     let mut aimd = Aimd::new(100);
     aimd.overloaded(now, now);
@@ -55,7 +55,7 @@ fn what_is_not_used_does_not_grow() {
     assert_eq!(aimd.limit(), 50);
 }
 
-/// A server that takes as long as the timeout every time looks steady, and is not.
+/// A server on which every call takes as long as the timeout has a steady latency, but is overloaded.
 #[tokio::test(start_paused = true)]
 async fn constant_timeouts_never_raise_it() {
     let mut aimd = Aimd::new(64);
@@ -70,7 +70,7 @@ async fn constant_timeouts_never_raise_it() {
     assert_eq!(before, 1);
 }
 
-/// The hint gates sending; the controller goes its own way.
+/// A hint has an effect on the gate, and none on `Aimd`.
 #[tokio::test(start_paused = true)]
 async fn a_constant_hint_does_not_freeze_it() {
     let quota = QuotaLimiter::builder().max_concurrent(8).build().unwrap();

@@ -1,23 +1,23 @@
-//! Concurrency learned from the work that gets done: against servers whose calls share what the server does per second.
+//! `AutoConcurrency`, on simulated servers whose calls share the work that the server does per second.
 
 use outbound_limiter::{AutoConcurrency, End};
 use tokio::time::{Duration, Instant};
 
 use crate::support::s;
 
-/// A server with a backlog of calls before it. All calls in flight go on equally fast.
+/// A server with enough calls to keep it busy. All calls in flight progress equally fast.
 struct Backlog {
     auto: AutoConcurrency,
     now: Instant,
-    /// When each was sent, what it has to do, and what is left of that.
+    /// For each call in flight: when it was sent, its work, and the work that is left.
     calls: Vec<(Instant, u64, f64)>,
-    /// Work per second that so many calls in flight get done together.
+    /// The work per second that this many calls in flight do together.
     rate: fn(usize) -> f64,
-    /// One more than so many is refused.
+    /// More calls than this are refused.
     most: usize,
     sent: u64,
     refused: u64,
-    /// The sum of the limit over the seconds that passed.
+    /// The sum of the limit over all seconds.
     area: f64,
 }
 
@@ -33,13 +33,13 @@ impl Backlog {
         self
     }
 
-    /// So many seconds pass. Returns the mean of the limit.
+    /// Lets time pass. Returns the mean of the limit.
     fn run(&mut self, seconds: u64) -> f64 {
         let end = self.now + s(seconds);
         self.area = 0.0;
         while self.now < end {
             self.send();
-            // Until the next is done, or a second at the most.
+            // Goes on to the end of the next call, but at most by a second.
             let pace = (self.rate)(self.calls.len()) / self.calls.len().max(1) as f64;
             let least = self.calls.iter().map(|(.., left)| *left).fold(f64::INFINITY, f64::min);
             let step = (least / pace).clamp(1e-6, 1.0).min((end - self.now).as_secs_f64().max(1e-6));
@@ -62,7 +62,7 @@ impl Backlog {
             self.sent += 1;
             self.auto.started(self.now, self.calls.len() + 1);
             if self.calls.len() < self.most {
-                // 50 to 149, in no order that matters.
+                // Work from 50 to 149, in a mixed order.
                 let work = 50 + self.sent * 37 % 100;
                 self.calls.push((self.now, work, work as f64));
             } else {
@@ -74,7 +74,7 @@ impl Backlog {
     }
 }
 
-/// 50 for each call, up to `full` calls.
+/// 50 units of work per second for each call, up to `full` calls.
 fn up_to(full: usize, in_flight: usize) -> f64 {
     50.0 * in_flight.min(full) as f64
 }
@@ -87,11 +87,11 @@ fn it_starts_at_32_within_its_bounds() {
 }
 
 #[test]
-fn it_grows_to_its_bound_where_there_is_room_for_all() {
+fn it_grows_to_its_maximum_where_the_server_has_room() {
     let mut backlog = Backlog::new(|in_flight| up_to(1_000, in_flight));
     backlog.run(15);
     assert_eq!(backlog.auto.limit(), 200);
-    // The whole bound is used but for looks at what a little fewer would do.
+    // The whole maximum is used, except in trials of a lower limit.
     let mean = backlog.run(300);
     assert!(mean > 190.0, "{mean}");
 }
@@ -110,9 +110,9 @@ fn it_holds_near_the_knee() {
     }
 }
 
-/// Past 60 in flight each one more costs the others more than it brings.
+/// Beyond 60 in flight each further call costs the others more than it brings.
 #[test]
-fn it_comes_down_from_where_less_gets_done() {
+fn it_comes_down_where_less_work_is_done() {
     fn thrashes(in_flight: usize) -> f64 {
         let beyond = in_flight.saturating_sub(60) as f64;
         in_flight as f64 / (0.02 + 0.000_02 * beyond * beyond)
@@ -124,7 +124,7 @@ fn it_comes_down_from_where_less_gets_done() {
 }
 
 #[test]
-fn it_finds_a_limit_that_refuses_and_is_seldom_refused() {
+fn it_finds_the_limit_of_a_server_that_refuses_and_is_seldom_refused() {
     let mut backlog = Backlog::new(|in_flight| up_to(1_000, in_flight)).most(40);
     let soon = backlog.run(30);
     assert!((34.0..48.0).contains(&soon), "{soon}");
@@ -136,7 +136,7 @@ fn it_finds_a_limit_that_refuses_and_is_seldom_refused() {
 }
 
 #[test]
-fn it_looks_upward_again_when_the_server_has_grown() {
+fn it_grows_again_when_the_server_has_grown() {
     let mut backlog = Backlog::new(|in_flight| up_to(40, in_flight));
     let before = backlog.run(240);
     assert!(before < 60.0, "{before}");
@@ -154,7 +154,7 @@ fn a_limit_that_refused_is_tried_again() {
     assert!(backlog.auto.limit() >= 120, "{}", backlog.auto.limit());
 }
 
-/// It does not wait for its next trial where the rate has changed by itself.
+/// Where the rate has changed by itself, it does not wait for the next regular trial.
 #[test]
 fn it_notices_a_server_that_has_become_faster() {
     let times = [150, 200, 250, 300, 400, 500, 700, 800, 900].map(|settled| {
@@ -173,7 +173,7 @@ fn it_notices_a_server_that_has_become_faster() {
 }
 
 #[test]
-fn it_gives_way_when_the_server_has_shrunk() {
+fn it_comes_down_when_the_server_has_shrunk() {
     let mut backlog = Backlog::new(|in_flight| up_to(160, in_flight));
     backlog.run(600);
     assert!(backlog.auto.limit() > 120, "{}", backlog.auto.limit());
@@ -182,7 +182,7 @@ fn it_gives_way_when_the_server_has_shrunk() {
     assert!(backlog.auto.limit() < 60, "{}", backlog.auto.limit());
 }
 
-/// Nothing that goes wrong freezes it: neither an outage of refusals nor one of errors.
+/// Neither an outage with refusals nor one with errors freezes it.
 #[test]
 fn it_comes_back_after_an_outage() {
     for end in [End::Overloaded, End::Failed] {
@@ -202,7 +202,7 @@ fn it_comes_back_after_an_outage() {
     }
 }
 
-/// A server that takes calls and ends none is not given more of them, nor does it count against it afterwards.
+/// A server that accepts calls and ends none is not given more of them. Afterwards the stall has no effect.
 #[test]
 fn a_stall_changes_nothing() {
     let mut backlog = Backlog::new(|in_flight| up_to(60, in_flight));
@@ -216,7 +216,7 @@ fn a_stall_changes_nothing() {
     assert!((45.0..90.0).contains(&after), "{after}");
 }
 
-/// What a stall holds up says nothing of the limit: what was being learned is learned afterwards.
+/// Calls that a stall has delayed say nothing about the limit. The growth goes on afterwards.
 #[test]
 fn a_stall_while_it_grows_does_not_end_its_growth() {
     let mut backlog = Backlog::new(|in_flight| up_to(160, in_flight));
@@ -230,16 +230,16 @@ fn a_stall_while_it_grows_does_not_end_its_growth() {
 }
 
 #[test]
-fn without_ends_nothing_grows() {
+fn without_ended_calls_it_does_not_grow() {
     let (mut auto, now) = (AutoConcurrency::new(1, 512), Instant::now());
     (1..=32).for_each(|in_flight| auto.started(now, in_flight));
     assert_eq!(auto.ended(now + s(600), now, End::Abandoned), None);
     assert_eq!(auto.limit(), 32);
 }
 
-/// What is not used says nothing of itself.
+/// An unused limit says nothing about the server.
 #[test]
-fn what_is_not_used_does_not_grow() {
+fn an_unused_limit_does_not_grow() {
     let (mut auto, mut now) = (AutoConcurrency::new(1, 512), Instant::now());
     for _ in 0..200 {
         let sent_at = now;
@@ -251,15 +251,15 @@ fn what_is_not_used_does_not_grow() {
 }
 
 #[test]
-fn one_overload_among_many_is_no_cut_and_three_in_a_row_are() {
+fn one_overload_does_not_lower_it_and_three_in_a_row_do() {
     let (mut auto, now) = (AutoConcurrency::new(1, 512), Instant::now());
     (1..=32).for_each(|in_flight| auto.started(now, in_flight));
     let then = now + s(1);
     assert_eq!(auto.ended(then, now, End::Overloaded), None);
     assert_eq!(auto.ended(then, now, End::Overloaded), None);
-    // 29 are left, which the server may hold.
+    // 29 calls are left in flight, and the server may hold those.
     assert_eq!(auto.ended(then, now, End::Overloaded), Some(29));
-    // Each one more that was sent before the cut shows that it does not hold so many; half of them it is trusted with.
+    // Each further overload of a call that was sent before the cut lowers the limit, but not below half.
     let limits: Vec<_> = (0..20).map(|_| auto.ended(then, now, End::Overloaded)).collect();
     let expected: Vec<_> = (0..20).map(|at| (at < 13).then_some(28 - at)).collect();
     assert_eq!(limits, expected);
@@ -267,30 +267,30 @@ fn one_overload_among_many_is_no_cut_and_three_in_a_row_are() {
 }
 
 #[test]
-fn until_something_succeeds_each_overload_belongs_to_the_cut() {
+fn until_a_call_succeeds_each_overload_belongs_to_the_same_cut() {
     let (mut auto, now) = (AutoConcurrency::new(1, 512), Instant::now());
     (1..=32).for_each(|in_flight| auto.started(now, in_flight));
     let limits: Vec<_> = (0..3).filter_map(|_| auto.ended(now + s(1), now, End::Overloaded)).collect();
     assert_eq!(limits, [29]);
-    // Another is sent, and refused as well: the server holds 28.
+    // Another call is sent and refused too: the server holds 28.
     auto.started(now + s(2), 29);
     assert_eq!(auto.ended(now + s(3), now + s(2), End::Overloaded), Some(28));
-    // One succeeds. Now one overload alone is chance again.
+    // One call succeeds. After that a single overload has no effect again.
     auto.started(now + s(4), 28);
     assert_eq!(auto.ended(now + s(5), now + s(4), End::Done { work: 50 }), None);
     auto.started(now + s(6), 28);
     assert_eq!(auto.ended(now + s(7), now + s(6), End::Overloaded), None);
 }
 
-/// Where the work of a call says how long it takes, an eighth of a round tells the rate, and 2 s are a step. Else it
-/// takes a round.
+/// Where the work of a call says how long the call takes, an eighth of a round is enough for the rate, and a step takes 2 s.
+/// Otherwise it takes a round.
 #[test]
 fn a_step_takes_two_seconds_or_a_round() {
     let first_growth = |start: usize, work: fn(u64) -> u64| {
         let (mut auto, now) = (AutoConcurrency::new(start, 512), Instant::now());
         (1..=start).for_each(|in_flight| auto.started(now, in_flight));
         (1..=32_u64).find(|number| {
-            // A call ends each quarter of a second, in its turn another is sent.
+            // Each quarter of a second a call ends and another one is sent.
             let then = now + Duration::from_millis(250 * number);
             let grown = auto.ended(then, now, End::Done { work: work(*number) });
             auto.started(then, start);
@@ -302,14 +302,14 @@ fn a_step_takes_two_seconds_or_a_round() {
     assert_eq!(first_growth(32, |_| 1), Some(32));
 }
 
-/// As when a proxy closes all connections at once: that is one event.
+/// When a proxy closes all connections at once, all calls fail together. That is one event.
 #[test]
-fn what_fails_together_halves_the_limit_once() {
+fn calls_that_fail_together_halve_the_limit_once() {
     let (mut auto, now) = (AutoConcurrency::new(1, 512), Instant::now());
     (1..=32).for_each(|in_flight| auto.started(now, in_flight));
     let limits: Vec<_> = (0..32).filter_map(|_| auto.ended(now + s(1), now, End::Failed)).collect();
     assert_eq!(limits, [16]);
-    // It goes on where what is sent later fails as well; a success in between says that it need not.
+    // If calls that are sent later fail too, it halves again. A success in between prevents that.
     let mut fail = |number: u64| {
         let sent_at = now + s(2 * number);
         auto.started(sent_at, 1);
@@ -322,7 +322,7 @@ fn what_fails_together_halves_the_limit_once() {
 }
 
 #[test]
-fn overloads_among_many_successes_are_no_cut() {
+fn overloads_among_many_successes_do_not_lower_it() {
     let (mut auto, mut now) = (AutoConcurrency::new(32, 32), Instant::now());
     for number in 0..2_000 {
         auto.started(now, 32);

@@ -1,4 +1,4 @@
-//! Permits: order, weights, resizing, closing, cancelling.
+//! Permits: order, weights, resizing and cancelling.
 
 use std::{
     pin::pin,
@@ -45,9 +45,9 @@ async fn first_come_first_served_by_weight() {
     assert!(poll_once(small.as_mut()).is_pending());
     assert_eq!(limiter.waiting(), 2);
     drop(held);
-    // The large one was first; the small one, which would fit as soon as one permit is back, is behind it.
+    // The large request was first. The small one would fit as soon as one permit is back, but it is behind the large one.
     assert!(poll_once(small.as_mut()).is_pending());
-    let Poll::Ready(permit) = poll_once(large.as_mut()) else { panic!("the head of the line is served") };
+    let Poll::Ready(permit) = poll_once(large.as_mut()) else { panic!("the first request gets its permits") };
     drop(permit);
     assert!(poll_once(small.as_mut()).is_ready());
 }
@@ -59,7 +59,7 @@ async fn a_large_request_is_not_starved_by_a_stream_of_small_ones() {
     let mut large = pin!(limiter.acquire_many(4));
     assert!(poll_once(large.as_mut()).is_pending());
     for _ in 0..100 {
-        assert!(limiter.try_acquire().is_none(), "no barging");
+        assert!(limiter.try_acquire().is_none(), "a try does not overtake");
     }
     drop(held);
     assert!(poll_once(large.as_mut()).is_ready());
@@ -99,7 +99,7 @@ async fn shrinking_below_what_is_in_use_waits_for_it() {
 }
 
 #[tokio::test]
-async fn growing_lets_in_exactly_as_many_as_fit() {
+async fn growing_admits_exactly_as_many_as_fit() {
     let limiter = ConcurrencyLimiter::new(0);
     let inside = Arc::new(AtomicUsize::new(0));
     let tasks: Vec<_> = (0..10)
@@ -127,10 +127,10 @@ async fn growing_lets_in_exactly_as_many_as_fit() {
 }
 
 #[tokio::test]
-async fn opening_lets_all_in_who_wait() {
+async fn a_large_limit_admits_all_waiting_requests() {
     let (limiter, is_shut_down) = (ConcurrencyLimiter::new(1), AtomicUsize::new(0));
     let _held = limiter.acquire().await;
-    // More than one round of wakers.
+    // More waiters than one batch of wakers holds.
     let waiting = join_all((0..40).map(|_| async {
         let _permit = limiter.acquire().await;
         is_shut_down.load(SeqCst)
@@ -145,7 +145,7 @@ async fn opening_lets_all_in_who_wait() {
 }
 
 #[tokio::test]
-async fn a_head_that_gives_up_lets_the_next_in() {
+async fn a_first_request_that_is_dropped_lets_the_next_in() {
     let limiter = ConcurrencyLimiter::new(3);
     let _held = limiter.acquire_many(2).await;
     let mut small = pin!(limiter.acquire());
@@ -158,7 +158,7 @@ async fn a_head_that_gives_up_lets_the_next_in() {
 }
 
 #[tokio::test]
-async fn one_that_wants_none_waits_only_for_those_ahead() {
+async fn a_request_for_no_permits_waits_only_for_those_ahead() {
     let limiter = ConcurrencyLimiter::new(1);
     let held = limiter.acquire().await;
     let (mut one, mut none) = (pin!(limiter.acquire()), pin!(limiter.acquire_many(0)));
@@ -168,7 +168,7 @@ async fn one_that_wants_none_waits_only_for_those_ahead() {
 }
 
 #[tokio::test]
-async fn a_woken_waiter_that_is_dropped_hands_its_permit_on() {
+async fn a_woken_waiter_that_is_dropped_passes_its_permit_on() {
     let limiter = ConcurrencyLimiter::new(1);
     let held = limiter.acquire().await;
     let mut first = Box::pin(limiter.acquire());
@@ -181,7 +181,7 @@ async fn a_woken_waiter_that_is_dropped_hands_its_permit_on() {
 }
 
 #[tokio::test]
-async fn a_waiter_that_is_never_polled_again_holds_only_its_own_permit() {
+async fn a_waiter_that_is_never_polled_again_keeps_only_its_own_permit() {
     let limiter = ConcurrencyLimiter::new(2);
     let (a, b) = (limiter.acquire().await, limiter.acquire().await);
     let mut forgotten = pin!(limiter.acquire());
@@ -194,7 +194,7 @@ async fn a_waiter_that_is_never_polled_again_holds_only_its_own_permit() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_peak_never_passes_the_limit() {
+async fn never_more_run_at_once_than_the_limit() {
     let limiter = ConcurrencyLimiter::new(5);
     let (inside, peak) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let tasks: Vec<_> = (0..50)
@@ -242,9 +242,9 @@ async fn a_loop_that_is_always_ready_lets_other_tasks_run() {
     other.abort();
 }
 
-/// A shedder that asks with `try_acquire` must never see an empty cooperative budget as a lack of permits.
+/// `try_acquire` must not fail because the cooperative budget is spent, only because no permit is free.
 #[tokio::test]
-async fn a_million_refusals_are_not_made_up() {
+async fn a_million_tries_never_fail_without_reason() {
     let limiter = ConcurrencyLimiter::new(1);
     let refused = (0..1_000_000).filter(|_| limiter.try_acquire().is_none()).count();
     assert_eq!(refused, 0);
@@ -275,7 +275,7 @@ async fn waiters_are_served_in_order() {
     assert_eq!(*order.lock().unwrap(), (0..50).collect::<Vec<_>>());
 }
 
-/// The same semaphore, as a list of those waiting and a sum of those inside.
+/// A model of the semaphore: a list of waiting requests and the sum of the held permits.
 #[derive(Debug, Default)]
 struct Model {
     limit: usize,
@@ -330,8 +330,8 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// Any order of asking, giving up, giving back, resizing and looking: as the model has it, whether or not a
-    /// waiter has looked at what it was given.
+    /// Random acquires, drops, releases and resizes behave as the model does, whether or not a waiter that was given its
+    /// permits has been polled.
     #[test]
     fn equals_the_model(steps in prop::collection::vec(step(), 1..60)) {
         let limiter = ConcurrencyLimiter::new(3);

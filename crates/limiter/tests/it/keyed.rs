@@ -1,4 +1,4 @@
-//! One limiter for each key, and when it is forgotten.
+//! One limiter for each key, and when a limiter is forgotten.
 
 use std::sync::{
     Arc,
@@ -59,7 +59,7 @@ async fn a_handle_keeps_its_limiter() {
     let handle = keyed.get(&7);
     assert_eq!(keyed.forget_idle(), 0);
     let _permit = handle.acquire().await;
-    assert!(keyed.get(&7).try_acquire().is_none(), "it is the same one");
+    assert!(keyed.get(&7).try_acquire().is_none(), "it is the same limiter");
 }
 
 #[tokio::test(start_paused = true)]
@@ -83,7 +83,7 @@ async fn a_key_is_given_by_value_or_borrowed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn quotas_are_forgotten_at_rest_only() {
+async fn only_idle_quotas_are_forgotten() {
     let keyed = Keyed::new(|_: &u32| {
         QuotaLimiter::builder().requests_per_minute(60).max_concurrent(2).build().expect("limits above 0")
     });
@@ -97,8 +97,8 @@ async fn quotas_are_forgotten_at_rest_only() {
     assert_eq!(keyed.forget_idle(), 0, "the gate is closed");
 }
 
-/// A common limit behind those of the keys is served in the order of arrival: of a busy key only what was there before
-/// goes ahead of a quiet one.
+/// A common limit behind the limits of the keys is served in the order of arrival. Only requests of a busy key that came
+/// before go ahead of a quiet key.
 #[tokio::test(start_paused = true)]
 async fn a_quiet_key_under_a_common_limit_waits_for_those_ahead_of_it_only() {
     let keyed = Keyed::new(|_: &u32| ConcurrencyLimiter::new(4));
@@ -115,8 +115,8 @@ async fn a_quiet_key_under_a_common_limit_waits_for_those_ahead_of_it_only() {
     };
     let busy: Vec<_> = (0..20).map(|_| tokio::spawn(call(1))).collect();
     settle().await;
-    assert_eq!(common.waiting(), 2, "a key brings no more than its own limit");
-    // Two are inside and two are ahead of it; the other sixteen are not.
+    assert_eq!(common.waiting(), 2, "a key has no more requests there than its own limit");
+    // Two are running and two are ahead of it. The other sixteen are not.
     assert_eq!(tokio::spawn(call(2)).await.unwrap(), 3_000);
     for task in busy {
         task.await.unwrap();
@@ -125,7 +125,7 @@ async fn a_quiet_key_under_a_common_limit_waits_for_those_ahead_of_it_only() {
 }
 
 #[test]
-fn keys_that_come_and_go_do_not_pile_up() {
+fn limiters_of_keys_that_come_and_go_are_forgotten() {
     let keyed = Keyed::new(|_: &u32| ConcurrencyLimiter::new(1));
     let busy = keyed.get(&0);
     for key in 1..100_000 {
@@ -137,7 +137,7 @@ fn keys_that_come_and_go_do_not_pile_up() {
     assert!(keyed.get(&0).try_acquire().is_none());
 }
 
-/// Forgetting races taking: were a limiter lost while somebody is inside, two would be inside at once.
+/// If a limiter were forgotten while its permit is held, two threads would hold a permit at once.
 #[test]
 fn forgetting_races_taking() {
     let keyed = Keyed::new(|_: &u32| ConcurrencyLimiter::new(1));
@@ -149,7 +149,7 @@ fn forgetting_races_taking() {
                 for turn in 0..20_000_usize {
                     let key = (turn + thread) % 2;
                     if let Some(_permit) = keyed.get(&(key as u32)).try_acquire_owned() {
-                        assert!(!inside[key].swap(true, SeqCst), "two at once");
+                        assert!(!inside[key].swap(true, SeqCst), "two threads hold the one permit");
                         inside[key].store(false, SeqCst);
                     }
                     if turn % 3 == thread {

@@ -1,4 +1,4 @@
-//! The public behaviour, on the paused clock.
+//! The tests of the public behaviour, on tokio's paused clock.
 
 mod aimd;
 mod auto;

@@ -1,4 +1,4 @@
-//! Quotas below others.
+//! Quotas below other quotas.
 
 use std::{pin::pin, task::Poll};
 
@@ -26,7 +26,7 @@ fn available(quota: &QuotaLimiter) -> u64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_done_is_done_at_all_levels() {
+async fn reservations_and_charges_act_on_all_levels() {
     let rate = || QuotaLimiter::builder().limit(QuotaDimension::Tokens, s(1), 1_000);
     let endpoint = rate().build().unwrap();
     let account = rate().under(&endpoint).build().unwrap();
@@ -47,12 +47,12 @@ async fn what_is_done_is_done_at_all_levels() {
     assert_eq!(levels(), (vec![0; 3], [840; 3]));
     model.reserve(cost).await.unwrap().sent().settle(Cost::request().input_tokens(140));
     assert_eq!(levels(), (vec![0; 3], [700; 3]));
-    // One that was asked itself.
+    // A request to the upper quota itself.
     drop(account.reserve(cost).await.unwrap().sent());
     assert_eq!(levels(), (vec![0; 3], [600, 600, 700]));
 }
 
-/// What was sent, the server has counted or not; what is only reserved, it has not.
+/// The server may have counted what was sent, but not what is only reserved.
 #[tokio::test(start_paused = true)]
 async fn what_is_sent_is_known_at_all_levels() {
     let account = QuotaLimiter::builder().requests_per_minute(600).build().unwrap();
@@ -62,7 +62,7 @@ async fn what_is_sent_is_known_at_all_levels() {
         drop(model.reserve(ONE).await.unwrap().sent());
     }
     tokio::time::advance(ms(300)).await;
-    // Had they not been sent, all 4 would be still to come off.
+    // If they had not been sent, all 4 would still have to be subtracted.
     let reading = Reading::per_minute().limit(600).remaining(7);
     let now = Instant::now();
     account.observe(now, &Observation::new(now - ms(1)).reading(QuotaDimension::Requests, reading));
@@ -80,14 +80,14 @@ async fn all_or_nothing_and_nothing_while_waiting() {
     assert!(other.try_reserve_at(ONE, Instant::now()).is_err());
     drop(held);
     assert_eq!(in_flight(&[&account, &one, &other]), [1, 0, 1]);
-    // It was let through and does not look: all levels get it back.
+    // It was admitted and is dropped without a poll: all levels get it back.
     drop(waiting);
     assert_eq!(in_flight(&[&account, &one, &other]), [0, 0, 0]);
     drop(one.try_reserve_at(ONE, Instant::now()).unwrap());
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_below_has_its_turn() {
+async fn quotas_below_take_turns() {
     let account = slots(1);
     let (many, few) = (under(&account), under(&account));
     let held = many.reserve(ONE).await.unwrap();
@@ -106,11 +106,11 @@ async fn each_below_has_its_turn() {
         {
             if let Poll::Ready(reservation) = poll_once(place.as_mut()) {
                 order.push(id);
-                assert!(last.replace(reservation.unwrap()).is_none(), "one at a time");
+                assert!(last.replace(reservation.unwrap()).is_none(), "two requests have the one slot");
                 break;
             }
         }
-        assert!(last.is_some(), "nobody was let through after {order:?}");
+        assert!(last.is_some(), "no request was admitted after {order:?}");
     }
     assert_eq!(order, [0, 4, 6, 1, 5, 2, 3]);
 }
@@ -134,7 +134,7 @@ async fn a_rate_above_is_shared_exactly() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_at_its_closed_gate_holds_up_nobody() {
+async fn a_quota_with_a_closed_gate_delays_no_other() {
     let account = slots(1);
     let (closed, open) = (under(&account), under(&account));
     let held = open.reserve(ONE).await.unwrap();
@@ -167,7 +167,7 @@ async fn a_gate_above_is_a_gate() {
     assert!(poll_once(second.as_mut()).is_pending());
     let mut late = pin!(other.reserve(ONE).before(start + s(30)));
     assert!(poll_once(late.as_mut()).is_pending());
-    // Longer than two of the deadlines, one of them behind another: they end at once, and at both quotas.
+    // The gate is closed for longer than two of the deadlines. Both waits end at once, at both quotas.
     account.close_gate_until(start, start + s(40));
     assert!(matches!(poll_once(first.as_mut()), Poll::Ready(Err(QuotaError::MustWait { .. }))));
     assert!(matches!(poll_once(late.as_mut()), Poll::Ready(Err(QuotaError::MustWait { .. }))));
@@ -198,7 +198,7 @@ async fn closing_above_ends_the_waits_below() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_one_below_leaves_the_others() {
+async fn closing_a_quota_below_does_not_close_the_others() {
     let account = slots(1);
     let (one, other) = (under(&account), under(&account));
     let held = account.reserve(ONE).await.unwrap();
@@ -213,7 +213,7 @@ async fn closing_one_below_leaves_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_too_large_above_is_impossible_and_what_is_late_above_is_late() {
+async fn limits_and_waits_above_count_below() {
     let account = QuotaLimiter::builder().tokens_per_minute(6_000).burst(s(1)).build().unwrap();
     let model = QuotaLimiter::builder().under(&account).tokens_per_minute(600_000).build().unwrap();
     let error = model.reserve(Cost::request().input_tokens(6_001)).await.unwrap_err();
@@ -230,14 +230,14 @@ async fn what_is_too_large_above_is_impossible_and_what_is_late_above_is_late() 
     assert!(matches!(error, QuotaError::MustWait { .. }));
     let mut waits = pin!(model.reserve(Cost::request().input_tokens(100)).before(now + s(7)));
     assert!(poll_once(waits.as_mut()).is_pending());
-    // What comes back above, lets it through at once.
+    // Units that come back above admit it at once.
     account.reserve(Cost::request()).await.unwrap().sent().refund();
     drop(waits.await.unwrap());
     assert_eq!(now.elapsed(), s(6));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_middle_quota_that_waits_for_its_own_leaves_the_turn_to_others() {
+async fn a_middle_quota_that_waits_for_its_own_limit_leaves_the_turn_to_others() {
     let endpoint = slots(1);
     let slow = QuotaLimiter::builder().under(&endpoint).requests_per_minute(6).build().unwrap();
     let quick = under(&endpoint);
@@ -272,7 +272,7 @@ async fn a_refusal_below_closes_one_gate_and_a_quota_of_another_stays_open() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slot_more_above_is_given_to_one_below() {
+async fn a_new_slot_above_goes_to_a_quota_below() {
     let account = slots(1);
     let model = under(&account);
     let held = model.reserve(ONE).await.unwrap();
@@ -282,21 +282,21 @@ async fn a_slot_more_above_is_given_to_one_below() {
     let Poll::Ready(second) = poll_once(waits) else { panic!("there is a slot") };
     account.set_max_concurrent(Some(1));
     drop(held);
-    assert!(model.try_reserve_at(ONE, Instant::now()).is_err(), "more are in flight than may be");
+    assert!(model.try_reserve_at(ONE, Instant::now()).is_err(), "more requests are in flight than the limit");
     drop(second);
     assert!(model.try_reserve_at(ONE, Instant::now()).is_ok());
 }
 
 #[tokio::test]
-async fn limits_are_checked_as_ever() {
+async fn limits_are_checked_in_a_nested_quota_too() {
     let parent = slots(1);
     let built = QuotaLimiter::builder().under(&parent).max_concurrent(0).build();
     assert_eq!(built.unwrap_err(), BuildError::ZeroConcurrency);
 }
 
-/// Turns go on for as long as there is something to be had.
+/// The turns go on as long as there is something to take.
 #[tokio::test(start_paused = true)]
-async fn all_that_comes_free_at_once_is_given_out() {
+async fn everything_that_becomes_free_at_once_is_taken() {
     let account = slots(1);
     account.set_max_concurrent(Some(0));
     let model = under(&account);
@@ -311,9 +311,9 @@ async fn all_that_comes_free_at_once_is_given_out() {
     assert!(given.iter().all(Poll::is_ready));
 }
 
-/// A gate above that closes concerns the deadlines of all below, and not only of the one whose turn it is.
+/// A gate that closes above concerns the deadlines of all quotas below, and not only of the one whose turn it is.
 #[tokio::test(start_paused = true)]
-async fn a_gate_above_ends_waits_out_of_turn() {
+async fn a_gate_above_ends_the_waits_of_all_quotas_below() {
     let account = slots(1);
     let (first, second) = (under(&account), under(&account));
     let start = Instant::now();

@@ -1,4 +1,4 @@
-//! Quotas below others, against a plain model: slots and gates on three levels, and everything that can be done to them.
+//! Quotas below other quotas, compared with a plain model: random operations on slots and gates on three levels.
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -10,15 +10,15 @@ use crate::support::{poll_once, s};
 
 const ONE: Cost = Cost::request();
 
-/// An endpoint, two accounts, two models of each: the quota above each.
+/// An endpoint, two accounts, and two models of each account. For each quota, the index of the one above.
 const PARENTS: [Option<usize>; 7] = [None, Some(0), Some(0), Some(1), Some(1), Some(2), Some(2)];
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Reserve(usize),
-    /// Ends one that was let through.
+    /// Ends a request that was admitted.
     End(usize),
-    /// Drops one that waits, or that was let through and has not looked.
+    /// Drops a request that waits, or that was admitted and not polled since.
     Drop(usize),
     Resize(usize, usize),
     Close(usize),
@@ -90,7 +90,7 @@ impl Run {
         }
     }
 
-    /// Half of the time those who were let through have not looked when the next thing happens.
+    /// Polls the requests that were admitted, in half of the steps only. In the others the next step comes before the poll.
     fn look(&mut self) {
         let mut waiting = Vec::new();
         for (id, mut place) in self.waiting.drain(..) {
@@ -106,7 +106,7 @@ impl Run {
         self.held.iter().filter(|(id, _)| above(*id).any(|level| level == quota)).count()
     }
 
-    /// Nobody waits who could go, and the counts are right.
+    /// Checks that no request waits that could be admitted, and that the counts are right.
     fn check(&mut self) {
         self.look();
         for (id, quota) in self.quotas.iter().enumerate() {
@@ -116,12 +116,15 @@ impl Run {
         }
         for (id, _) in &self.waiting {
             let has_room = |level: usize| !self.closed[level] && self.in_flight(level) < self.max[level];
-            assert!(!above(*id).all(has_room), "one waits at {id}, and there is room for it at all levels");
+            assert!(
+                !above(*id).all(has_room),
+                "a request waits at {id} although all levels have room for it"
+            );
         }
     }
 }
 
-/// A quota and all above it.
+/// A quota and all quotas above it.
 fn above(id: usize) -> impl Iterator<Item = usize> {
     std::iter::successors(Some(id), |&id| PARENTS[id])
 }
@@ -160,8 +163,8 @@ proptest! {
         });
     }
 
-    /// Rates on three levels: nobody is let through faster than any level allows, nothing is lost by those who give up,
-    /// and all are served in the time that the narrowest level needs, and little more.
+    /// Rates on three levels. Requests are not admitted faster than any level allows, dropped requests lose no units, and all
+    /// are admitted in little more than the time that the slowest level needs.
     #[test]
     fn rates_of_all_levels_hold(
         rates in prop::array::uniform7(1_u64..8),
@@ -224,7 +227,7 @@ proptest! {
     }
 }
 
-/// Threads that reserve, send, settle and give up on three levels at once: all of them come to an end.
+/// Threads that reserve, send, settle and drop on three levels at the same time. All of them end.
 #[test]
 fn no_wake_up_is_lost_among_threads() {
     let runtime =

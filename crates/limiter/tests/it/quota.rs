@@ -1,4 +1,4 @@
-//! Reserving, sending, settling, and the ways out.
+//! Quotas: reserving, sending, settling, dropping and closing.
 
 use std::{pin::pin, time::Duration};
 
@@ -48,7 +48,7 @@ fn defaults() {
         (snapshot.gate_closed_until, snapshot.bottleneck, snapshot.next_admission),
         (None, None, None)
     );
-    // The burst is one second, and at least 1.
+    // The burst is the units of one second, and at least 1.
     let quota =
         QuotaLimiter::builder().requests_per_minute(6).input_tokens_per_minute(90_000).build().unwrap();
     assert_eq!(available(&quota, QuotaDimension::Requests), 1);
@@ -73,7 +73,7 @@ async fn every_dimension_has_to_have_room() {
     let quota = small().build().unwrap();
     let start = Instant::now();
     let mut times = Vec::new();
-    // The second waits for a request, the third for tokens: 60 of debt, then a full bucket of 100.
+    // The second waits for the request limit. The third waits for tokens: 60 of debt, and then a full bucket of 100.
     for tokens in [10, 160, 10] {
         drop(quota.reserve(cost(tokens, 0)).await.unwrap().sent());
         times.push(at(start));
@@ -91,13 +91,16 @@ async fn a_refused_attempt_takes_nothing_from_any_dimension() {
     sleep(s(1)).await;
     let before = quota.snapshot();
     for _ in 0..100 {
-        // Requests are there, tokens are not.
+        // There are requests left, and no tokens.
         let now = Instant::now();
         assert!(quota.try_reserve_at(cost(10, 0), now).is_ok());
-        assert!(quota.try_reserve_at(cost(101, 0), now).is_ok(), "a full bucket covers more than it holds");
+        assert!(
+            quota.try_reserve_at(cost(101, 0), now).is_ok(),
+            "a full bucket admits a cost larger than itself"
+        );
         assert!(quota.try_reserve_at(cost(6_001, 0), now).is_err());
     }
-    assert_eq!(quota.snapshot(), before, "what was dropped unsent came back, what was refused took nothing");
+    assert_eq!(quota.snapshot(), before, "a dropped reservation came back, and a rejected one took nothing");
     let sent = quota.try_reserve_at(cost(90, 0), Instant::now()).unwrap().sent();
     let before = quota.snapshot();
     for _ in 0..100 {
@@ -105,7 +108,7 @@ async fn a_refused_attempt_takes_nothing_from_any_dimension() {
         let bottleneck = Bottleneck::Dimension(QuotaDimension::Tokens);
         let until = Some(Instant::now() + ms(10));
         assert_eq!(refused, QuotaError::MustWait { until, wait: Some(ms(10)), bottleneck });
-        assert!(poll_once(pin!(quota.reserve(cost(11, 0)))).is_pending(), "and is dropped");
+        assert!(poll_once(pin!(quota.reserve(cost(11, 0)))).is_pending(), "it waits, and is dropped");
     }
     assert_eq!(quota.snapshot(), before);
     drop(sent);
@@ -141,7 +144,7 @@ async fn settling_corrects_down_and_up() {
     sleep(s(1)).await;
     let start = Instant::now();
     quota.reserve(cost(20, 70)).await.unwrap().sent().settle(cost(20, 480));
-    // 500 instead of 90: 400 of debt.
+    // It has used 500 instead of 90: 400 of debt.
     drop(quota.reserve(cost(50, 0)).await.unwrap());
     assert_eq!(at(start), 4_500);
 }
@@ -192,7 +195,7 @@ async fn a_possible_cost_larger_than_the_burst_goes_into_debt() {
     drop(quota.reserve(cost(6_000, 0)).await.unwrap().sent());
     assert_eq!(at(start), 0);
     drop(quota.reserve(cost(100, 0)).await.unwrap().sent());
-    assert_eq!(at(start), 60_000, "as many tokens as a minute brings");
+    assert_eq!(at(start), 60_000, "a minute brings this many tokens");
 }
 
 #[tokio::test(start_paused = true)]
@@ -218,7 +221,7 @@ async fn slots_are_held_until_the_charge_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slot_that_gets_free_and_a_bucket_that_fills_both_wake() {
+async fn a_free_slot_and_a_filled_bucket_both_wake() {
     let quota = small().max_concurrent(1).build().unwrap();
     let start = Instant::now();
     let held = quota.reserve(cost(150, 0)).await.unwrap().sent();
@@ -229,7 +232,7 @@ async fn a_slot_that_gets_free_and_a_bucket_that_fills_both_wake() {
     sleep(ms(200)).await;
     drop(held);
     waiting.await.unwrap().unwrap();
-    assert_eq!(at(start), 1_500, "50 of debt, and 100");
+    assert_eq!(at(start), 1_500, "50 of debt, and then 100 tokens");
 }
 
 #[tokio::test(start_paused = true)]
@@ -260,7 +263,7 @@ async fn waiting_for_a_slot_ends_at_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_ends_all_waiting_and_spares_what_was_let_through() {
+async fn closing_ends_all_waits_and_keeps_reservations_valid() {
     let quota = small().max_concurrent(1).build().unwrap();
     let held = quota.reserve(cost(1, 1)).await.unwrap();
     let (answers, ()) =
@@ -298,7 +301,7 @@ async fn guards_live_in_tasks_and_a_panic_gives_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reservation_that_was_granted_and_not_taken_goes_back() {
+async fn a_reservation_that_was_granted_and_dropped_goes_back() {
     let quota = small().build().unwrap();
     drop(quota.reserve(cost(50, 0)).await.unwrap().sent());
     let mut first = Box::pin(quota.reserve(cost(100, 0)));
@@ -310,7 +313,7 @@ async fn a_reservation_that_was_granted_and_not_taken_goes_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_snapshot_says_what_the_head_waits_for() {
+async fn a_snapshot_says_what_the_first_request_waits_for() {
     let quota =
         QuotaLimiter::builder().requests_per_minute(60).output_tokens_per_minute(600).build().unwrap();
     let start = Instant::now();
@@ -348,12 +351,12 @@ async fn a_hundred_waiters_cost_two_polls_each() {
     for task in tasks {
         times.push(task.await.unwrap().unwrap());
     }
-    // Their reservations are dropped as soon as they are had, and give their request to the next.
+    // The reservations are dropped as soon as they are made, and their request goes to the next waiter.
     assert!(times.is_sorted() && times[99] <= 1_000);
     assert_eq!(polls.load(SeqCst), 200);
 }
 
-/// What is used beyond the estimate is owed, even if the bucket had stood full for an hour.
+/// What is used beyond the estimate is owed, even if the bucket has been full for an hour.
 #[tokio::test(start_paused = true)]
 async fn using_more_than_estimated_is_not_paid_by_idle_time() {
     let quota = QuotaLimiter::builder().output_tokens_per_minute(600).build().unwrap();
@@ -362,7 +365,7 @@ async fn using_more_than_estimated_is_not_paid_by_idle_time() {
     tokio::time::advance(s(3_600)).await;
     charge.settle(cost.output_tokens(31));
     let start = Instant::now();
-    // 10 were there, 30 more were used: 20 are owed, and one is wanted.
+    // There were 10, and 30 more were used. So 20 are owed, and one more is needed.
     quota.reserve(cost).await.unwrap().sent().settle(cost);
     assert_eq!(at(start), 2_100);
 }

@@ -1,4 +1,4 @@
-//! Refusals: one gate for everybody, and the way back.
+//! The gate: a refusal closes it for all requests, and after that it opens slowly or at once.
 
 use std::{
     pin::pin,
@@ -20,7 +20,7 @@ fn unlimited() -> QuotaLimiter {
     QuotaLimiter::builder().build().unwrap()
 }
 
-/// What many tasks, all waiting from now on, are let through at.
+/// The times at which many tasks are admitted that all wait from now on, and the sum of their polls.
 async fn times(quota: &QuotaLimiter, count: usize) -> (Vec<u128>, usize) {
     let start = Instant::now();
     let (polls, times) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
@@ -42,7 +42,7 @@ async fn times(quota: &QuotaLimiter, count: usize) -> (Vec<u128>, usize) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_is_let_through_while_the_gate_is_closed() {
+async fn nothing_is_admitted_while_the_gate_is_closed() {
     let quota = unlimited();
     let start = Instant::now();
     quota.observe(start, &Observation::new(start).refused(Some(s(20))));
@@ -59,19 +59,23 @@ async fn nobody_is_let_through_while_the_gate_is_closed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_herd_after_the_gate() {
+async fn an_opening_gate_does_not_admit_all_at_once() {
     let quota = unlimited();
     let now = Instant::now();
     quota.observe(now, &Observation::new(now).refused(Some(s(8))));
     let (times, polls) = times(&quota, 200).await;
-    assert_eq!(times[0], 8_000, "a single one at first");
-    assert_eq!(times[1], 8_500, "half a second later the next");
-    assert!(times[2] >= 8_937 && times[2] <= 8_939, "and seven eighths of that to the third: {}", times[2]);
+    assert_eq!(times[0], 8_000, "one request goes first");
+    assert_eq!(times[1], 8_500, "the second follows after half a second");
+    assert!(
+        times[2] >= 8_937 && times[2] <= 8_939,
+        "the third follows after seven eighths of that: {}",
+        times[2]
+    );
     for window in times.windows(2).take(40) {
         assert!(window[0] < window[1]);
     }
-    assert!(times[199] <= 12_100, "open after 4 s: {}", times[199]);
-    assert_eq!(polls, 400, "nobody wakes for nothing");
+    assert!(times[199] <= 12_100, "the gate is open after 4 s: {}", times[199]);
+    assert_eq!(polls, 400, "no task is woken for nothing");
 }
 
 #[tokio::test(start_paused = true)]
@@ -84,10 +88,10 @@ async fn opening_takes_about_as_long_as_the_gate_was_closed() {
     assert!((750..=850).contains(&times[99]), "{}", times[99]);
 }
 
-/// A server of which nothing is known lets two in a second through, and has just been used up: few of those who wait find
-/// that out. All at once, 63 of 64 would be refused, and again a second later.
+/// A server of which nothing is known serves two requests per second, and is used up now. Only a few of the waiting requests
+/// are refused. If all went at once, 63 of 64 would be refused, and again a second later.
 #[tokio::test(start_paused = true)]
-async fn few_of_a_herd_are_refused() {
+async fn few_of_many_waiting_requests_are_refused() {
     let quota = unlimited();
     let start = Instant::now();
     quota.observe(start, &Observation::new(start).refused(Some(s(1))));
@@ -144,7 +148,7 @@ async fn the_bucket_is_empty_when_the_gate_opens() {
     let now = Instant::now();
     quota.observe(now, &Observation::new(now).refused(Some(ms(160))));
     let (times, _) = times(&quota, 20).await;
-    // Nothing comes in while the gate is closed; then 10 a second, from the first on.
+    // Nothing comes in while the gate is closed. After that 10 per second come in.
     assert_eq!(times[0], 260);
     assert_eq!(times[19], 2_160);
 }
@@ -170,15 +174,15 @@ async fn a_hint_beyond_the_deadline_fails_at_once() {
         wait: Some(two_days),
         bottleneck: Bottleneck::Gate,
     });
-    assert_eq!(waiting.await.unwrap(), error, "one that waits already");
-    assert_eq!(quota.reserve(ONE).before(start + s(60)).await.map(drop), error, "one that comes now");
+    assert_eq!(waiting.await.unwrap(), error, "a request that waits already");
+    assert_eq!(quota.reserve(ONE).before(start + s(60)).await.map(drop), error, "a request that comes now");
     assert_eq!(at(start), 0);
-    assert!(!patient.is_finished(), "one without a deadline waits");
+    assert!(!patient.is_finished(), "a request without a deadline waits");
     patient.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn bare_refusals_back_off_and_quiet_forgets() {
+async fn refusals_without_a_hint_wait_longer_each_time_and_quiet_times_shorten_the_wait() {
     let quota = unlimited();
     let closed_for = |quota: &QuotaLimiter| {
         let now = Instant::now();
@@ -190,13 +194,17 @@ async fn bare_refusals_back_off_and_quiet_forgets() {
         advance(s(expected) + ms(1)).await;
     }
     advance(s(60 * 2)).await;
-    assert_eq!(closed_for(&quota), s(30), "two quiet minutes: halved twice, doubled once");
+    assert_eq!(
+        closed_for(&quota),
+        s(30),
+        "two quiet minutes halve it twice, and the refusal doubles it once"
+    );
     advance(s(86_400)).await;
     assert_eq!(closed_for(&quota), s(1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn refusals_of_what_was_in_flight_already_count_once() {
+async fn refusals_of_requests_that_were_in_flight_together_count_once() {
     let quota = unlimited();
     let sent_at = Instant::now();
     advance(ms(300)).await;
@@ -208,7 +216,7 @@ async fn refusals_of_what_was_in_flight_already_count_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hint_of_zero_is_not_taken_for_leave_to_go_on() {
+async fn a_hint_of_zero_still_closes_the_gate() {
     let quota = unlimited();
     let now = Instant::now();
     quota.observe(now, &Observation::new(now).refused(Some(Duration::ZERO)));
@@ -233,7 +241,7 @@ async fn absurd_hints_do_no_harm() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_hint_the_reset_of_what_is_used_up_counts() {
+async fn without_a_hint_the_reset_of_a_used_up_dimension_counts() {
     let quota = unlimited();
     let start = Instant::now();
     let used_up = Reading::per_minute().limit(100).remaining(0).reset(s(7));
@@ -245,13 +253,13 @@ async fn without_a_hint_the_reset_of_what_is_used_up_counts() {
     quota.observe(start, &observation);
     assert_eq!(quota.snapshot().gate_closed_until, Some(start + s(7)));
     quota.observe(start, &observation.refused(Some(s(9))));
-    assert_eq!(quota.snapshot().gate_closed_until, Some(start + s(9)), "a hint is worth more");
+    assert_eq!(quota.snapshot().gate_closed_until, Some(start + s(9)), "a hint counts before a reset");
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_a_ramp_refusal_the_rate_doubles_in_ten_seconds_at_most() {
     let quota = unlimited();
-    // 20 requests a second for ten seconds.
+    // 20 requests per second for ten seconds.
     for _ in 0..200 {
         drop(quota.reserve(ONE).await.unwrap().sent());
         sleep(ms(50)).await;
@@ -261,14 +269,14 @@ async fn after_a_ramp_refusal_the_rate_doubles_in_ten_seconds_at_most() {
     let (times, _) = times(&quota, 700).await;
     let in_second = |second: u128| times.iter().filter(|&&at| at / 1_000 == second).count();
     assert_eq!(times[0], 800);
-    assert!((8..=12).contains(&in_second(1)), "half of what it was: {}", in_second(1));
+    assert!((8..=12).contains(&in_second(1)), "half of the old rate: {}", in_second(1));
     assert!((17..=23).contains(&in_second(10)), "{}", in_second(10));
     assert!((34..=46).contains(&in_second(20)), "{}", in_second(20));
 }
 
-/// A refusal says so for all: no other task goes on sending on its own.
+/// A refusal of one task holds for all: no other task goes on sending.
 #[tokio::test(start_paused = true)]
-async fn one_worker_learns_for_all() {
+async fn a_refusal_of_one_worker_stops_all() {
     let quota = QuotaLimiter::builder().max_concurrent(8).build().unwrap();
     let start = Instant::now();
     let sends = Arc::new(Mutex::new(Vec::new()));
@@ -297,15 +305,15 @@ async fn one_worker_learns_for_all() {
     assert!(sends.iter().all(|&at| at <= 20 || at >= 5_020), "{sends:?}");
 }
 
-/// Refusals that come closer together than a rate can be measured all say that nothing is left: what they give back is not
-/// there to be used.
+/// Refusals that are too close together to measure a rate all say that nothing remains. The units that they give back must not
+/// be used.
 #[tokio::test(start_paused = true)]
 async fn each_refusal_of_a_server_without_limits_empties_what_was_learned() {
     let quota = unlimited();
     for _ in 0..30 {
         quota.reserve(ONE).await.unwrap().sent().settle(ONE);
     }
-    // So many calls go out together, and are refused together.
+    // This many calls are sent together, and are refused together.
     let refused = async |count: usize| {
         let mut charges = Vec::new();
         for _ in 0..count {

@@ -1,4 +1,4 @@
-//! A gate that opens, and nothing but refusals comes.
+//! Gates that are closed again soon after they have opened.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use outbound_limiter::{Charge, Cost, Observation, QuotaLimiter};
 use tokio::time::{Instant, advance};
 
 const WAIT: Duration = Duration::from_secs(2);
-/// And some time more, in which the bucket gains fifty.
+/// Some time after the gate has opened, in which the bucket gains fifty units.
 const PAST_IT: Duration = Duration::from_millis(2_050);
 
 fn quota() -> QuotaLimiter {
@@ -24,8 +24,8 @@ async fn refuse(quota: &QuotaLimiter, (charge, sent_at): (Charge, Instant)) {
     charge.refund();
 }
 
-/// Two refusals, one after the other, of calls that were sent when the gate was open. How many go at once when it opens
-/// again.
+/// Two refusals, one after the other, each of a call that was sent when the gate was open. Gives the number of requests that
+/// are admitted at once when the gate opens again.
 async fn at_once_after(between: impl AsyncFnOnce(&QuotaLimiter)) -> usize {
     let quota = quota();
     let first = send(&quota).expect("open");
@@ -41,11 +41,11 @@ async fn at_once_after(between: impl AsyncFnOnce(&QuotaLimiter)) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn it_opens_slowly_where_nothing_was_served() {
-    assert_eq!(at_once_after(async |_| {}).await, 1, "one asks whether it is over");
+    assert_eq!(at_once_after(async |_| {}).await, 1, "one request goes first to test the server");
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_refusal_says_nothing_of_the_next_wait() {
+async fn after_one_refusal_the_gate_opens_at_once() {
     let quota = quota();
     let first = send(&quota).expect("open");
     refuse(&quota, first).await;
@@ -54,7 +54,7 @@ async fn one_refusal_says_nothing_of_the_next_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_says_that_it_serves() {
+async fn after_an_answer_the_gate_opens_at_once() {
     let served = async |quota: &QuotaLimiter| {
         advance(PAST_IT).await;
         let (charge, sent_at) = send(quota).expect("open");
@@ -64,9 +64,9 @@ async fn an_answer_says_that_it_serves() {
     assert_eq!(at_once_after(served).await, 10);
 }
 
-/// Refusals come at once, and answers take their time.
+/// Refusals come at once, and answers take longer. So a request that is still in flight was not refused.
 #[tokio::test(start_paused = true)]
-async fn what_is_still_in_flight_was_not_refused() {
+async fn a_request_in_flight_counts_as_not_refused() {
     let quota = quota();
     let (slow, first) = (send(&quota).expect("open"), send(&quota).expect("open"));
     refuse(&quota, first).await;
@@ -78,7 +78,7 @@ async fn what_is_still_in_flight_was_not_refused() {
     drop(slow);
 }
 
-/// How long the gate is closed by a refusal that names no wait, after so many were served since the one before.
+/// How long a refusal without a hint closes the gate, after this many requests were served since the refusal before.
 async fn closed_after(served: usize, refusals: usize) -> Duration {
     let quota = quota();
     let mut closed = Duration::ZERO;
@@ -110,14 +110,14 @@ async fn closed_after(served: usize, refusals: usize) -> Duration {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_among_many_answers_costs_little_and_one_among_few_twice_as_much_each_time() {
+async fn the_wait_is_short_among_many_answers_and_doubles_among_few() {
     let tolerance = Duration::from_millis(10);
     let is = |closed: Duration, ms: u64| closed.abs_diff(Duration::from_millis(ms)) <= tolerance;
     assert!(is(closed_after(3, 1).await, 1_000));
     let few = closed_after(3, 4).await;
-    assert!(few >= Duration::from_secs(4), "{few:?} after the fourth");
+    assert!(few >= Duration::from_secs(4), "{few:?} after the fourth refusal");
     let many = closed_after(128, 4).await;
-    assert!(is(many, 500), "{many:?}: half a second where twice as many as are enough were served");
+    assert!(is(many, 500), "{many:?}: half a second after twice as many answers as are enough");
     let most = closed_after(3_200, 2).await;
-    assert!(is(most, 50), "{most:?}: no less than that");
+    assert!(is(most, 50), "{most:?}: the wait has a minimum");
 }

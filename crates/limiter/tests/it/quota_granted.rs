@@ -1,4 +1,4 @@
-//! Quotas that count by what is granted, in the place of time.
+//! Quotas that count by grants instead of time.
 
 use std::{pin::pin, task::Poll, time::Duration};
 
@@ -24,7 +24,7 @@ fn available(quota: &QuotaLimiter) -> (u64, u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn time_brings_nothing_and_a_grant_wakes_whom_it_suffices_for() {
+async fn time_brings_nothing_and_a_grant_wakes_the_requests_that_it_is_enough_for() {
     let quota = granted();
     let waiting: Vec<_> = [100, 200, 50]
         .map(|units| {
@@ -44,7 +44,7 @@ async fn time_brings_nothing_and_a_grant_wakes_whom_it_suffices_for() {
     assert_eq!(
         (quota.snapshot().waiting, available(&quota)),
         (3, (99, 251)),
-        "nobody passes the head for its tokens"
+        "no request overtakes the first one for its tokens"
     );
     quota.grant(TOKENS, 1);
     settle().await;
@@ -56,12 +56,12 @@ async fn time_brings_nothing_and_a_grant_wakes_whom_it_suffices_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_not_used_comes_back_and_what_was_overdrawn_is_owed() {
+async fn unused_units_come_back_and_overdrawn_units_are_owed() {
     let quota = granted();
     quota.grant(TOKENS, 100);
     let charge = quota.reserve(tokens(80)).await.unwrap().sent();
     drop(quota.reserve(tokens(20)).await.unwrap());
-    assert_eq!(available(&quota), (20, 0), "unsent, so it is as if never asked");
+    assert_eq!(available(&quota), (20, 0), "it was not sent, so everything comes back");
     charge.settle(tokens(30));
     assert_eq!(available(&quota), (70, 0));
     quota.reserve(tokens(70)).await.unwrap().sent().settle(tokens(100));
@@ -73,7 +73,7 @@ async fn what_was_not_used_comes_back_and_what_was_overdrawn_is_owed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_taken_back_is_never_more_than_there_is() {
+async fn no_more_is_taken_back_than_there_is() {
     let quota = granted();
     assert_eq!(quota.reclaim(TOKENS, 10), 0);
     quota.grant(TOKENS, 100);
@@ -118,7 +118,7 @@ async fn a_grant_and_a_window_hold_both() {
     assert!(poll_once(both.as_mut()).is_pending());
     advance(s(10)).await;
     assert!(poll_once(both.as_mut()).is_pending(), "10 tokens are missing");
-    // One that needs none of them, and whom the requests suffice for, waits as well: it would take the head's request.
+    // A request that costs no tokens waits too, because it would take the request that the first one needs.
     let mut small = pin!(quota.reserve(Cost::request()));
     assert!(poll_once(small.as_mut()).is_pending());
     quota.grant(TOKENS, 10);
@@ -129,7 +129,7 @@ async fn a_grant_and_a_window_hold_both() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_grant_above_lets_those_below_through() {
+async fn a_grant_above_admits_requests_below() {
     let account = granted();
     let model = QuotaLimiter::builder().under(&account).requests_per_minute(600).build().unwrap();
     let mut reserve = pin!(model.reserve(tokens(10)));

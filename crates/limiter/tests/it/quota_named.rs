@@ -1,4 +1,4 @@
-//! Dimensions with a name of their own: counted, limited and spoken of as the others are.
+//! Named dimensions: they are counted, limited and displayed like the others.
 
 use std::pin::pin;
 
@@ -22,7 +22,7 @@ fn available(quota: &QuotaLimiter, dimension: QuotaDimension) -> Vec<u64> {
 }
 
 #[test]
-fn a_cost_counts_each_by_itself() {
+fn a_cost_counts_each_dimension_separately() {
     let cost = ONE.input_tokens(7).with(IMAGES, 3).with(SECONDS, u64::MAX).with(IMAGES, 2);
     assert_eq!(
         (cost.units(IMAGES), cost.units(SECONDS), cost.units(QuotaDimension::Tokens)),
@@ -61,22 +61,22 @@ async fn all_windows_hold_together_with_all_other_dimensions_or_nothing_is_taken
     let start = Instant::now();
     let before = quota.snapshot();
     assert_eq!((available(&quota, IMAGES), available(&quota, SECONDS)), (vec![4, 10, 10], vec![100]));
-    // There are images and no time, or time and no images: neither takes anything of the other.
+    // There are images and no seconds, or seconds and no images. A rejected request takes nothing of either.
     for cost in [ONE.with(IMAGES, 4).with(SECONDS, 601), ONE.with(IMAGES, 5).with(SECONDS, 1)] {
         assert!(matches!(quota.try_reserve_at(cost, start), Err(QuotaError::Impossible { .. })));
         assert_eq!(quota.snapshot(), before);
     }
     quota.try_reserve_at(ONE.with(IMAGES, 4).with(SECONDS, 30), start).unwrap().sent().keep_estimate();
     assert_eq!((available(&quota, IMAGES), available(&quota, SECONDS)), (vec![0, 6, 6], vec![70]));
-    // Without images nobody has to wait for them.
+    // A request without images does not wait for images.
     quota.try_reserve_at(ONE.with(SECONDS, 10), start).unwrap().sent().keep_estimate();
     let mut times = Vec::new();
     for _ in 0..2 {
         quota.reserve(ONE.with(IMAGES, 3)).await.unwrap().sent().keep_estimate();
         times.push(at(start));
     }
-    assert_eq!(times, [750, 1_500], "four a second");
-    // The hour's ten are used up.
+    assert_eq!(times, [750, 1_500], "four per second");
+    // The ten of the hour are used up.
     let refused = quota.try_reserve_at(ONE.with(IMAGES, 1), Instant::now()).unwrap_err();
     let QuotaError::MustWait { wait: Some(wait), bottleneck, .. } = refused else { panic!("{refused}") };
     assert_eq!(bottleneck, Bottleneck::Dimension(IMAGES));
@@ -85,7 +85,7 @@ async fn all_windows_hold_together_with_all_other_dimensions_or_nothing_is_taken
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_settled_refunded_or_dropped_comes_back() {
+async fn settled_refunded_and_dropped_units_come_back() {
     let quota = QuotaLimiter::builder().limit(IMAGES, s(60), 600).build().unwrap();
     let cost = ONE.with(IMAGES, 10);
     quota.reserve(cost).await.unwrap().sent().settle(ONE.with(IMAGES, 4));
@@ -93,11 +93,11 @@ async fn what_is_settled_refunded_or_dropped_comes_back() {
     drop(quota.reserve(ONE.with(IMAGES, 6)).await.unwrap());
     quota.reserve(ONE.with(IMAGES, 6)).await.unwrap().sent().refund();
     assert_eq!(available(&quota, IMAGES), [6]);
-    // Only the named one costs more than was estimated: it is owed.
+    // Only the named dimension costs more than was estimated. The difference is owed.
     quota.reserve(ONE.with(IMAGES, 6)).await.unwrap().sent().settle(ONE.with(IMAGES, 26));
     let start = Instant::now();
     quota.reserve(ONE.with(IMAGES, 1)).await.unwrap().sent().keep_estimate();
-    assert_eq!(at(start), 2_100, "20 of debt, and 1");
+    assert_eq!(at(start), 2_100, "20 of debt, and then 1");
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,21 +117,21 @@ async fn errors_and_snapshots_name_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_servers_word_on_it_is_taken() {
+async fn readings_of_the_server_correct_it() {
     let quota = QuotaLimiter::builder().limit(IMAGES, s(60), 600).build().unwrap();
     let now = Instant::now();
     let left = Reading::per_minute().limit(600).remaining(3);
     let heard = Reading::per_minute().limit(60).remaining(20);
     quota.observe(now, &Observation::new(now).reading(IMAGES, left).reading(SECONDS, heard));
     assert_eq!((available(&quota, IMAGES), available(&quota, SECONDS)), (vec![3], vec![19]));
-    // What is reserved and what was sent since is taken off, as everywhere.
+    // What is reserved, and what was sent since, is subtracted as for other dimensions.
     let held = quota.try_reserve_at(ONE.with(SECONDS, 5), now).unwrap();
     quota.try_reserve_at(ONE.with(SECONDS, 4), now).unwrap().sent_at(now).keep_estimate();
     advance(ms(1)).await;
     quota.observe(Instant::now(), &Observation::new(now).reading(SECONDS, heard));
     assert_eq!(available(&quota, SECONDS), [10]);
     drop(held);
-    // A refusal that says it is used up closes the gate for as long.
+    // A refusal that says it is used up closes the gate until its reset.
     let now = Instant::now();
     let used_up = Reading::per_minute().limit(60).remaining(0).reset(s(7));
     quota.observe(now, &Observation::new(now).reading(SECONDS, used_up).refused(None));
@@ -160,7 +160,7 @@ fn a_place_beyond_the_last_is_refused() {
     let _ = QuotaDimension::named(QuotaDimension::MAX_NAMED, "one too many");
 }
 
-/// Milliseconds after the one before, how much is estimated, and what it comes to.
+/// Milliseconds after the step before, the estimate, and the actual cost.
 type Step = (u64, u64, u64);
 
 async fn schedule(dimension: QuotaDimension, steps: &[Step]) -> Vec<(u128, Vec<u64>)> {
@@ -186,7 +186,7 @@ async fn schedule(dimension: QuotaDimension, steps: &[Step]) -> Vec<(u128, Vec<u
 }
 
 proptest! {
-    /// Whatever happens: exactly what happens to tokens of output.
+    /// In random schedules a named dimension behaves exactly as output tokens do.
     #[test]
     fn a_named_dimension_is_one_like_the_others(
         steps in prop::collection::vec((0..500_u64, 0..=40_u64, 0..60_u64), 1..40),

@@ -1,4 +1,4 @@
-//! Who may pass whom.
+//! The order of a quota: which requests may overtake others.
 
 use std::{
     pin::pin,
@@ -22,16 +22,16 @@ fn quota() -> QuotaLimiter {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_later_request_passes_where_it_delays_nobody() {
+async fn a_later_request_overtakes_where_it_delays_no_other() {
     let quota = quota();
     let start = Instant::now();
     drop(quota.reserve(cost(0, 130)).await.unwrap().sent());
     let mut head = pin!(quota.reserve(cost(10, 10)));
     assert!(poll_once(head.as_mut()).is_pending());
-    // It uses no output, for which the head waits until 13 s, and leaves it enough of the rest.
+    // The first request waits for output until 13 s. This one uses no output, and leaves enough of the rest.
     drop(quota.reserve(cost(50, 0)).await.unwrap().sent());
     assert_eq!(at(start), 0);
-    // One that uses what the head waits for stays behind it.
+    // A request that uses output stays behind it.
     let mut behind = pin!(quota.reserve(cost(0, 1)));
     assert!(poll_once(behind.as_mut()).is_pending());
     drop(head.await.unwrap().sent());
@@ -41,7 +41,7 @@ async fn a_later_request_passes_where_it_delays_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_of_passers_does_not_delay_a_large_request() {
+async fn a_stream_of_overtaking_requests_does_not_delay_a_large_one() {
     let quota = quota();
     let start = Instant::now();
     drop(quota.reserve(cost(0, 60)).await.unwrap().sent());
@@ -60,27 +60,27 @@ async fn a_stream_of_passers_does_not_delay_a_large_request() {
             }
         }
     });
-    // Output is there at 6 s. The large one needs a full bucket of input then, and finds it.
+    // There is enough output at 6 s. At that time the large request needs a full bucket of input, and finds it.
     assert_eq!(large.await.unwrap(), 6_000);
     small.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn slots_are_kept_for_those_ahead() {
+async fn slots_are_kept_for_the_requests_ahead() {
     let builder = QuotaLimiter::builder().output_tokens_per_minute(600).max_concurrent(2);
     let quota = builder.build().unwrap();
     drop(quota.reserve(cost(0, 130)).await.unwrap().sent());
     let mut head = pin!(quota.reserve(cost(0, 10)));
     assert!(poll_once(head.as_mut()).is_pending());
     let passer = quota.try_reserve_at(cost(0, 0), Instant::now());
-    assert!(passer.is_err(), "the plain form never passes");
+    assert!(passer.is_err(), "the `try_` form never overtakes");
     let mut one = pin!(quota.reserve(cost(0, 0)));
     let mut two = pin!(quota.reserve(cost(0, 0)));
     let _one = match poll_once(one.as_mut()) {
         std::task::Poll::Ready(reservation) => reservation.unwrap(),
         std::task::Poll::Pending => panic!("there is a slot for it and one for the head"),
     };
-    assert!(poll_once(two.as_mut()).is_pending(), "the last slot is the head's");
+    assert!(poll_once(two.as_mut()).is_pending(), "the last slot is kept for the first request");
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +96,7 @@ fn ask() -> impl Strategy<Value = Ask> {
     (0_u64..300, input, output).prop_map(|(after, input, output)| Ask { after, input, output })
 }
 
-/// Strictly first in, first out, in steps of 1 ms: what nobody may be later than.
+/// The times of strict first in, first out, in steps of 1 ms. No request may be later than these.
 fn fifo(asks: &[Ask]) -> Vec<u128> {
     const UNIT: i64 = 1_000;
     let (rates, full) = ([10, 100, 10], [10 * UNIT, 100 * UNIT, 10 * UNIT]);
@@ -124,7 +124,7 @@ fn fifo(asks: &[Ask]) -> Vec<u128> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// Letting some pass makes nobody later than in a plain line, and everybody gets through.
+    /// Overtaking makes no request later than strict first in, first out would, and all requests are admitted.
     #[test]
     fn passing_delays_nobody(asks in prop::collection::vec(ask(), 1..25)) {
         let runtime =
@@ -149,7 +149,7 @@ proptest! {
             granted.lock().unwrap().clone()
         });
         for (id, (real, fifo)) in real.iter().zip(fifo(&asks)).enumerate() {
-            prop_assert!(*real <= fifo, "ask {id} at {real}, in a plain line at {fifo}");
+            prop_assert!(*real <= fifo, "request {id} at {real}, without overtaking at {fifo}");
         }
     }
 }

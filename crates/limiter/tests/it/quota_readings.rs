@@ -1,4 +1,4 @@
-//! What readings say of windows, and numbers that cannot be true.
+//! Readings of windows, bounds on requests in flight, and numbers that cannot be true.
 
 use std::time::Duration;
 
@@ -24,12 +24,12 @@ async fn told(reading: Reading) -> QuotaLimiter {
 #[tokio::test(start_paused = true)]
 async fn a_window_without_a_name_is_as_long_as_its_resets_say() {
     let reading = Reading::per_minute().limit(60).remaining(5);
-    assert_eq!(window(&told(reading.resets_window(s(1))).await), s(60), "it was named");
+    assert_eq!(window(&told(reading.resets_window(s(1))).await), s(60), "the window was named");
     let guessed = reading.window_guessed();
     assert_eq!(window(&told(guessed.resets_window(s(1))).await), s(1));
     assert_eq!(window(&told(guessed.resets_window(ms(9_500))).await), s(10));
     assert_eq!(window(&told(guessed.resets_window(s(59))).await), s(60));
-    // A bucket may hold far less than the limit of its window: when it is full again says nothing of the window.
+    // A bucket may hold far less than the limit of its window. So the time until it is full says nothing about the window.
     assert_eq!(window(&told(guessed.fills_by(s(9))).await), s(60));
 }
 
@@ -43,7 +43,7 @@ async fn the_longest_reset_counts() {
     assert_eq!(window(&quota), s(60));
 }
 
-/// 5 in each window of a second: the server counts a request when it comes, and answers 0.1 s later.
+/// The server serves 5 requests in each window of a second. It counts a request when it comes, and answers 0.1 s later.
 #[tokio::test(start_paused = true)]
 async fn a_short_window_runs_at_its_rate() {
     let quota = QuotaLimiter::builder().max_concurrent(64).build().unwrap();
@@ -54,7 +54,7 @@ async fn a_short_window_runs_at_its_rate() {
         .map(|id| {
             let (quota, server, refused) = (quota.clone(), server.clone(), refused.clone());
             tokio::spawn(async move {
-                // One goes ahead, since nothing is known before its reply.
+                // One request goes first, because nothing is known before its reply.
                 sleep(ms(if id == 0 { 0 } else { 110 })).await;
                 loop {
                     let charge = quota.reserve(ONE).before(start + s(30)).await.unwrap().sent();
@@ -92,19 +92,19 @@ async fn a_short_window_runs_at_its_rate() {
         task.await.unwrap();
     }
     let refused = refused.load(std::sync::atomic::Ordering::SeqCst);
-    assert!(at(start) <= 13_300, "60 at 5 a second took {} ms", at(start));
+    assert!(at(start) <= 13_300, "60 at 5 per second took {} ms", at(start));
     assert!(refused <= 3, "{refused} were refused");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_number_that_cannot_be_true_does_not_wedge_the_quota() {
+async fn a_number_that_cannot_be_true_does_not_block_the_quota() {
     let quota = QuotaLimiter::builder().tokens_per_minute(6_000).build().unwrap();
     let start = Instant::now();
     let cost = Cost::request().input_tokens(10);
     quota.reserve(cost).await.unwrap().sent().settle(Cost::request().input_tokens(10_u64.pow(18)));
     drop(quota.reserve(cost).await.unwrap());
-    assert!(start.elapsed() <= s(61), "a window's worth at most, not {:?}", start.elapsed());
-    // Of a long window no more than all of it.
+    assert!(start.elapsed() <= s(61), "at most one window, and not {:?}", start.elapsed());
+    // Of a long window, at most its whole limit is taken.
     let builder = QuotaLimiter::builder().limit(QuotaDimension::Tokens, s(600), 1_000);
     let quota = builder.build().unwrap();
     quota.reserve(cost).await.unwrap().sent().settle(Cost::request().input_tokens(u64::MAX));
@@ -113,7 +113,7 @@ async fn a_number_that_cannot_be_true_does_not_wedge_the_quota() {
     assert!(start.elapsed() <= s(601), "{:?}", start.elapsed());
 }
 
-/// Two at a time, 20 requests of 2 s, and refusals that ask for a minute.
+/// A server that serves two requests at a time, with 20 requests of 2 s each. Its refusals ask to wait a minute.
 async fn two_at_a_time(is_named: bool) -> (Duration, usize) {
     use std::sync::{
         Arc,
@@ -161,7 +161,7 @@ async fn a_limit_on_parallel_requests_is_learned_where_it_is_named() {
     assert!((6..=14).contains(&refused), "{refused} refused");
 }
 
-/// The first that ends shows that there is room, whatever wait was named.
+/// The first request that ends shows that there is room, whatever wait was named.
 #[tokio::test(start_paused = true)]
 async fn a_limit_on_parallel_requests_is_learned_where_nothing_else_explains_a_refusal() {
     let (time, refused) = two_at_a_time(false).await;
@@ -169,7 +169,7 @@ async fn a_limit_on_parallel_requests_is_learned_where_nothing_else_explains_a_r
     assert!((6..=11).contains(&refused), "{refused} refused");
 }
 
-/// A server with a window of a minute refuses what keeps the bound, too: then the rate is learned.
+/// A server with a window of a minute also refuses requests within the bound. Then the rate is learned instead.
 #[tokio::test(start_paused = true)]
 async fn a_refusal_with_fewer_in_flight_is_no_limit_on_parallel_requests() {
     let quota = QuotaLimiter::builder().max_concurrent(8).build().unwrap();
@@ -189,7 +189,7 @@ async fn a_refusal_with_fewer_in_flight_is_no_limit_on_parallel_requests() {
     charges.pop().unwrap().settle(ONE);
     let test = quota.reserve(ONE).await.unwrap().sent();
     let sent = Observation::new(Instant::now());
-    assert!(quota.try_reserve_at(ONE, Instant::now()).is_err(), "one only");
+    assert!(quota.try_reserve_at(ONE, Instant::now()).is_err(), "only one test request is admitted");
     sleep(ms(10)).await;
     quota.observe(Instant::now(), &sent.refused(Some(s(20))));
     test.refund();
@@ -197,5 +197,5 @@ async fn a_refusal_with_fewer_in_flight_is_no_limit_on_parallel_requests() {
     charges.pop().unwrap().settle(ONE);
     let start = Instant::now();
     drop(quota.reserve(ONE).await.unwrap());
-    assert!(start.elapsed() >= s(19), "the wait that was named, not {:?}", start.elapsed());
+    assert!(start.elapsed() >= s(19), "the named wait, and not {:?}", start.elapsed());
 }

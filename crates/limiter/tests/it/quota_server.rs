@@ -1,4 +1,4 @@
-//! Runs against servers that count in ways nobody was told of.
+//! Runs against servers that count in different ways, which the limiter is not told.
 
 use std::{
     collections::VecDeque,
@@ -18,21 +18,21 @@ const PER_MINUTE: u64 = 600;
 
 #[derive(Debug, Clone, Copy)]
 enum Kind {
-    /// Holds what comes in in this time.
+    /// A bucket that holds what comes in during this time.
     Bucket(Duration),
-    /// Counts anew in each minute.
+    /// A fixed window: it counts each minute anew.
     Fixed,
-    /// Counts the last minute, whenever it looks.
+    /// A sliding log: it counts the last minute at any time.
     Sliding,
 }
 
 struct Server {
     kind: Kind,
     start: Instant,
-    /// In milliseconds of the rate (a request is 100 ms), for the bucket.
+    /// For the bucket: its level in milliseconds of the rate. A request costs 100 ms.
     level: u64,
     at: u64,
-    /// When the last minute's requests were served, for the windows.
+    /// For the windows: when the requests of the last minute were served.
     log: VecDeque<u64>,
     served: u64,
     refused: u64,
@@ -63,7 +63,7 @@ impl Server {
         (granted, if ends { reading.resets_window(ms(reset)) } else { reading.fills_by(ms(reset)) })
     }
 
-    /// What is left, and how long it takes until all of it is.
+    /// What remains, and how long it takes until all of the limit is there again.
     fn left(&mut self, now: u64) -> (u64, u64) {
         match self.kind {
             Kind::Bucket(capacity) => {
@@ -84,7 +84,7 @@ impl Server {
     }
 }
 
-/// Runs a backlog for `time` and says how many were served and refused.
+/// Sends as fast as the limiter admits for `time`. Gives the numbers of served and refused requests.
 async fn run(kind: Kind, others_per_second: u64, time: Duration) -> (u64, u64) {
     let start = Instant::now();
     let server = Arc::new(Mutex::new(Server::new(kind)));
@@ -104,7 +104,7 @@ async fn run(kind: Kind, others_per_second: u64, time: Duration) -> (u64, u64) {
         });
     }
     let mut calls = JoinSet::new();
-    // One reply before the flood: nothing is known before it.
+    // One request goes first, because nothing is known before its reply.
     let mut warm = true;
     for id in 0_u64.. {
         let reservation = tokio::time::timeout_at(start + time, quota.reserve(Cost::request())).await;
@@ -112,7 +112,7 @@ async fn run(kind: Kind, others_per_second: u64, time: Duration) -> (u64, u64) {
         let (charge, sent_at) = (reservation.unwrap().sent(), Instant::now());
         let (quota, server) = (quota.clone(), Arc::clone(&server));
         let call = async move {
-            // There and back take 20 to 90 ms, the answer up to half a second.
+            // A request takes 20 to 90 ms to arrive, and the answer takes up to half a second.
             sleep(ms(20 + id * 7 % 70)).await;
             let (granted, reading) = server.lock().unwrap().request();
             let observation = Observation::new(sent_at).reading(QuotaDimension::Requests, reading);
@@ -131,7 +131,7 @@ async fn run(kind: Kind, others_per_second: u64, time: Duration) -> (u64, u64) {
     (server.served, server.refused)
 }
 
-/// What an all-knowing client gets in five minutes: what the rate brings, and what is there at the beginning.
+/// The most that any client could get in five minutes: what the rate brings, and what is there at the beginning.
 fn possible(kind: Kind) -> u64 {
     match kind {
         Kind::Bucket(capacity) => (capacity + s(300)).as_millis() as u64 / 100,
@@ -139,7 +139,7 @@ fn possible(kind: Kind) -> u64 {
     }
 }
 
-/// At least so many of 100 and at most so many refusals per 1,000.
+/// Checks that at least `percent` of the possible requests are served, with at most this many refusals per 1,000.
 async fn assert_run(kind: Kind, others_per_second: u64, percent: u64, refusals: u64) {
     let (served, refused) = run(kind, others_per_second, s(300)).await;
     let possible = possible(kind);
@@ -163,12 +163,12 @@ async fn a_fixed_window_is_used_up_and_not_overdrawn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sliding_log_is_borne_without_being_told() {
+async fn a_sliding_log_works_without_being_told() {
     assert_run(Kind::Sliding, 0, 96, 45).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_shared_with_others_is_shared() {
+async fn other_clients_with_the_same_key_keep_their_part() {
     for capacity in [s(60), s(10), s(2)] {
         assert_run(Kind::Bucket(capacity), 3, 69, 20).await;
     }

@@ -1,11 +1,11 @@
-//! Limits that change while they are at work.
+//! Limits that change while they are in use.
 
 use std::time::Duration;
 
 use outbound_limiter::{Cost, QuotaDimension, QuotaLimiter};
 use tokio::time::Instant;
 
-/// How long so many requests take, one after the other.
+/// How long this many requests take, one after the other.
 async fn time(quota: &QuotaLimiter, requests: u32) -> f64 {
     let began = Instant::now();
     for _ in 0..requests {
@@ -15,7 +15,7 @@ async fn time(quota: &QuotaLimiter, requests: u32) -> f64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_may_be_lowered_raised_and_lifted() {
+async fn a_limit_can_be_lowered_raised_and_removed() {
     let burst = Duration::from_secs(1);
     let quota = QuotaLimiter::builder().requests_per_minute(600).burst(burst).build().expect("a quota");
     time(&quota, 10).await;
@@ -31,9 +31,9 @@ async fn a_limit_may_be_lowered_raised_and_lifted() {
     assert!((59.0..=61.0).contains(&time(&quota, 1).await), "0 counts as 1");
 }
 
-/// Who waits with more than a lowered limit grants in its window goes when so much has come in.
+/// A waiting request that costs more than a lowered limit is admitted when that much has come in.
 #[tokio::test(start_paused = true)]
-async fn who_waits_with_too_much_goes_when_so_much_has_come_in() {
+async fn a_waiting_request_larger_than_a_lowered_limit_is_admitted_later() {
     let quota = QuotaLimiter::builder().tokens_per_minute(60).build().expect("a quota");
     drop(quota.reserve(Cost::request().input_tokens(60)).await.expect("all").sent());
     let began = Instant::now();
@@ -45,13 +45,13 @@ async fn who_waits_with_too_much_goes_when_so_much_has_come_in() {
     quota.set_limit(QuotaDimension::Tokens, Some(10));
     assert!(waiting.await.expect("no panic").is_ok());
     let waited = began.elapsed().as_secs_f64();
-    // And a part of what was owed before.
-    assert!((300.0..=370.0).contains(&waited), "50 at 10 a minute: {waited}");
+    // It also waits for a part of the earlier debt.
+    assert!((300.0..=370.0).contains(&waited), "50 at 10 per minute: {waited}");
 }
 
-/// Who waits goes as soon as the new limit allows it.
+/// A waiting request is admitted as soon as the new limit allows it.
 #[tokio::test(start_paused = true)]
-async fn who_waits_hears_of_the_change() {
+async fn a_raised_limit_admits_waiting_requests() {
     let quota = QuotaLimiter::builder().tokens_per_minute(60).build().expect("a quota");
     drop(quota.reserve(Cost::request().input_tokens(60)).await.expect("all").sent());
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! What the server says about limits, and what becomes of it.
+//! Observations: how limits, readings and refusals of the server change a quota.
 
 use outbound_limiter::{Charging, Cost, Observation, QuotaDimension, QuotaError, QuotaLimiter, Reading};
 use proptest::prelude::*;
@@ -24,10 +24,10 @@ async fn limits_that_only_the_server_knows_are_adopted() {
     let quota = QuotaLimiter::builder().build().unwrap();
     let now = Instant::now();
     say(&quota, now, Reading::per_minute().limit(600).remaining(400).reset(s(20)));
-    // All of it but the guard of 0.15 s, which is 1.5 requests.
+    // All of it except the guard of 0.15 s, which is 1.5 requests.
     assert_eq!(requests(&quota), (398, 600));
     say(&quota, now, Reading::per_day().limit(10_000).remaining(9_000));
-    assert_eq!(quota.snapshot().dimensions.len(), 2, "a limit per day is another");
+    assert_eq!(quota.snapshot().dimensions.len(), 2, "a limit per day is a second one");
     let error = quota.reserve(ONE.requests(601)).await.unwrap_err();
     assert_eq!(error, QuotaError::Impossible { dimension: QuotaDimension::Requests, asked: 601, limit: 600 });
 }
@@ -41,15 +41,15 @@ async fn without_a_limit_what_remains_of_it_means_nothing() {
     assert!(quota.snapshot().dimensions.is_empty());
 }
 
-/// More than a second's worth may be used at once where the server says that it has more, and no longer than it says so.
+/// More than the units of one second may be used at once while the server says that more remain.
 #[tokio::test(start_paused = true)]
-async fn what_the_server_shows_to_have_may_be_used_at_once() {
+async fn what_the_server_says_remains_may_be_used_at_once() {
     let quota = QuotaLimiter::builder().requests_per_minute(600).build().unwrap();
     assert_eq!(requests(&quota), (10, 600));
     say(&quota, Instant::now(), Reading::per_minute().limit(600).remaining(90).reset(s(1)));
     assert_eq!(requests(&quota), (88, 600));
     advance(s(60)).await;
-    assert_eq!(requests(&quota), (90, 600), "no more than was shown");
+    assert_eq!(requests(&quota), (90, 600), "no more than the server has shown");
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,7 +60,7 @@ async fn a_burst_the_user_has_set_holds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_wants_less_than_the_server_allows_gets_less() {
+async fn a_lower_limit_of_the_user_holds() {
     let quota = QuotaLimiter::builder().requests_per_minute(60).build().unwrap();
     say(&quota, Instant::now(), Reading::per_minute().limit(600).remaining(600));
     assert_eq!(requests(&quota), (1, 60));
@@ -70,7 +70,7 @@ async fn who_wants_less_than_the_server_allows_gets_less() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lower_limit_of_the_servers_holds() {
+async fn a_lower_limit_of_the_server_holds() {
     let quota = QuotaLimiter::builder().requests_per_minute(6_000).build().unwrap();
     say(&quota, Instant::now(), Reading::per_minute().limit(60).remaining(60).reset(s(0)));
     assert_eq!(requests(&quota).1, 60);
@@ -78,7 +78,7 @@ async fn a_lower_limit_of_the_servers_holds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn others_on_the_key_lower_the_level() {
+async fn other_clients_lower_the_level() {
     let quota = QuotaLimiter::builder().requests_per_minute(600).build().unwrap();
     say(&quota, Instant::now(), Reading::per_minute().limit(600).remaining(3));
     assert_eq!(requests(&quota), (3, 600));
@@ -88,7 +88,7 @@ async fn others_on_the_key_lower_the_level() {
     assert_eq!(requests(&quota), (10, 600));
 }
 
-/// What comes in while the server is full is lost to us, too.
+/// What comes in while the server is full is lost here too.
 #[tokio::test(start_paused = true)]
 async fn an_old_reading_of_a_full_server_raises_nothing() {
     let quota = QuotaLimiter::builder().requests_per_minute(600).build().unwrap();
@@ -102,7 +102,7 @@ async fn an_old_reading_of_a_full_server_raises_nothing() {
     assert_eq!(requests(&quota).0, 0);
 }
 
-/// A late reply says what the limit was.
+/// A late reply names an old limit.
 #[tokio::test(start_paused = true)]
 async fn an_older_limit_does_not_come_back() {
     let quota = QuotaLimiter::builder().requests_per_minute(600).build().unwrap();
@@ -113,9 +113,9 @@ async fn an_older_limit_does_not_come_back() {
     assert_eq!(requests(&quota).1, 300);
 }
 
-/// What was left of another limit is no part of today's.
+/// What remained of an old limit says nothing about the current one.
 #[tokio::test(start_paused = true)]
-async fn what_was_left_of_an_older_limit_moves_no_level() {
+async fn a_reading_of_an_older_limit_moves_no_level() {
     let quota = QuotaLimiter::builder().build().unwrap();
     let first = Instant::now();
     say(&quota, first, Reading::per_minute().limit(300).remaining(3));
@@ -128,9 +128,9 @@ async fn what_was_left_of_an_older_limit_moves_no_level() {
     assert_eq!(requests(&quota), before);
 }
 
-/// Tokens that were estimated and not used come back or not, as the server takes them.
+/// Whether unused tokens come back depends on how the server counts them.
 #[tokio::test(start_paused = true)]
-async fn what_was_not_used_comes_back_as_the_server_takes_it() {
+async fn unused_tokens_come_back_as_the_charging_says() {
     let left = |charging: Option<Charging>| async move {
         let builder = QuotaLimiter::builder().tokens_per_minute(6_000);
         let quota = charging.map_or(builder.clone(), |charging| builder.charging(charging)).build().unwrap();
@@ -143,11 +143,11 @@ async fn what_was_not_used_comes_back_as_the_server_takes_it() {
     assert_eq!(left(None).await, (90, 90));
     assert_eq!(left(Some(Charging::Settle)).await, (90, 90));
     assert_eq!(left(Some(Charging::Actual)).await, (90, 90));
-    assert_eq!(left(Some(Charging::Estimate)).await, (20, 20), "but what never left does");
+    assert_eq!(left(Some(Charging::Estimate)).await, (20, 20), "a request that never left gives all back");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_sent_since_is_taken_off() {
+async fn what_was_sent_since_the_reading_is_subtracted() {
     let quota = QuotaLimiter::builder().requests_per_minute(600).build().unwrap();
     let first = Instant::now();
     drop(quota.reserve(ONE).await.unwrap().sent());
@@ -155,26 +155,26 @@ async fn what_was_sent_since_is_taken_off() {
     for _ in 0..5 {
         drop(quota.reserve(ONE).await.unwrap().sent());
     }
-    // The server may have counted 100 left before it saw those 5, or after, when it had gained 2. It has not shown that it
-    // holds more than 100, so one of the 2 may have been lost.
+    // The server may have counted the 100 before it saw those 5, or after that, when it had gained 2. It has not shown that it
+    // can hold more than 100, so one of the 2 may have been lost.
     say(&quota, first, Reading::per_minute().limit(600).remaining(100));
     let (available, _) = requests(&quota);
-    assert_eq!(available, 100 + 2 - 1 - 6 - 2, "the worse of the two, less the guard");
+    assert_eq!(available, 100 + 2 - 1 - 6 - 2, "the lower one of the two, minus the guard");
 }
 
 #[tokio::test(start_paused = true)]
-async fn reservations_not_yet_sent_are_taken_off() {
+async fn reservations_that_were_not_sent_are_subtracted() {
     let quota = QuotaLimiter::builder().requests_per_minute(600).build().unwrap();
     let held: Vec<_> =
         (0..4).map(|_| quota.try_reserve_at(ONE, Instant::now()).expect("a burst of 10")).collect();
     say(&quota, Instant::now(), Reading::per_minute().limit(600).remaining(10));
-    // 10 at the server less 4 that it will see, which is what we have: nothing to correct.
+    // The server has 10, and will see 4 more requests. This is what the level says, so nothing changes.
     assert_eq!(requests(&quota), (6, 600));
     drop(held);
     assert_eq!(requests(&quota), (10, 600));
 }
 
-/// Replies overtake each other, and slow ones carry old counts.
+/// Replies overtake each other, and slow replies have old counts.
 #[tokio::test(start_paused = true)]
 async fn an_old_reply_does_not_raise_what_a_new_one_lowered() {
     let quota = QuotaLimiter::builder().requests_per_minute(600).build().unwrap();
@@ -190,13 +190,13 @@ async fn an_old_reply_does_not_raise_what_a_new_one_lowered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_reply_does_not_starve() {
+async fn a_slow_reply_does_not_lower_the_level() {
     let quota = QuotaLimiter::builder().requests_per_minute(600).build().unwrap();
     let sent_at = Instant::now();
     for _ in 0..300 {
         drop(quota.reserve(ONE).await.unwrap().sent());
     }
-    // It comes 29 s later with a count from the start, or from the end: both are possible, and the level stands.
+    // It comes 29 s later. Its count may be from the start or from the end, so the level does not change.
     let before = requests(&quota);
     say(&quota, sent_at, Reading::per_minute().limit(600).remaining(10));
     assert_eq!(requests(&quota), before);
@@ -210,13 +210,13 @@ async fn a_refusal_that_says_nothing_of_a_limit_empties_it() {
     let now = Instant::now();
     quota.observe(now, &Observation::new(now).refused(Some(s(2))));
     advance(s(1)).await;
-    assert_eq!(requests(&quota).0, 0, "not before the wait is over");
+    assert_eq!(requests(&quota).0, 0, "nothing before the wait is over");
     advance(s(2)).await;
     assert_eq!(requests(&quota).0, 10);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_day_is_not_emptied_by_a_refusal_that_does_not_speak_of_it() {
+async fn a_daily_limit_is_not_emptied_by_a_refusal_that_does_not_name_it() {
     let quota = QuotaLimiter::builder().build().unwrap();
     let now = Instant::now();
     say(&quota, now, Reading::per_day().limit(10_000).remaining(9_000));
@@ -238,7 +238,8 @@ fn reading() -> impl Strategy<Value = Reading> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// Whatever a server says: no panic, never more than its limit at once, and all that was reserved comes back.
+    /// Whatever a server says, there is no panic, never more than its limit is admitted at once, and everything that was
+    /// reserved comes back.
     #[test]
     fn any_signals_are_survived(
         steps in prop::collection::vec(
@@ -273,9 +274,9 @@ proptest! {
     }
 }
 
-/// The server counts in fixed windows, and the user wants a tenth of what it allows: a tenth of the rate it is.
+/// The server counts in fixed windows, and the user's limit is a tenth of the server's. The rate is then a tenth.
 #[tokio::test(start_paused = true)]
-async fn a_fixed_window_of_the_servers_does_not_hold_up_who_wants_less() {
+async fn a_fixed_window_of_the_server_does_not_delay_a_user_with_a_lower_limit() {
     let quota = QuotaLimiter::builder().requests_per_minute(60).build().unwrap();
     let start = Instant::now();
     for turn in 0..50_u64 {
@@ -287,13 +288,13 @@ async fn a_fixed_window_of_the_servers_does_not_hold_up_who_wants_less() {
     assert_eq!(start.elapsed(), s(49));
 }
 
-/// Others take all but a tenth for a minute, and then nothing: the rate comes back.
+/// Other clients take nine tenths for a minute, and then nothing. The rate comes back.
 #[tokio::test(start_paused = true)]
-async fn what_others_leave_is_used_again() {
+async fn the_rate_comes_back_when_other_clients_stop() {
     let quota = QuotaLimiter::builder().requests_per_minute(600).build().unwrap();
     let start = Instant::now();
     let mut sent = Vec::new();
-    // A bucket of the server's, in milliseconds of the rate, of which others take 90 of 100 for a minute.
+    // The server's bucket, in milliseconds of the rate. Other clients take 90 of 100 for a minute.
     let (mut level, mut before) = (2_000_u64, start);
     while start.elapsed() < s(150) {
         quota.reserve(ONE).await.unwrap().sent().settle(ONE);
@@ -311,8 +312,8 @@ async fn what_others_leave_is_used_again() {
         quota.observe(now, &if granted { observation } else { observation.refused(Some(ms(100))) });
     }
     let in_time = |from: u64, to: u64| sent.iter().filter(|(at, _)| (from..to).contains(at)).count();
-    assert!(in_time(40, 60) <= 40, "two tenths of the rate at most: {}", in_time(40, 60));
-    assert!(in_time(120, 150) >= 270, "nine tenths of the rate at least: {}", in_time(120, 150));
+    assert!(in_time(40, 60) <= 40, "at most two tenths of the rate: {}", in_time(40, 60));
+    assert!(in_time(120, 150) >= 270, "at least nine tenths of the rate: {}", in_time(120, 150));
     let refused = sent.iter().filter(|(_, granted)| !granted).count();
     assert!(refused <= 30, "{refused}");
 }

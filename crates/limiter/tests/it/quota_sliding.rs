@@ -1,4 +1,4 @@
-//! Servers that count what came in the last second, beside servers that keep a bucket of a second.
+//! Servers that count a sliding log of one second, and servers that keep a bucket of one second.
 
 use std::{
     collections::VecDeque,
@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::support::{ms, s};
 
-/// Tokens in a second.
+/// Tokens per second.
 const RATE: u64 = 10_000;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,11 +23,11 @@ enum Kind {
     Bucket,
 }
 
-/// What happens in the second third of the minute.
+/// What happens during the second third of the minute.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Change {
     None,
-    /// The rate is twice as high, until the end.
+    /// The rate is twice as high until the end.
     Doubles,
     /// Nothing is served, and nothing is counted.
     Outage,
@@ -46,7 +46,7 @@ struct Server {
 }
 
 impl Server {
-    /// Whether it serves so many tokens now; what is left, and how many milliseconds until there is room.
+    /// Whether it serves this many tokens now, what remains, and how many milliseconds it takes until there is room.
     fn take(&mut self, tokens: u64) -> (bool, u64, u64) {
         let now = self.start.elapsed().as_millis() as u64;
         let rate = if self.change == Change::Doubles && now >= 20_000 { 2 * RATE } else { RATE };
@@ -79,7 +79,7 @@ impl Server {
         self.change == Change::Outage && (s(20)..s(30)).contains(&self.start.elapsed())
     }
 
-    /// What an all-knowing client gets in the minute.
+    /// The most that any client could get in the minute.
     fn possible(&self) -> u64 {
         match self.change {
             Change::None => 60 * RATE,
@@ -89,7 +89,7 @@ impl Server {
     }
 }
 
-/// Runs a backlog for a minute: the part of the rate that was served, in percent, and how many of 1,000 were refused.
+/// Sends as fast as the limiter admits for a minute. Gives the served percentage of the rate, and the refusals per 1,000.
 async fn run(kind: Kind, tells: bool, change: Change) -> (u64, u64) {
     let start = Instant::now();
     let server = Server {
@@ -144,13 +144,13 @@ async fn run(kind: Kind, tells: bool, change: Change) -> (u64, u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_that_tells_what_is_left_is_recognised() {
+async fn a_log_with_readings_is_detected() {
     let (percent, refused) = run(Kind::Log, true, Change::None).await;
     assert!(percent >= 94 && refused <= 60, "{percent} %, {refused} of 1,000 refused");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_that_tells_nothing_is_recognised() {
+async fn a_log_without_readings_is_detected() {
     let (percent, refused) = run(Kind::Log, false, Change::None).await;
     assert!(percent >= 92 && refused <= 30, "{percent} %, {refused} of 1,000 refused");
 }
@@ -163,9 +163,9 @@ async fn a_bucket_is_not_taken_for_a_log() {
     }
 }
 
-/// A rate that was learned follows the server's, and what was not served in an outage does not count.
+/// A learned rate follows the rate of the server, and requests that were not served in an outage do not count.
 #[tokio::test(start_paused = true)]
-async fn a_rate_that_tells_nothing_is_followed() {
+async fn a_rate_without_readings_is_followed() {
     for (change, least, most) in [(Change::Doubles, 88, 35), (Change::Outage, 96, 65)] {
         let (percent, refused) = run(Kind::Bucket, false, change).await;
         assert!(percent >= least && refused <= most, "{change:?}: {percent} %, {refused} of 1,000 refused");

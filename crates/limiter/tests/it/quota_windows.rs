@@ -23,7 +23,7 @@ async fn all_windows_of_a_dimension_hold() {
         quota.reserve(ONE).await.unwrap().sent().settle(ONE);
         times.push(at(start));
     }
-    // Two at once and two per second; then, after five, nothing for an hour, and a thousandth of it at most.
+    // Two at once, and then two per second. After five nothing for an hour, plus at most a thousandth of it.
     let last = times.pop().unwrap();
     assert_eq!(times, [0, 0, 500, 1_000, 1_500]);
     assert!((3_600_000..=3_603_600).contains(&last), "{last}");
@@ -44,7 +44,7 @@ async fn a_long_window_holds_strictly_and_gives_back() {
     assert_eq!(wait, Some(day));
     charge.settle(ONE.output_tokens(100));
     assert_eq!(quota.snapshot().dimensions[0].available, 900);
-    // More than was estimated counts as well.
+    // What was used beyond the estimate counts too.
     quota.try_reserve_at(cost, Instant::now()).unwrap().sent().settle(ONE.output_tokens(950));
     assert_eq!(quota.snapshot().dimensions[0].available, 0);
     advance(day - ms(1)).await;
@@ -57,7 +57,7 @@ async fn a_long_window_holds_strictly_and_gives_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_server_says_of_any_window_is_adopted() {
+async fn limits_of_the_server_for_any_window_are_adopted() {
     let quota = QuotaLimiter::builder().build().unwrap();
     let now = Instant::now();
     let observation = Observation::new(now)
@@ -65,12 +65,12 @@ async fn what_the_server_says_of_any_window_is_adopted() {
         .reading(QuotaDimension::Tokens, Reading::per(s(0)).limit(100).remaining(40));
     quota.observe(now, &observation);
     let snapshot = quota.snapshot();
-    assert_eq!(snapshot.dimensions.len(), 1, "a window of nothing is nonsense");
+    assert_eq!(snapshot.dimensions.len(), 1, "a window of zero is ignored");
     assert_eq!((snapshot.dimensions[0].window, snapshot.dimensions[0].limit), (s(10), 100));
 }
 
 #[test]
-fn what_cannot_be_kept_is_refused() {
+fn limits_that_cannot_be_kept_are_rejected() {
     let builder = QuotaLimiter::builder;
     let window = |window| builder().limit(QuotaDimension::Requests, window, 1).build().err();
     assert_eq!(window(s(0)), Some(BuildError::Window(s(0))));
@@ -79,14 +79,14 @@ fn what_cannot_be_kept_is_refused() {
         |count: u64| (1..=count).fold(builder(), |b, n| b.limit(QuotaDimension::Tokens, s(n), n)).build();
     assert!(with(16).is_ok());
     assert_eq!(with(17).err(), Some(BuildError::TooManyLimits));
-    // The later word counts.
+    // The later call counts.
     let quota = builder().requests_per_minute(0).requests_per_minute(7).build().unwrap();
     assert_eq!(quota.snapshot().dimensions.len(), 1);
     assert_eq!(quota.snapshot().dimensions[0].limit, 7);
 }
 
 proptest! {
-    /// A call that a later window rejects leaves every other as it was.
+    /// A request that one window rejects leaves all other windows unchanged.
     #[test]
     fn a_rejected_call_charges_no_window(
         taken in 0..30_u64,
@@ -122,7 +122,7 @@ async fn a_refund_into_a_long_window_goes_back_in_full() {
     quota.try_reserve_at(five, Instant::now()).unwrap().sent().keep_estimate();
     advance(s(43_200)).await;
     let charge = quota.try_reserve_at(five, Instant::now()).unwrap().sent();
-    // The first five have left the window by the time that the others come back.
+    // When the others come back, the first five have left the window.
     advance(s(50_000)).await;
     charge.refund();
     assert_eq!(quota.snapshot().dimensions[0].available, 10);

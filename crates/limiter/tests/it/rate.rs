@@ -1,4 +1,4 @@
-//! Rates: schedules, order, cancelling, re-rating, deadlines, and what waiting costs.
+//! Rates: schedules, order, cancelling, changes of the rate, deadlines, and the polls of a wait.
 
 use std::{
     pin::pin,
@@ -64,7 +64,7 @@ async fn a_period_may_be_of_any_length() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn try_says_when_to_try_again_and_then_it_works() {
+async fn a_failed_try_says_when_to_try_again_and_then_it_works() {
     let limiter = RateLimiter::new(Rate::per_second(3).burst(1));
     let now = Instant::now();
     limiter.try_acquire_at(1, now).unwrap();
@@ -83,11 +83,11 @@ async fn a_cost_larger_than_the_burst_waits_for_a_full_bucket_and_goes_into_debt
     assert_eq!(at(start), 200, "when the bucket was full again");
     assert_eq!(limiter.available(), 0);
     limiter.acquire(1).await;
-    assert_eq!(at(start), 200 + 2_100, "20 of debt, and 1");
+    assert_eq!(at(start), 200 + 2_100, "20 of debt, and then 1");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_burst_of_zero_paces() {
+async fn with_a_burst_of_zero_each_waits_for_the_one_before() {
     let limiter = RateLimiter::new(Rate::per_second(10).burst(0));
     let start = Instant::now();
     let mut times = Vec::new();
@@ -120,7 +120,7 @@ async fn a_hundred_waiters_cost_two_polls_each_and_one_timer() {
     }
     let expected: Vec<_> = (0..100).map(|id| (id, 10 * (id + 1))).collect();
     let order: Vec<_> = order.lock().unwrap().iter().map(|&(id, at)| (id, at)).collect();
-    assert_eq!(order, expected, "no inversion, and none late");
+    assert_eq!(order, expected, "they are in order, and none is late");
     assert_eq!(polls.load(SeqCst), 200);
 }
 
@@ -141,11 +141,11 @@ async fn a_large_request_beside_small_traffic_waits_no_longer_than_alone() {
         at(start)
     };
     let (waited, ()) = tokio::join!(large, small);
-    assert_eq!(waited, 250, "50 units at 200 a second");
+    assert_eq!(waited, 250, "50 units at 200 per second");
 }
 
 #[tokio::test(start_paused = true)]
-async fn cancelling_leaves_no_hole() {
+async fn cancelling_leaves_no_gap_in_the_schedule() {
     for gone in 0..5_usize {
         let limiter = RateLimiter::new(Rate::per_second(10).burst(1));
         limiter.acquire(1).await;
@@ -170,7 +170,7 @@ async fn cancelling_leaves_no_hole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_grant_that_nobody_takes_goes_back() {
+async fn a_grant_that_is_dropped_goes_back() {
     let limiter = RateLimiter::new(Rate::per_second(10).burst(1));
     limiter.acquire(1).await;
     let mut first = Box::pin(limiter.acquire(1));
@@ -178,14 +178,14 @@ async fn a_grant_that_nobody_takes_goes_back() {
     assert!(poll_once(first.as_mut()).is_pending());
     assert!(poll_once(second.as_mut()).is_pending());
     sleep(ms(101)).await;
-    assert_eq!(limiter.waiting(), 1, "the first has been let through, and has not noticed");
+    assert_eq!(limiter.waiting(), 1, "the first was admitted, and was not polled since");
     drop(first);
     assert!(poll_once(second.as_mut()).is_ready());
 }
 
-/// The head of the line is in a task that does not poll it: those behind it are served all the same.
+/// The first request is in a task that does not poll it. The requests behind it are admitted all the same.
 #[tokio::test(start_paused = true)]
-async fn a_head_that_is_not_polled_holds_up_nobody() {
+async fn a_first_request_that_is_not_polled_delays_no_other() {
     let limiter = RateLimiter::new(Rate::per_second(10).burst(1));
     limiter.acquire(1).await;
     let start = Instant::now();
@@ -199,7 +199,7 @@ async fn a_head_that_is_not_polled_holds_up_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn re_rating_times_those_who_wait_anew() {
+async fn a_new_rate_changes_the_wait_of_waiting_requests() {
     let limiter = RateLimiter::new(Rate::per_second(1).burst(1));
     limiter.acquire(1).await;
     let start = Instant::now();
@@ -213,7 +213,7 @@ async fn re_rating_times_those_who_wait_anew() {
         sleep(ms(100)).await;
         limiter.set_rate(Rate::per_second(2).burst(1));
     });
-    // Half a unit by 500 ms, one and a half by 600, then two a second.
+    // Half a unit at 500 ms, one and a half at 600 ms, then two per second.
     assert_eq!(times, [550, 850, 1_350]);
 }
 
@@ -233,7 +233,7 @@ async fn a_rate_of_zero_waits_until_it_is_raised() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn re_rating_from_outside_of_a_runtime_reaches_those_who_wait() {
+async fn a_new_rate_set_outside_of_a_runtime_reaches_waiting_requests() {
     let limiter = RateLimiter::new(Rate::per_second(0));
     limiter.acquire(1).await;
     let task = tokio::spawn({
@@ -256,7 +256,7 @@ async fn a_wait_beyond_the_deadline_fails_at_once() {
     let mut ahead = pin!(limiter.acquire(2));
     assert!(poll_once(ahead.as_mut()).is_pending());
     let refused = limiter.acquire(1).before(start + ms(2_999)).await;
-    assert_eq!(refused, Err(MustWait { until: Some(start + s(3)) }), "the 2 ahead are counted");
+    assert_eq!(refused, Err(MustWait { until: Some(start + s(3)) }), "the 2 units ahead are counted");
     assert_eq!(at(start), 0);
     limiter.acquire(1).before(start + s(3)).await.unwrap();
     assert_eq!(at(start), 3_000);
@@ -279,7 +279,7 @@ async fn a_wait_that_grows_ends_at_the_deadline() {
         },
     );
     assert!(matches!(refused, Err(MustWait { until: Some(_) })));
-    assert_eq!(behind, 5_500, "a tenth at one a second, nine tenths at one in six");
+    assert_eq!(behind, 5_500, "a tenth of it at one per second, and nine tenths at one in six seconds");
     let past = Instant::now() - ms(1);
     assert!(limiter.acquire(1).before(past).await.is_err());
 }
@@ -296,7 +296,7 @@ async fn extreme_numbers_do_no_harm() {
             }
         }
     }
-    // A single debt of all of u64 is not admitted twice.
+    // A debt of `u64::MAX` is not admitted twice.
     let limiter = RateLimiter::new(Rate::per_hour(1).burst(2));
     assert!(limiter.try_acquire_at(u64::MAX, now).is_ok());
     assert!(limiter.try_acquire_at(1, now + s(1 << 30)).is_err());
@@ -315,9 +315,9 @@ async fn an_acquire_that_loses_a_race_costs_nothing() {
     assert_eq!(at(start), 1_000);
 }
 
-/// The runtime whose timer the line uses ends while a task of another waits: that one takes over.
+/// The runtime that has the timer of the queue ends while a task of another runtime waits. The other runtime takes over.
 #[test]
-fn a_runtime_that_ends_takes_no_line_with_it() {
+fn a_queue_survives_the_end_of_the_runtime_of_its_timer() {
     let build = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let limiter = RateLimiter::new(Rate::per_second(20).burst(1));
     let (one, other) = (build(), build());
@@ -340,7 +340,7 @@ async fn waiting_in_a_task_whose_budget_is_spent_still_sets_the_timer() {
     let start = Instant::now();
     let mut left = 3;
     while left > 0 {
-        // Any number of ready polls before the one that waits.
+        // Many ready polls before the one that waits.
         limiter.acquire(0).await;
         if tokio::task::coop::has_budget_remaining() {
             continue;
@@ -360,7 +360,7 @@ async fn polling_again_after_ready_panics() {
     let _ = poll_once(acquire.as_mut());
 }
 
-/// Waiting is not paying: each of a hundred is counted once, whenever it asked.
+/// A waiting request costs nothing: each of a hundred is counted once, when it is admitted.
 #[tokio::test(start_paused = true)]
 async fn a_hundred_waiters_are_counted_once_in_each_window() {
     let limiter = RateLimiter::new(Rate::per_second(10).burst(5));

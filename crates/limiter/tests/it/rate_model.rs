@@ -1,4 +1,4 @@
-//! Schedules against a reference model: a queue, and a level in nanosecond-parts counted step by step.
+//! Random schedules, compared with a model: a queue, and a level that is counted step by step in parts of a nanosecond.
 
 use std::{
     collections::BTreeSet,
@@ -12,10 +12,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 #[derive(Debug, Clone, Copy)]
 struct Ask {
-    /// Milliseconds after the one before.
+    /// Milliseconds after the request before.
     after: u64,
     cost: u64,
-    /// Gives up so many milliseconds after it asked, if it still waits then.
+    /// The request is dropped this many milliseconds after it came, if it still waits.
     patience: Option<u64>,
 }
 
@@ -24,8 +24,8 @@ fn ask() -> impl Strategy<Value = Ask> {
     (0_u64..400, 0_u64..30, patience).prop_map(|(after, cost, patience)| Ask { after, cost, patience })
 }
 
-/// What should happen: for each, the millisecond at which it is let through, or `None`. Time in steps of 1 ms, as the
-/// timer has it; within one, a grant comes before giving up.
+/// What should happen: for each request the millisecond at which it is admitted, or `None`. Time goes in steps of 1 ms, as in
+/// tokio's timer. Within one step an admission comes before a drop.
 fn model(per_second: u64, burst: u64, asks: &[Ask], rates: &[(u64, u64)]) -> Vec<Option<u64>> {
     let unit = 1_000_i64;
     let full = burst.cast_signed() * unit;
@@ -61,7 +61,7 @@ fn model(per_second: u64, burst: u64, asks: &[Ask], rates: &[(u64, u64)]) -> Vec
         if next == asks.len() && waiting.is_empty() {
             return granted;
         }
-        // A new rate holds from its millisecond on: nothing that came in before is judged anew.
+        // A new rate holds from its millisecond on. Units that came in before do not change.
         let rate = rates.iter().rfind(|(from, _)| *from <= now).map_or(per_second, |(_, rate)| *rate);
         level = full.min(level + rate.cast_signed());
     }
@@ -110,7 +110,7 @@ async fn real(per_second: u64, burst: u64, asks: &[Ask], rates: &[(u64, u64)]) -
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Nobody gives up: every grant comes in exactly the millisecond of the model.
+    /// No request is dropped: each is admitted in exactly the millisecond of the model.
     #[test]
     fn grants_come_when_the_model_says(
         per_second in 1_u64..300,
@@ -122,7 +122,7 @@ proptest! {
         prop_assert_eq!(runtime.block_on(real(per_second, burst, &asks, &[])), model(per_second, burst, &asks, &[]));
     }
 
-    /// The rate is changed while they wait: as if the rest of the schedule were worked out anew each time.
+    /// The rate changes while requests wait: the rest of the schedule is computed anew each time.
     #[test]
     fn re_rating_equals_the_schedule_worked_out_anew(
         per_second in 1_u64..300,
@@ -138,7 +138,7 @@ proptest! {
         prop_assert_eq!(real, model(per_second, burst, &asks, &rates));
     }
 
-    /// Some give up: the others are served as if those had never asked, from then on.
+    /// Some requests are dropped: from then on the others are admitted as if the dropped ones had never come.
     #[test]
     fn cancelling_is_as_if_never_asked(
         per_second in 1_u64..300,
@@ -150,7 +150,7 @@ proptest! {
         let mut arrival = 0;
         for ask in &mut asks {
             arrival += ask.after;
-            // No two give up in the same millisecond, in which case it would matter who does so first.
+            // No two requests are dropped in the same millisecond, because then their order would matter.
             if let Some(patience) = &mut ask.patience {
                 while !ends.insert(arrival + *patience) {
                     *patience += 1;

@@ -1,4 +1,4 @@
-//! Work that is begun under a permit.
+//! Work that begins only once it has a permit.
 
 use std::{
     pin::pin,
@@ -49,7 +49,7 @@ async fn run_holds_its_permit_until_the_work_is_dropped() {
 }
 
 #[tokio::test]
-async fn work_is_begun_when_it_has_its_permit() {
+async fn work_begins_once_it_has_its_permit() {
     let (limiter, begun) = (ConcurrencyLimiter::new(1), AtomicUsize::new(0));
     let held = limiter.acquire().await;
     let mut run = pin!(limiter.run(|| {
@@ -68,7 +68,7 @@ async fn work_is_begun_when_it_has_its_permit() {
 #[tokio::test]
 async fn a_closure_that_panics_gives_its_permit_back() {
     let limiter = ConcurrencyLimiter::new(1);
-    let work = || -> std::future::Ready<()> { panic!("before there is a future") };
+    let work = || -> std::future::Ready<()> { panic!("the closure panics") };
     let result = std::panic::AssertUnwindSafe(limiter.run(work)).catch_unwind().await;
     assert!(result.is_err());
     assert_eq!(limiter.in_use(), 0);

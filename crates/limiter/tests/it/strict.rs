@@ -1,4 +1,4 @@
-//! Strict rates: never more than the amount in any window.
+//! Strict rates: never more than the amount in any stretch of time as long as the period.
 
 use outbound_limiter::{MustWait, Rate, RateLimiter};
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ use tokio::time::{Instant, advance};
 use crate::support::{at, ms, s, settle};
 
 #[tokio::test(start_paused = true)]
-async fn a_window_after_each_has_room_again() {
+async fn room_comes_back_one_period_after_each_request() {
     let limiter = RateLimiter::new(Rate::per_second(3).strict());
     let start = Instant::now();
     let mut times = Vec::new();
@@ -20,7 +20,7 @@ async fn a_window_after_each_has_room_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_than_the_amount_is_never_let_through() {
+async fn a_request_for_more_than_the_amount_is_never_admitted() {
     let limiter = RateLimiter::new(Rate::per_minute(10).strict());
     let never = Err(MustWait { until: None });
     assert_eq!(limiter.try_acquire_at(11, Instant::now()), never);
@@ -31,14 +31,14 @@ async fn more_than_the_amount_is_never_let_through() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_nobody_takes_goes_back() {
+async fn a_grant_that_is_dropped_goes_back() {
     let limiter = RateLimiter::new(Rate::per_second(4).strict());
     limiter.acquire(4).await;
     let mut waiting = Box::pin(limiter.acquire(4));
     assert!(crate::support::poll_once(waiting.as_mut()).is_pending());
     advance(s(1)).await;
     settle().await;
-    assert_eq!(limiter.available(), 0, "it was let through and has not noticed");
+    assert_eq!(limiter.available(), 0, "it was admitted, and was not polled since");
     drop(waiting);
     assert_eq!(limiter.available(), 4);
 }
@@ -59,7 +59,7 @@ async fn changing_between_bucket_and_window_is_never_faster() {
 }
 
 proptest! {
-    /// Window edges: the amount, and not twice the amount.
+    /// Across the edge of a window there is the amount, and not twice the amount.
     #[test]
     fn no_window_sees_more_than_the_amount(
         asks in prop::collection::vec((0..900_u64, 1..8_u64), 1..80),

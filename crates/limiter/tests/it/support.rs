@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Helpers that the tests share.
 
 use std::{
     future::Future,
@@ -18,7 +18,7 @@ pub(crate) fn poll_once<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Outp
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Lets every task that can run do so, without moving the clock.
+/// Lets all tasks run that can, without moving the clock.
 pub(crate) async fn settle() {
     for _ in 0..20 {
         tokio::task::yield_now().await;

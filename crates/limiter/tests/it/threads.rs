@@ -1,4 +1,4 @@
-//! Many tasks on two workers and the real clock: nothing hangs, nothing leaks, nothing is faster than asked.
+//! Many tasks on two threads and the real clock: no task hangs, no permit is lost, and no rate is exceeded.
 
 use std::{
     sync::{
@@ -17,7 +17,7 @@ use tokio::{
 use crate::support::{counted, ms, s};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rate_under_contention_with_some_giving_up() {
+async fn a_rate_under_contention_with_dropped_requests() {
     let limiter = RateLimiter::new(Rate::per_second(4_000).burst(5));
     let taken = Arc::new(AtomicU64::new(0));
     let start = Instant::now();
@@ -37,14 +37,14 @@ async fn a_rate_under_contention_with_some_giving_up() {
         });
     }
     let all = async { while tasks.join_next().await.transpose().unwrap().is_some() {} };
-    timeout(s(30), all).await.expect("nobody is forgotten");
+    timeout(s(30), all).await.expect("no task is forgotten");
     let (taken, elapsed) = (u128::from(taken.load(SeqCst)), start.elapsed().as_nanos());
     assert!(taken * 1_000_000_000 <= 4_000 * elapsed + 6_000_000_000);
     assert_eq!(limiter.waiting(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_quota_under_contention_with_refusals_and_all_ways_out() {
+async fn a_quota_under_contention_with_refusals_and_every_end_of_a_charge() {
     let builder = QuotaLimiter::builder().requests_per_minute(600_000).output_tokens_per_minute(6_000_000);
     let quota = builder.max_concurrent(7).build().unwrap();
     let mut tasks = JoinSet::new();
@@ -73,12 +73,12 @@ async fn a_quota_under_contention_with_refusals_and_all_ways_out() {
         });
     }
     let all = async { while tasks.join_next().await.transpose().unwrap().is_some() {} };
-    timeout(s(30), all).await.expect("nobody is forgotten");
+    timeout(s(30), all).await.expect("no task is forgotten");
     let snapshot = quota.snapshot();
     assert_eq!((snapshot.in_flight, snapshot.waiting), (0, 0));
 }
 
-/// Whoever is woken has a permit: nobody is polled more than twice for one, when it asks and when it has it.
+/// A task that is woken has a permit. So a request is polled at most twice: when it comes and when it has its permit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_wake_without_a_permit() {
     const TURNS: usize = 200;
@@ -89,7 +89,7 @@ async fn no_wake_without_a_permit() {
         tasks.spawn(async move {
             for _ in 0..TURNS {
                 let mine = Arc::new(AtomicUsize::new(0));
-                // Apart from a task whose cooperative budget is spent, which is woken by itself.
+                // The exception is a task whose cooperative budget is spent: tokio wakes it once more.
                 let permit = unconstrained(counted(Arc::clone(&mine), limiter.acquire())).await;
                 polls.fetch_max(mine.load(SeqCst), SeqCst);
                 tokio::task::yield_now().await;
@@ -98,11 +98,11 @@ async fn no_wake_without_a_permit() {
         });
     }
     let all = async { while tasks.join_next().await.transpose().unwrap().is_some() {} };
-    timeout(s(30), all).await.expect("nobody is forgotten");
+    timeout(s(30), all).await.expect("no task is forgotten");
     assert_eq!(polls.load(SeqCst), 2);
 }
 
-/// Slots that end while the number of slots changes and the limiter closes: none is lost, none counted twice.
+/// Charges end while the number of slots changes and the limiter is closed. No slot is lost or counted twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn settling_races_resizing_and_closing() {
     for round in 0..40_usize {
@@ -124,7 +124,7 @@ async fn settling_races_resizing_and_closing() {
         }
         quota.close();
         let all = async { while tasks.join_next().await.transpose().unwrap().is_some() {} };
-        timeout(s(30), all).await.expect("closing ends all waiting");
+        timeout(s(30), all).await.expect("closing ends all waits");
         assert_eq!((quota.snapshot().in_flight, quota.snapshot().waiting), (0, 0));
     }
 }

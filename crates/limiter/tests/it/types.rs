@@ -1,4 +1,4 @@
-//! The auto traits of the public types, and what their errors say.
+//! The auto traits of the public types, and the texts of their errors.
 
 use std::fmt::Debug;
 

@@ -1,5 +1,5 @@
-//! The observer with the SDK behind it: what an exporter in memory is given after runs against the simulator, on the paused
-//! clock.
+//! Tests of the observer with the SDK: what an exporter in memory receives after runs against the simulator, on the
+//! paused clock.
 
 mod metrics;
 mod spans;

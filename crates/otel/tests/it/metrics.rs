@@ -1,4 +1,4 @@
-//! Metrics: operations and attempts by names of their own.
+//! Tests of metrics: operations and attempts have different names.
 
 use outbound::{ErrorKind, Request};
 use outbound_simulator::Refusal;
@@ -26,7 +26,7 @@ async fn operations_and_attempts_are_counted_apart() {
     let (count, sum) = one("gen_ai.client.inference.duration [s]", &all);
     assert_eq!(count, 1);
     assert!((sum - outcome.elapsed.as_secs_f64()).abs() < 1e-6, "{sum} {:?}", outcome.elapsed);
-    // From the beginning of the operation on, so the first attempt and the wait are in it.
+    // From the beginning of the operation, so it includes the first attempt and the wait.
     let (count, sum) = one("gen_ai.client.inference.time_to_first_chunk [s]", &all);
     let second = outcome.attempts[1].after.as_secs_f64();
     assert_eq!(count, 1);
@@ -86,7 +86,7 @@ async fn a_failure_has_its_kind_and_counts_no_tokens() {
     assert!(!metrics.contains_key("gen_ai.client.inference.operation.input_tokens [{token}]"));
 }
 
-/// Whatever is no chat has its own metrics.
+/// A request that is not a chat has its own metrics.
 #[tokio::test(start_paused = true)]
 async fn embeddings_and_other_requests_are_told_from_chats() {
     let sdk = Sdk::new();

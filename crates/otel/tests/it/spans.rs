@@ -1,4 +1,4 @@
-//! Spans: an operation in the span of its caller, its attempts in it.
+//! Tests of spans: an operation inside the span of its caller, and its attempts inside the operation.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ async fn each_attempt_is_a_span_in_that_of_its_operation() {
     assert_eq!(took, outcome.attempts[0].took);
 }
 
-/// One that is called off, one that no route answers, one that cannot be sent.
+/// A request that is cancelled, one that no route answers, and one that cannot be sent.
 #[tokio::test(start_paused = true)]
 async fn a_span_ends_however_its_request_ends() {
     let sdk = Sdk::new();
@@ -126,7 +126,7 @@ async fn two_attempts_at_once_are_two_spans() {
     }
 }
 
-/// Gemini's operation has a name of its own in the conventions.
+/// The conventions have their own name for Gemini's operation.
 #[tokio::test(start_paused = true)]
 async fn well_known_values_are_those_of_the_conventions() {
     for (name, provider_name, operation) in [
@@ -151,7 +151,7 @@ async fn well_known_values_are_those_of_the_conventions() {
     }
 }
 
-/// What has ended is forgotten.
+/// Entries of ended requests are removed.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_kept_of_what_has_ended() {
     let sdk = Sdk::new();
@@ -165,7 +165,7 @@ async fn nothing_is_kept_of_what_has_ended() {
     assert_eq!(format!("{observer:?}"), "OpenTelemetry { under_way: 0, .. }");
 }
 
-/// An observer that the test can look into.
+/// An observer that the test can read.
 struct Shared<O>(std::sync::Arc<O>);
 
 impl<O: outbound::Observer> outbound::Observer for Shared<O> {

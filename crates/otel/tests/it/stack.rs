@@ -1,4 +1,4 @@
-//! What the tests share.
+//! What the tests share: a simulated provider, a manager, and the SDK with exporters in memory.
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 const KEY: &str = "sk-canary-0123456789";
 
-/// A provider with nothing wrong with it, that answers in 200 ms.
+/// A provider without faults that answers in 200 ms.
 pub(crate) fn provider() -> Builder {
     Simulator::builder().seed(11).key(KEY).latency(Latency::fixed(Duration::from_millis(200)))
 }
@@ -57,7 +57,7 @@ pub(crate) fn chat() -> Request {
     Request::chat(&body(false)).id("r1")
 }
 
-/// One that is like no other: the simulator knows attempts by their bodies.
+/// Each request has a different text, because the simulator recognizes attempts by their bodies.
 pub(crate) fn numbered(number: usize) -> Request {
     let mut body = body(false);
     body["messages"][0]["content"] = json!(format!("Name river {number}."));
@@ -72,7 +72,7 @@ pub(crate) struct Sdk {
     spans: InMemorySpanExporter,
 }
 
-/// The points of a metric: by their attributes, how many values and their sum.
+/// The points of a metric: for each set of attributes, the number of values and their sum.
 pub(crate) type Points = BTreeMap<String, (u64, f64)>;
 
 impl Sdk {
@@ -95,7 +95,7 @@ impl Sdk {
         OpenTelemetry::with_names_of_1_41(&self.meters.meter("test"), self.tracers.tracer("test"))
     }
 
-    /// All metrics that have a value, by their names and units.
+    /// All metrics that have a value, by name and unit.
     pub(crate) fn metrics(&self) -> BTreeMap<String, Points> {
         self.meters.force_flush().expect("it is flushed");
         let finished = self.metrics.get_finished_metrics().expect("metrics");
@@ -126,7 +126,7 @@ impl Sdk {
         named.collect()
     }
 
-    /// The bounds of a metric's buckets.
+    /// The bucket bounds of a metric.
     pub(crate) fn bounds(&self, name: &str) -> Vec<f64> {
         let finished = self.metrics.get_finished_metrics().expect("metrics");
         let last = finished.last().expect("one at least");
@@ -149,7 +149,7 @@ impl Sdk {
     }
 }
 
-/// Attributes in their order. No name comes twice.
+/// Attributes in order. No name appears twice.
 pub(crate) fn line<'a>(attributes: impl IntoIterator<Item = &'a KeyValue>) -> String {
     let mut sorted = BTreeMap::new();
     for KeyValue { key, value, .. } in attributes {

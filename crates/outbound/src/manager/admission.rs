@@ -1,4 +1,5 @@
-//! Waiting to be sent: the scope says whether one may go at all, the limits say when. Whoever waits holds nothing.
+//! Admission: a request waits here until it may be sent. The scope says whether it may be sent at all, the limits say
+//! when. A waiting request holds no permit and no connection.
 
 use std::{pin::pin, time::Duration};
 
@@ -10,81 +11,82 @@ use outbound_provider::Usage;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
+    batch_state::{BatchMember, Stage},
     destination::Destination,
+    emitter::EventEmitter,
     error::{Error, ErrorKind},
     lifecycle::Lifecycle,
-    money::{Budget, Expense},
+    money::{Budget, BudgetReservation},
     observe::{Step, Waiting},
     record::Record,
-    scope::{Ask, Order, Pass, Scope, Standing, Stopped},
-    shared::{Place, Seat},
-    telling::Telling,
+    scope::{QueueClass, QueuePosition, Scope, ScopeDecision, ScopePermit, Stopped},
 };
 
 mod balance;
-mod equal;
-mod leave;
+mod coalesce;
+mod fair_queue;
+mod hedge;
 mod limits;
-mod second;
-mod turn;
+mod preconditions;
 
-pub(crate) use self::balance::{Choice, MOST_OF_A_NAME};
+pub(crate) use self::balance::{EndpointHistory, MAX_ENDPOINTS_PER_NAME};
 
-/// How long a retry waits for a success that pays for it. A server that fails one call in five does so however long one
-/// waits, so then it goes unpaid.
-const FOR_A_DEPOSIT: Duration = Duration::from_secs(10);
+/// How long a retry waits for a success to refill the retry budget. After that time it is sent although the budget is
+/// empty: a server that fails one call in five goes on doing so, however long a retry waits.
+const DEPOSIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often it looks whether it can pay.
-const LOOK_FOR_A_DEPOSIT: Duration = Duration::from_millis(100);
+/// How often a waiting retry checks the retry budget.
+const DEPOSIT_POLL: Duration = Duration::from_millis(100);
 
-/// A limit beyond the clock's range is none; a century is near enough.
+/// The longest wait, where a limit is beyond the range of the clock.
 const CENTURY: Duration = Duration::from_secs(3_155_760_000);
 
-/// One request's way to be sent.
+/// One request that waits to be sent.
 pub(crate) struct Admission<'a> {
-    /// Where it may go: at least one place.
+    /// Where the request may be sent: one destination or several.
     pub(crate) destinations: &'a [Destination<'a>],
-    /// Where it has been, if there are several.
-    pub(crate) choice: Choice,
-    /// Its order among those that wait for the limits, and its place there once it has one.
-    pub(crate) order: Order<'a>,
-    pub(crate) standing: Option<Standing>,
+    /// Where the request has failed before. Used where there are several destinations.
+    pub(crate) history: EndpointHistory,
+    /// The class of the request in the fair queue. `position` is set once the request has joined the queue.
+    pub(crate) class: QueueClass<'a>,
+    pub(crate) position: Option<QueuePosition>,
     pub(crate) budget: &'a Budget,
     pub(crate) lifecycle: &'a Lifecycle,
-    pub(crate) seat: &'a mut Seat,
+    pub(crate) member: &'a mut BatchMember,
     /// How long the request may take in all.
     pub(crate) limit: Duration,
-    /// Since when. `None`: from its first admission on.
+    /// When `limit` begins to run. `None`: with the first admission.
     pub(crate) since: &'a mut Option<Instant>,
-    /// How long it still waits for what refuses or fails, where there is another way for it. `None`: to its deadline.
+    /// How long the request still waits while its route is refused or fails. Another route is tried after that. `None`:
+    /// there is no other route, so it waits until its deadline.
     pub(crate) patience: Option<Duration>,
-    pub(crate) observed: Option<&'a Telling>,
+    pub(crate) emitter: Option<&'a EventEmitter>,
 }
 
 /// A request that may be sent now.
 pub(crate) struct Admitted<'a> {
     pub(crate) destination: &'a Destination<'a>,
-    pub(crate) pass: Pass<'a>,
+    pub(crate) permit: ScopePermit<'a>,
     pub(crate) charge: Charge,
-    /// What it costs, where it has a price.
-    pub(crate) expense: Option<Expense<'a>>,
+    /// The share of the budget that this call holds, where its model has a price.
+    pub(crate) budget_reservation: Option<BudgetReservation<'a>>,
 }
 
 impl<'a> Admission<'a> {
-    /// When the request has to be done. A century away while it has not been admitted and does not run yet.
+    /// When the request has to be done. A century from now while `limit` does not run yet.
     pub(crate) fn deadline(&self) -> Instant {
         let since = self.since.unwrap_or_else(Instant::now);
         let limit = if self.since.is_some() { self.limit } else { CENTURY };
         since.checked_add(limit).unwrap_or_else(|| since + CENTURY)
     }
 
-    pub(crate) fn tell(&self, step: Step<'_>) {
-        if let Some(observed) = &self.observed {
-            observed.tell(step);
+    pub(crate) fn emit(&self, step: Step<'_>) {
+        if let Some(emitter) = &self.emitter {
+            emitter.emit(step);
         }
     }
 
-    /// An attempt has ended, if anybody wants to know.
+    /// Tells observers that an attempt has ended.
     pub(crate) fn attempt_ended(
         &self,
         attempt: u32,
@@ -94,16 +96,16 @@ impl<'a> Admission<'a> {
         message: &str,
         usage: Option<Usage>,
     ) {
-        if let Some(observed) = &self.observed {
+        if let Some(emitter) = &self.emitter {
             let took = sent_at.elapsed();
-            observed.tell(Step::AttemptEnded { attempt, took, delivery, status, failure, message, usage });
+            emitter.emit(Step::AttemptEnded { attempt, took, delivery, status, failure, message, usage });
         }
     }
 
-    /// Waits until the request may be sent: the way is clear, and there is room in every limit at once.
+    /// Waits until the request may be sent: its scope is open, and there is room in every limit at once.
     pub(crate) async fn admit(&mut self, record: &mut Record) -> Result<Admitted<'a>, Error> {
         for Destination { scope, .. } in self.destinations {
-            if scope.model.line.begins_with(self.order) {
+            if scope.model.queue.enable(self.class) {
                 scope.account.notify().notify_waiters();
             }
         }
@@ -120,31 +122,32 @@ impl<'a> Admission<'a> {
     ) -> Result<Admitted<'a>, Error> {
         let scope = &destination.scope;
         loop {
-            // Made before anything is asked, so that no change is missed.
+            // Registered before the checks, so that a change between a check and the wait is not missed.
             let changed = scope.account.changed();
             let now = Instant::now();
             self.check(now, record)?;
-            if self.needs_leave() && self.waits_for_leave(record).await? {
+            if self.has_preconditions() && self.wait_for_preconditions(record).await? {
                 continue;
             }
-            match scope.ask(now) {
-                Ask::Go(pass) => {
-                    let reserved = if pass.is_elected() {
-                        // The others wait for this one: it does not let go of that for any news but a stop.
+            match scope.admit(now) {
+                ScopeDecision::Go(permit) => {
+                    let reserved = if permit.is_probe_or_witness() {
+                        // Other requests wait for this probe or witness. So only a stop makes it give up its
+                        // reservation.
                         self.reserve(destination, self.stopped_or_closed(scope), record).await?
                     } else {
                         self.reserve(destination, changed, record).await?
                     };
                     let Some(charge) = reserved else { continue };
-                    if let Some(admitted) = self.admitted(destination, pass, charge) {
+                    if let Some(admitted) = self.admitted(destination, permit, charge) {
                         return Ok(admitted);
                     }
                 }
-                Ask::Wait(reason, until) => {
+                ScopeDecision::Wait(reason, until) => {
                     let until = until.min(self.deadline());
-                    self.hold(reason, until, scope.down_for(now), changed, record).await?;
+                    self.wait_for(reason, until, scope.down_for(now), changed, record).await?;
                 }
-                Ask::Stopped(why) => return Err(self.scope_stopped(scope, &why, record)),
+                ScopeDecision::Stopped(why) => return Err(self.scope_stopped(scope, &why, record)),
             }
         }
     }
@@ -152,21 +155,26 @@ impl<'a> Admission<'a> {
     fn admitted(
         &mut self,
         destination: &'a Destination<'a>,
-        pass: Pass<'a>,
+        permit: ScopePermit<'a>,
         charge: Charge,
     ) -> Option<Admitted<'a>> {
-        let admitted = self.paid(destination, pass, charge)?;
+        let admitted = self.with_budget(destination, permit, charge)?;
         self.since.get_or_insert_with(Instant::now);
-        self.seat.move_to(Place::InFlight);
-        self.tell(Step::Admitted);
+        self.member.move_to(Stage::InFlight);
+        self.emit(Step::Admitted);
         Some(admitted)
     }
 
-    /// With the money for it, where it has a price; `None` if there is not enough.
-    fn paid(&self, destination: &'a Destination<'a>, pass: Pass<'a>, charge: Charge) -> Option<Admitted<'a>> {
-        let expense = match destination.prepared.quote {
-            Some(quote) => match self.budget.take(quote) {
-                Some(expense) => Some(expense),
+    /// Adds the reservation in the budget, where the model has a price. `None`: the budget has no room for it.
+    fn with_budget(
+        &self,
+        destination: &'a Destination<'a>,
+        permit: ScopePermit<'a>,
+        charge: Charge,
+    ) -> Option<Admitted<'a>> {
+        let budget_reservation = match destination.prepared.price_estimate {
+            Some(estimate) => match self.budget.take(estimate) {
+                Some(reservation) => Some(reservation),
                 None => {
                     charge.refund();
                     return None;
@@ -174,12 +182,12 @@ impl<'a> Admission<'a> {
             },
             None => None,
         };
-        Some(Admitted { destination, pass, charge, expense })
+        Some(Admitted { destination, permit, charge, budget_reservation })
     }
 
-    /// Waits until then, or until something changes. `lasted` is how long it has been so. If that or the wait is longer than it
-    /// has patience, it does not wait.
-    async fn hold(
+    /// Waits until `until`, or until something changes. `lasted` says how long the reason has existed already. Returns
+    /// an error at once if `lasted` or the wait is longer than the patience of the request.
+    async fn wait_for(
         &mut self,
         reason: Waiting,
         until: Instant,
@@ -190,44 +198,45 @@ impl<'a> Admission<'a> {
         let began = Instant::now();
         let wait = until.saturating_duration_since(began);
         if !self.has_patience_for(wait.max(lasted)) {
-            return Err(impatient(reason, record));
+            return Err(would_wait(reason, record));
         }
-        self.tell(Step::Waiting { reason, at_least: Some(wait) });
-        self.wait_aside(until, changed).await;
-        self.held(began.elapsed(), record);
+        self.emit(Step::Waiting { reason, at_least: Some(wait) });
+        self.wait_blocked(until, changed).await;
+        self.count_wait(began.elapsed(), record);
         Ok(())
     }
 
-    /// Waits until then, or until something changes, and holds up no other of its batch.
-    async fn wait_aside(&mut self, until: Instant, changed: impl Future<Output = ()>) {
-        self.seat.move_to(Place::Held);
+    /// Waits until `until`, or until something changes. The request counts as blocked, so its batch takes further
+    /// requests.
+    async fn wait_blocked(&mut self, until: Instant, changed: impl Future<Output = ()>) {
+        self.member.move_to(Stage::Blocked);
         select(pin!(sleep_until(until)), pin!(changed)).await;
     }
 
-    /// Whether it may wait so long for what refuses or fails.
+    /// Whether the request waits this long for a route that is refused or fails.
     pub(crate) fn has_patience_for(&self, wait: Duration) -> bool {
         self.patience.is_none_or(|patience| wait <= patience)
     }
 
-    fn held(&mut self, waited: Duration, record: &mut Record) {
+    fn count_wait(&mut self, waited: Duration, record: &mut Record) {
         record.waited += waited;
         if let Some(patience) = &mut self.patience {
             *patience = patience.saturating_sub(waited);
         }
     }
 
-    /// An error if nothing more is sent at all, or for this batch, or if its time is over.
+    /// An error if the manager or the batch sends nothing more, or if the deadline has passed.
     fn check(&self, now: Instant, record: &Record) -> Result<(), Error> {
         self.check_open(record)?;
         if now < self.deadline() { Ok(()) } else { Err(self.past_deadline(record)) }
     }
 
-    /// An error if nothing more is sent at all, or for this batch.
+    /// An error if the manager or the batch sends nothing more.
     fn check_open(&self, record: &Record) -> Result<(), Error> {
         if !self.lifecycle.is_open() {
-            return Err(turned_away(record));
+            return Err(shut_down(record));
         }
-        match self.seat.stopped() {
+        match self.member.stopped() {
             Some(why) => Err(stopped(&why.message, record)),
             None => Ok(()),
         }
@@ -235,29 +244,29 @@ impl<'a> Admission<'a> {
 
     fn scope_stopped(&self, scope: &Scope, why: &Stopped, record: &Record) -> Error {
         let whole_account = scope.account.stopped(Instant::now()).is_some();
-        // Another way is open to it.
+        // With patience there is another route, so the stop does not end the request.
         if self.patience.is_none() {
-            self.seat.scope_stopped(why, whole_account);
+            self.member.scope_stopped(why, whole_account);
         }
         stopped(&why.message, record)
     }
 
-    /// Nothing more of the batch is sent, wherever it goes.
+    /// Stops the whole batch, for all its destinations.
     pub(crate) fn stop_all(&self, why: &str, record: &Record) -> Error {
-        self.seat.stop(Stopped { kind: ErrorKind::Stopped, message: why.to_owned(), until: None });
+        self.member.stop(Stopped { kind: ErrorKind::Stopped, message: why.to_owned(), until: None });
         for Destination { scope, .. } in self.destinations {
             scope.account.notify().notify_waiters();
         }
         stopped(why, record)
     }
 
-    /// Returns when nothing more is sent in this scope, for this batch or at all.
+    /// Returns when the scope, the batch or the manager is stopped.
     fn stopped_or_closed(&self, scope: &'a Scope) -> impl Future<Output = ()> + use<'a> {
-        let (lifecycle, batch) = (self.lifecycle, self.seat.batch());
+        let (lifecycle, batch) = (self.lifecycle, self.member.batch());
         async move {
             loop {
                 let changed = scope.account.changed();
-                let batch_is_stopped = batch.as_ref().is_some_and(|batch| batch.whole_stop().is_some());
+                let batch_is_stopped = batch.as_ref().is_some_and(|batch| batch.batch_stop().is_some());
                 if batch_is_stopped || !lifecycle.is_open() || scope.stopped(Instant::now()).is_some() {
                     return;
                 }
@@ -266,7 +275,8 @@ impl<'a> Admission<'a> {
         }
     }
 
-    /// Waits between two attempts, unless that becomes pointless meanwhile; then until an extra call is paid for.
+    /// Waits between two attempts, and then for the retry budget where the next attempt is an extra call. Ends early
+    /// when a stop or a shutdown makes the wait useless.
     pub(crate) async fn back_off(
         &mut self,
         from: &Destination<'_>,
@@ -275,19 +285,19 @@ impl<'a> Admission<'a> {
         record: &mut Record,
     ) -> Result<(), Error> {
         let began = Instant::now();
-        self.seat.move_to(Place::Held);
+        self.member.move_to(Stage::Blocked);
         if !wait.is_zero() {
-            self.tell(Step::Waiting { reason: Waiting::Backoff, at_least: Some(wait) });
+            self.emit(Step::Waiting { reason: Waiting::Backoff, at_least: Some(wait) });
             self.sleep_until(from, began + wait, record).await?;
         }
-        if extra && !pays(&from.scope) {
-            self.tell(Step::Waiting { reason: Waiting::Budget, at_least: None });
-            let unpaid = (began + wait + FOR_A_DEPOSIT).min(self.deadline());
-            while Instant::now() < unpaid && !pays(&from.scope) {
-                self.sleep_until(from, Instant::now() + LOOK_FOR_A_DEPOSIT, record).await?;
+        if extra && !try_pay(&from.scope) {
+            self.emit(Step::Waiting { reason: Waiting::Budget, at_least: None });
+            let unpaid = (began + wait + DEPOSIT_TIMEOUT).min(self.deadline());
+            while Instant::now() < unpaid && !try_pay(&from.scope) {
+                self.sleep_until(from, Instant::now() + DEPOSIT_POLL, record).await?;
             }
         }
-        self.held(began.elapsed(), record);
+        self.count_wait(began.elapsed(), record);
         Ok(())
     }
 
@@ -302,7 +312,7 @@ impl<'a> Admission<'a> {
         loop {
             let changed = from.scope.account.changed();
             self.check_open(record)?;
-            // Where there are others, this is no end.
+            // With several destinations another one may still take the request.
             if let [only] = self.destinations
                 && let Some(why) = only.scope.stopped(Instant::now())
             {
@@ -325,28 +335,28 @@ impl<'a> Admission<'a> {
     }
 }
 
-/// An extra call is paid for from the budget. In an outage the pauses between the probes are what bounds them.
-fn pays(scope: &Scope) -> bool {
+/// Takes an extra call from the retry budget. In an outage the pauses between probes limit the extra calls instead.
+fn try_pay(scope: &Scope) -> bool {
     scope.model.is_down() || scope.account.pay_for_retry()
 }
 
-/// The error of a request that goes another way than to wait for this.
-fn impatient(reason: Waiting, record: &Record) -> Error {
+/// The error of a request that takes another route instead of waiting.
+fn would_wait(reason: Waiting, record: &Record) -> Error {
     let kind = match reason {
         Waiting::Refused => ErrorKind::RateLimited,
         Waiting::Account => ErrorKind::Auth,
         _ => ErrorKind::Connection,
     };
-    Error::new(kind, format!("it would have to wait for {reason}{}", record.last("; last: ")))
+    Error::new(kind, format!("the request would have to wait for {reason}{}", record.last("; last: ")))
 }
 
-/// The error of a request that a shutdown kept from being sent, or sent again.
-fn turned_away(record: &Record) -> Error {
+/// The error of a request that was not sent, or not sent again, because of a shutdown.
+fn shut_down(record: &Record) -> Error {
     let last = record.last(" again; last: ");
     Error::new(ErrorKind::ShutDown, format!("the manager was shut down before it was sent{last}"))
 }
 
-/// The error of a request that a stop kept from being sent, or sent again.
+/// The error of a request that was not sent, or not sent again, because of a stop.
 fn stopped(why: &str, record: &Record) -> Error {
     let last = record.last("; its own last failure: ");
     Error::new(ErrorKind::Stopped, format!("nothing more is sent: {why}{last}"))

@@ -1,4 +1,4 @@
-//! Putting a manager together.
+//! The builder of a manager.
 
 use std::{
     collections::BTreeMap,
@@ -12,18 +12,18 @@ use outbound_client::{ClientBuilder, Secret};
 use outbound_provider::Provider;
 
 use super::{
-    admission::MOST_OF_A_NAME,
+    admission::MAX_ENDPOINTS_PER_NAME,
+    cache::ResponseCache,
     error::BuildError,
+    guarded_observer::GuardedObserver,
+    hedging::Hedging,
     inner::{Accounts, Inner},
     money::{Money, Prices},
     observe::Observer,
-    reuse::ResponseCache,
     route::Route,
-    run::Hedging,
-    scope::{Account, Endpoint, Reach},
+    scope::{Account, Endpoint, Reachability},
     send_log::SendLog,
     settings::Settings,
-    telling::GuardedObserver,
 };
 
 /// Builds a [`RequestManager`](super::RequestManager). Made by [`RequestManager::builder`](super::RequestManager::builder).
@@ -54,7 +54,7 @@ use super::{
 #[must_use = "a builder does nothing until it builds"]
 pub struct RequestManagerBuilder {
     endpoint: Endpoint,
-    /// Beside `endpoint`.
+    /// Endpoints that share requests with `endpoint`.
     more: Vec<Endpoint>,
     others: BTreeMap<String, Vec<Endpoint>>,
     settings: Settings,
@@ -142,17 +142,17 @@ impl RequestManagerBuilder {
         self
     }
 
-    /// The endpoint of requests that name no other, in one piece: replaces what was said of it before.
+    /// The endpoint of requests that name no other, as a whole. It replaces all that was set for this endpoint before.
     pub fn default_endpoint(mut self, endpoint: Endpoint) -> Self {
         self.endpoint = endpoint;
         self
     }
 
-    /// An endpoint beside the default one, with another key or at another address: requests that name none go to whichever
-    /// has room, the least loaded first.
+    /// Another endpoint for requests that name none, with another key or at another address. Such a request is sent to
+    /// the least loaded endpoint that has room.
     ///
-    /// What one of them refuses for its rate, its load or its key, another takes at once. Each call adds one; 64 are the
-    /// most that share a name.
+    /// When one endpoint refuses a request for its rate, its load or its key, another one takes it at once. Each call
+    /// adds one endpoint. At most 64 may share a name.
     ///
     /// ```
     /// use outbound::{Endpoint, Provider, RequestManager};
@@ -170,41 +170,41 @@ impl RequestManagerBuilder {
         self
     }
 
-    /// A further endpoint, for requests that [name it](super::request::Request::to). Several of one name share its requests,
-    /// as those of [`another_endpoint`](Self::another_endpoint) do.
+    /// An endpoint for requests that [name it](super::request::Request::to). Several endpoints of one name share its
+    /// requests, as those of [`another_endpoint`](Self::another_endpoint) do.
     pub fn endpoint(mut self, name: impl Into<String>, endpoint: Endpoint) -> Self {
         self.others.entry(name.into()).or_default().push(endpoint);
         self
     }
 
-    /// Another way for requests whose own has failed and that name none; each call adds one, and they are tried in this
-    /// order.
+    /// A route for requests that failed on their own route, and that have no fallbacks of their own. Each call adds one
+    /// route. They are tried in this order.
     pub fn fallback(mut self, route: Route) -> Self {
         self.settings.fallbacks.push(route);
         self
     }
 
-    /// How long a request may take in all, from `send` or `submit` on: queue, waits, attempts. In a batch, from its
-    /// first admission on, since how long it waits for its turn is the batch's doing.
+    /// How long a request may take in all, from `send` or `submit` on: waits and attempts together. In a batch the time
+    /// begins with the first admission, so waiting for its turn does not count.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.settings.deadline = deadline;
         self
     }
 
-    /// How long one attempt may take, from the moment a connection is held to the last byte of the reply.
+    /// How long one attempt may take, from the moment it has a connection to the last byte of the reply.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.settings.attempt_timeout = timeout;
         self
     }
 
-    /// How long a stream may take to its first item. Comments and pings are none.
+    /// How long a stream may take until its first item. Comments and pings are not items.
     pub fn first_item_timeout(mut self, timeout: Duration) -> Self {
         self.settings.first_item_timeout = timeout;
         self
     }
 
-    /// How long a reply may pause between two pieces of its body, comments and pings included; and how long a request's
-    /// body may wait for the server to take more of it.
+    /// How long a reply may pause between two pieces of its body; comments and pings count as pieces. Also how long the
+    /// server may take no more of the body of a request.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.settings.idle_timeout = timeout;
         self
@@ -216,100 +216,105 @@ impl RequestManagerBuilder {
         self
     }
 
-    /// How long an address that has never replied is tried before everything stops, for 30 seconds; then it is tried again.
-    /// Once it has replied, requests wait for it until their deadlines.
+    /// How long an address that has never replied is tried before everything stops. After 30 more seconds it is tried
+    /// again. Once an address has replied, requests wait for it until their deadlines.
     pub fn unreachable_timeout(mut self, timeout: Duration) -> Self {
         self.settings.unreachable_timeout = timeout;
         self
     }
 
-    /// The longest pause that is waited out when a server says how long to wait. A longer one stops what it concerns.
+    /// The longest pause that is waited out when a server says how long to wait. A longer pause stops the
+    /// model.
     pub fn max_pause(mut self, pause: Duration) -> Self {
         self.settings.max_pause = pause;
         self
     }
 
-    /// Whether a request is sent again after a failure that does not say whether it was processed: a limit in time, a
-    /// connection that broke after the request was written, a stream that broke. It may then be processed, and paid for,
-    /// twice; [`Outcome::possible_duplicate`](super::Outcome::possible_duplicate) says so.
+    /// Whether a request is sent again after a failure that does not tell whether it was processed: a timeout, a
+    /// connection that broke after the request was written, a broken stream. The request may then be processed and
+    /// billed twice. If so, [`Outcome::possible_duplicate`](super::Outcome::possible_duplicate) is set.
     pub fn retry_ambiguous(mut self, retry: bool) -> Self {
         self.settings.retry_ambiguous = retry;
         self
     }
 
-    /// A batch stops where its first so many outcomes are the same refusal, and none has succeeded: `None` never.
+    /// How many equal refusals stop a batch: its first outcomes are all the same refusal, and none is a success.
+    /// `None`: never.
     pub fn stop_after_equal_refusals(mut self, refusals: impl Into<Option<NonZeroU32>>) -> Self {
         self.settings.stop_after_equal_refusals = refusals.into();
         self
     }
 
-    /// What models cost. Then each [outcome](super::Outcome::cost) says what its answer cost, and
-    /// [`RequestManager::spent`](super::RequestManager::spent) what all did.
+    /// The prices of models. With them each [outcome](super::Outcome::cost) has the cost of its answer, and
+    /// [`RequestManager::spent`](super::RequestManager::spent) has the sum.
     pub fn prices(mut self, prices: Prices) -> Self {
         self.settings.prices = Some(Arc::new(prices));
         self
     }
 
-    /// The most that may be spent, by the [`prices`](Self::prices), which have to hold all models that requests name.
+    /// The most that may be spent, by the [`prices`](Self::prices). Every model that requests name needs a price.
     ///
-    /// A request goes only while it fits beside what was spent and the most that all under way may cost: each byte of a body a
-    /// token, and all the output that it allows. So it is never passed where requests say how much output they allow
-    /// (`max_tokens`), and else at most by what is in flight. A call that nobody knows the end of (cut off, timed out, a
-    /// broken stream) counts at its most; a refusal counts nothing. When the next request does not fit and nothing is under
-    /// way, nothing more is sent: batches stop, and give the rest back.
+    /// A request is sent only while its estimate fits into the budget, beside what was spent and the estimates of all
+    /// calls in flight. An estimate counts each byte of the body as a token, and all the output that the request
+    /// allows. So the budget is never passed where requests limit their output (`max_tokens`). Where they do not, it is
+    /// passed at most by the calls in flight. A call whose end is not known (aborted, timed out, a broken stream)
+    /// counts with its estimate. A refusal costs nothing. When the next request does not fit and no call is in flight,
+    /// nothing more is sent: batches stop and return the other requests.
     pub fn budget(mut self, most: Money) -> Self {
         self.settings.budget = Some(most);
         self
     }
 
-    /// Whether equal requests in flight share one call: the first makes it, the others get its answer, each within its own
-    /// deadline. If it fails for anything but what the request is, or is cut off, the next makes its own.
+    /// Whether equal requests in flight share one call. The first request makes the call, and the others get its
+    /// answer, each within its own deadline. If the call is aborted, or fails for another reason than the content of
+    /// the request, the next request makes its own call.
     ///
-    /// Equal are requests as [`ResponseCache`] says. Those of [`stream`](super::RequestManager::stream) make their own calls.
+    /// [`ResponseCache`] says which requests are equal. Requests of [`stream`](super::RequestManager::stream) make
+    /// their own calls.
     pub fn coalesce(mut self, coalesce: bool) -> Self {
         self.settings.coalesces = coalesce;
         self
     }
 
-    /// Answers that are kept, for the next equal request.
+    /// A cache of answers, for equal requests that come later.
     pub fn cache(mut self, cache: ResponseCache) -> Self {
         self.settings.cache = Some(cache);
         self
     }
 
-    /// Makes calls that are slow a second time while they run.
+    /// Makes a second call beside one that is slow.
     pub fn hedge(mut self, when: Hedging) -> Self {
         self.settings.hedging = Some(when);
         self
     }
 
-    /// Who is told what becomes of each request while it happens. Each call adds one, and they are told in this order.
+    /// An observer of the events of each request. Each call adds one. Observers are called in this order.
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.observers.push(GuardedObserver::new(observer));
         self
     }
 
-    /// Where it is written down that a request leaves, before it does. Default: nowhere.
+    /// A log that is written before a request is sent. Default: none.
     pub fn send_log(mut self, log: impl SendLog) -> Self {
         self.settings.send_log = Some(Box::new(log));
         self
     }
 
-    /// How often a request is sent at most, charged sends counted. Not charged is what never left, a refusal for the
-    /// rate, an overload, and a probe of an outage: these are bounded by the deadline.
+    /// How often a request may be sent, counting charged sends only. These are not charged: a request that was not
+    /// sent, a refusal for its rate, an overload, and a probe of an outage. The deadline limits them.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.settings.max_attempts = attempts;
         self
     }
 
-    /// Fixes every draw (jitter, idempotency keys), for runs that must repeat. Two managers with one seed send the same
-    /// keys for different requests: for tests only.
+    /// Fixes every random draw (jitter, idempotency keys), for runs that must repeat. Use it in tests only: two
+    /// managers with the same seed send the same keys for different requests.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// The wall-clock time of this moment, for servers that tell times without a `Date`.
+    /// The wall-clock time of this moment, for servers that send absolute times without a `Date`.
     pub fn wall_clock(mut self, now: SystemTime) -> Self {
         self.wall_clock = Some(now);
         self
@@ -333,11 +338,11 @@ impl RequestManagerBuilder {
         if settings.max_attempts == 0 {
             return Err(BuildError::new(String::from("max_attempts is zero")));
         }
-        // Accounts at one origin share what is known of the way to it.
-        let mut ways: BTreeMap<String, Arc<Reach>> = BTreeMap::new();
+        // Accounts at one origin share its reachability.
+        let mut by_origin: BTreeMap<String, Arc<Reachability>> = BTreeMap::new();
         let mut reach = |origin: &str| {
-            let way = ways.entry(origin.to_owned());
-            Arc::clone(way.or_insert_with(|| Arc::new(Reach::new(settings.unreachable_timeout))))
+            let entry = by_origin.entry(origin.to_owned());
+            Arc::clone(entry.or_insert_with(|| Arc::new(Reachability::new(settings.unreachable_timeout))))
         };
         let mut others = BTreeMap::new();
         for (name, endpoints) in self.others {
@@ -363,12 +368,13 @@ impl RequestManagerBuilder {
 fn accounts(
     endpoints: impl IntoIterator<Item = Endpoint>,
     settings: &Settings,
-    reach: &mut impl FnMut(&str) -> Arc<Reach>,
+    reach: &mut impl FnMut(&str) -> Arc<Reachability>,
 ) -> Result<Accounts, BuildError> {
     let build = |endpoint| Account::build(endpoint, settings, &mut *reach).map(Arc::new);
     let accounts = endpoints.into_iter().map(build).collect::<Result<Accounts, _>>()?;
-    if accounts.len() > MOST_OF_A_NAME {
-        let message = format!("{} endpoints share a name, and {MOST_OF_A_NAME} are the most", accounts.len());
+    if accounts.len() > MAX_ENDPOINTS_PER_NAME {
+        let message =
+            format!("{} endpoints share a name, and {MAX_ENDPOINTS_PER_NAME} are the most", accounts.len());
         return Err(BuildError::new(message));
     }
     Ok(accounts)

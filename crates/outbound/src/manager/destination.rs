@@ -1,8 +1,8 @@
-//! Where a request may go: a scope, and the request made ready for it.
+//! Where a request may be sent: a scope, and the request prepared for it.
 
-use super::{attempt::Prepared, scope::Scope};
+use super::{prepared::Prepared, scope::Scope};
 
-/// One place where a request may go. Most requests have one; those to endpoints that share a name have several.
+/// One destination. Most requests have one. A request to several endpoints of one name has several.
 #[derive(Debug)]
 pub(crate) struct Destination<'a> {
     pub(crate) scope: Scope,

@@ -1,4 +1,4 @@
-//! Why a request has no reply to show.
+//! Errors: why a request has no reply.
 
 use std::{error, fmt, sync::Arc};
 
@@ -6,13 +6,14 @@ use super::reply::Reply;
 
 /// Why a request failed.
 ///
-/// [`kind`](Self::kind) says what sort of failure it is; the message says what happened, which limit and how long, with
-/// the causes. Neither holds a key, a header or a query string. If the provider replied, the reply is here in full.
+/// [`kind`](Self::kind) is the sort of failure. The message says what happened, which limit and how long, with the
+/// causes. Neither holds a key, a header or a query string. If the provider replied, [`reply`](Self::reply) has the
+/// whole reply.
 #[derive(Clone)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
-    /// The provider's code for it.
+    /// The error code of the provider.
     code: Option<String>,
     /// The request itself is at fault: it would be refused again.
     terminal: bool,
@@ -25,48 +26,48 @@ pub struct Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Refused for its rate, and no attempts or time left to try again.
+    /// Refused for its rate, and no attempts or no time were left to try again.
     RateLimited,
-    /// The provider was overloaded until the end.
+    /// The provider was overloaded at the last attempt.
     Overloaded,
-    /// The provider failed (a 5xx or the like) at every attempt.
+    /// The provider failed (a 5xx or the like) at the last attempt.
     Server,
     /// No connection could be made, or it broke.
     Connection,
-    /// An attempt ran into one of its limits in time.
+    /// An attempt ran into one of its timeouts.
     Timeout,
-    /// A stream ended without the provider's end marker; what arrived is in [`Error::partial`].
+    /// A stream ended without the provider's end marker. What arrived is in [`Error::partial`].
     StreamBroken,
-    /// A success whose body is no answer: cut JSON, a page of HTML, no choices. The body is in [`Error::reply`].
+    /// A success status whose body is no answer: cut JSON, a page of HTML, no choices. The body is in [`Error::reply`].
     Unreadable,
     /// The quota or the credit is used up.
     QuotaSpent,
     /// The [budget](super::RequestManagerBuilder::budget) is spent.
     BudgetSpent,
-    /// The key was not accepted.
+    /// The key was refused.
     Auth,
-    /// It was not sent because nothing more is sent to its endpoint or for its model; the request is in
-    /// [`Outcome::unsent`](super::Outcome::unsent), and the message says why.
+    /// The request was not sent, because nothing more is sent to its endpoint or for its model. The message says why.
+    /// If it was never sent, it is in [`Outcome::unsent`](super::Outcome::unsent).
     Stopped,
-    /// The provider refused the request for what it is (400, 404, 413, 422, a content filter).
+    /// The provider refused the request for its content (400, 404, 413, 422, a content filter).
     Rejected,
-    /// The request's deadline passed, or would pass before it could be sent.
+    /// The deadline of the request passed, or would pass before it could be sent.
     Deadline,
-    /// The request needs more than a limit can ever grant.
+    /// The request needs more than a limit can ever allow.
     Impossible,
-    /// The request could not be built: no such endpoint, a bad path, a body that is no JSON.
+    /// The request could not be built: no such endpoint, a bad path, a body that is not JSON.
     Invalid,
-    /// It was [called off](super::Ticket::cancel). It may have been sent.
+    /// It was [cancelled](super::Ticket::cancel). It may have been sent.
     Cancelled,
     /// The manager was shut down.
     ShutDown,
-    /// The task of the request panicked: in code of the caller's that runs in it, such as a subscriber of logs, or by a fault
-    /// of this crate. It may have been sent.
+    /// The task of the request panicked: in code of the caller that runs in it, such as a subscriber of logs, or by a
+    /// fault of this crate. The request may have been sent.
     Panicked,
 }
 
 impl ErrorKind {
-    /// A stable name, as the command writes it.
+    /// A stable name, as in the output of the command.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::RateLimited => "rate_limited",
@@ -129,7 +130,7 @@ impl Error {
         self.terminal
     }
 
-    /// Says how often it was tried.
+    /// Adds the number of sends to the message.
     pub(crate) fn after_sends(mut self, sends: u32) -> Self {
         if sends > 1 && !self.terminal {
             self.message = format!("{} (after {sends} sends)", self.message);
@@ -137,12 +138,12 @@ impl Error {
         self
     }
 
-    /// What sort of failure it is.
+    /// The sort of failure.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// The provider's code for it, such as `rate_limit_exceeded`.
+    /// The error code of the provider, such as `rate_limit_exceeded`.
     pub fn code(&self) -> Option<&str> {
         self.code.as_deref()
     }
@@ -152,7 +153,7 @@ impl Error {
         self.reply.as_deref()
     }
 
-    /// The text of a stream that broke, as far as it came.
+    /// The text of a broken stream, as far as it came.
     pub fn partial(&self) -> Option<&str> {
         self.partial.as_deref()
     }
@@ -160,7 +161,7 @@ impl Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What the model wrote is the caller's, and not for logs.
+        // What the model wrote belongs to the caller, and not into logs.
         f.debug_struct("Error")
             .field("kind", &self.kind)
             .field("message", &self.message)

@@ -1,4 +1,4 @@
-//! The items of a stream that is handed on as it comes.
+//! The items of a streamed reply.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,43 +9,44 @@ use tokio::sync::mpsc;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Item {
-    /// What it adds to the answer: text, reasoning, calls of tools, the reason of the end. Often nothing.
+    /// What the item adds to the answer: text, reasoning, tool calls, the finish reason. Often empty.
     pub delta: Delta,
-    /// The tokens taken so far, where it says so.
+    /// The tokens used so far, if the item says so.
     pub usage: Option<Usage>,
-    /// The data of the event as the server sent it; the body, where the answer came in one piece.
+    /// The data of the event as the server sent it. If the answer came in one piece, this is the body.
     pub data: String,
 }
 
 impl Item {
-    /// What it adds to the visible text of the answer; often nothing.
+    /// What the item adds to the visible text of the answer. Often empty.
     pub fn text(&self) -> &str {
         &self.delta.text
     }
 }
 
-/// Where the task of a request puts the items that it reads. It never waits: what was sent is read and settled, however
-/// slowly its reader reads. So up to the largest streamed reply (64 MiB) may wait here.
+/// Where the task of a request sends the items that it reads. Sending never waits, so a slow reader delays no reply. At
+/// most one streamed reply (64 MiB) is kept here.
 #[derive(Debug)]
 pub(crate) struct ItemSender {
     items: mpsc::UnboundedSender<Item>,
-    /// An item was handed on: from here on nothing begins anew.
-    begun: AtomicBool,
+    /// An item was sent. From then on the answer cannot start again.
+    delivered: AtomicBool,
 }
 
 impl ItemSender {
     pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Item>) {
         let (items, receiver) = mpsc::unbounded_channel();
-        (Self { items, begun: AtomicBool::new(false) }, receiver)
+        (Self { items, delivered: AtomicBool::new(false) }, receiver)
     }
 
-    pub(crate) fn has_begun(&self) -> bool {
-        self.begun.load(Ordering::Relaxed)
+    pub(crate) fn has_delivered(&self) -> bool {
+        self.delivered.load(Ordering::Relaxed)
     }
 
-    /// Whoever has dropped the stream cuts the task off, so nobody to read it is no news.
+    /// The receiver is gone when the caller has dropped the stream. Then the task is aborted too, so the error is
+    /// ignored.
     pub(super) fn send(&self, item: Item) {
-        self.begun.store(true, Ordering::Relaxed);
+        self.delivered.store(true, Ordering::Relaxed);
         drop(self.items.send(item));
     }
 }

@@ -1,4 +1,4 @@
-//! What follows from a failed attempt: one pure function.
+//! Decides what follows from a failed attempt. A pure function.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use outbound_retry::Wait;
 const BACKOFF: Wait =
     Wait::exponential(Duration::from_millis(500)).max(Duration::from_secs(60)).full_jitter();
 
-/// So many hints are taken at their word. A server that goes on saying "in a moment" is asked less and less often.
+/// How many hints are obeyed exactly. After that each wait adds a growing backoff.
 const HINTS_OBEYED: u32 = 3;
 
-/// So many failed probes of an outage are not charged to the request that was the probe. More are, so that two requests
-/// that fail by themselves do not probe until their deadline.
+/// How many failed probes of an outage one request may make without a charge. The bound is for requests that fail by
+/// themselves and keep each other probing.
 const FREE_PROBES: u32 = 16;
 
 /// A failed attempt, and what is known about its request.
@@ -22,34 +22,34 @@ const FREE_PROBES: u32 = 16;
 pub(crate) struct Case<'a> {
     pub(crate) fault: &'a Fault,
     pub(crate) delivery: Delivery,
-    /// Why no connection was made, if that is what failed.
+    /// Why no connection was made, if that failed.
     pub(crate) connect: Option<ConnectFailure>,
-    /// An error status came back, so the server had the request and did not process it whole.
+    /// An error status came back: the server received the request and did not process it completely.
     pub(crate) refused_by_status: bool,
-    /// The reply says what is left of the limits.
+    /// The reply says how much of the limits remains.
     pub(crate) tells_limits: bool,
     pub(crate) counts: Counts,
-    /// Other requests of the scope fail as well, and none succeeds: the failure is not this request's own.
+    /// Other requests of the scope fail as well, and none succeeds. So the failure is not the fault of this request.
     pub(crate) outage: bool,
-    /// It was the request's own deadline that ended the attempt.
+    /// The deadline of the request ended the attempt.
     pub(crate) past_deadline: bool,
-    /// A part of the reply was handed on: there is no second beginning.
-    pub(crate) handed_on: bool,
-    /// The time until the request's deadline.
+    /// An item of the reply was delivered, so the answer cannot start again.
+    pub(crate) items_delivered: bool,
+    /// The time left until the deadline.
     pub(crate) left: Duration,
-    /// A draw that belongs to the request.
+    /// A random number that belongs to the request.
     pub(crate) draw: u64,
     pub(crate) rules: Rules,
 }
 
-/// What the user has set.
+/// The options that the user has set.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
     pub(crate) max_attempts: u32,
     pub(crate) retry_ambiguous: bool,
 }
 
-/// How a request has fared before this failure.
+/// The failures of a request so far, by sort.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) charged: u32,
@@ -60,7 +60,7 @@ pub(crate) struct Counts {
     pub(crate) free_probes: u32,
 }
 
-/// What follows.
+/// What follows from a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Verdict {
     /// Whether the attempt counts against `max_attempts`.
@@ -68,56 +68,57 @@ pub(crate) struct Verdict {
     pub(crate) next: Next,
     pub(crate) effect: Effect,
     pub(crate) settle: Settle,
-    /// Whether the next attempt is an extra call, to be paid for from the budget.
+    /// Whether the next attempt is an extra call, which takes from the retry budget.
     pub(crate) extra: bool,
 }
 
-/// What becomes of the request.
+/// What happens to the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
     /// It fails with this failure.
     Fail,
-    /// It fails because the wait would be longer than it has left.
+    /// It fails because this wait is longer than the time left.
     TooLate(Duration),
-    /// It is sent again after this time at the earliest.
-    Again(Duration),
+    /// It is sent again, after at least this wait.
+    Retry(Duration),
 }
 
-/// What the failure means for all who share the scope.
+/// What the failure means for all requests of the scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// Nothing: it is the request's own.
+    /// Nothing: the failure is this request's own.
     None,
-    /// Refused for the rate: nobody sends until the time told, or learnt.
+    /// Refused for its rate: nothing is sent to this model until the time that the server gave, or an estimated one.
     Refused { ramp: bool, parallel: bool },
-    /// The server has too much to do.
+    /// The server is overloaded.
     Overloaded,
     /// The server failed.
     Failed,
-    /// No connection: nothing was sent. `heals`: it may pass by itself.
-    Unreachable { heals: bool },
+    /// No connection: nothing was sent. `can_heal`: it may pass by itself.
+    Unreachable { can_heal: bool },
     /// The key or the money was refused.
-    Account,
+    AccountRefused,
 }
 
-/// What becomes of the quota that the attempt holds.
+/// What happens to the quota that the attempt holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Settle {
-    /// It was not sent, or refused at the door: all goes back.
+    /// Not sent, or refused before processing: everything is given back.
     Refund,
-    /// The server has counted the request, and made no tokens.
+    /// The server has counted the request, but no tokens.
     RequestOnly,
-    /// It may have been processed: the estimate stands.
+    /// It may have been processed: the estimate stays charged.
     Keep,
 }
 
-/// The rule table: `class` x `counts` x `time left` to what follows. Reads no clock and changes nothing.
+/// The rule table: from the class of a failure, the counts and the time left to the verdict. It reads no clock and
+/// changes nothing.
 pub(crate) fn judge(case: &Case<'_>) -> Verdict {
-    let verdict = judge_anew(case);
-    if case.handed_on { Verdict { next: Next::Fail, ..verdict } } else { verdict }
+    let verdict = judge_by_class(case);
+    if case.items_delivered { Verdict { next: Next::Fail, ..verdict } } else { verdict }
 }
 
-fn judge_anew(case: &Case<'_>) -> Verdict {
+fn judge_by_class(case: &Case<'_>) -> Verdict {
     let class = case.fault.class;
     if case.past_deadline {
         return past_deadline(case);
@@ -130,7 +131,7 @@ fn judge_anew(case: &Case<'_>) -> Verdict {
         Class::Overloaded => overloaded(case),
         _ if case.fault.of_account => {
             let settle = if case.refused_by_status { Settle::RequestOnly } else { Settle::Keep };
-            Verdict { charged: true, next: Next::Fail, effect: Effect::Account, settle, extra: false }
+            Verdict { charged: true, next: Next::Fail, effect: Effect::AccountRefused, settle, extra: false }
         }
         Class::Unreadable => charged(case, Effect::None, case.counts.unreadable == 0),
         Class::Ambiguous | Class::StreamBroken => charged(case, Effect::Failed, case.rules.retry_ambiguous),
@@ -140,27 +141,27 @@ fn judge_anew(case: &Case<'_>) -> Verdict {
     }
 }
 
-/// The caller gave it so long and no longer. That says nothing about the server.
+/// The deadline of the request ended the attempt. That says nothing about the server.
 fn past_deadline(case: &Case<'_>) -> Verdict {
     let was_sent = case.delivery != Delivery::NotSent;
     let settle = if was_sent { Settle::Keep } else { Settle::Refund };
     Verdict { charged: was_sent, next: Next::Fail, effect: Effect::None, settle, extra: false }
 }
 
-/// Nothing was sent, so it costs nothing, and patience ends with the deadline.
+/// Nothing was sent: it costs no attempt, and the request waits until its deadline.
 fn unreachable(case: &Case<'_>) -> Verdict {
-    let heals = case.connect.is_none_or(ConnectFailure::can_heal);
+    let can_heal = case.connect.is_none_or(ConnectFailure::can_heal);
     let wait = BACKOFF.delay(case.counts.unreached + 1, case.draw).min(Duration::from_secs(2));
     Verdict {
         charged: false,
         next: in_time(case, wait),
-        effect: Effect::Unreachable { heals },
+        effect: Effect::Unreachable { can_heal },
         settle: Settle::Refund,
         extra: false,
     }
 }
 
-/// Refused for the rate: the gate is what holds it back, and it costs no attempt.
+/// Refused for its rate: it costs no attempt. The gate of the model holds the request back.
 fn refused(case: &Case<'_>, ramp: bool) -> Verdict {
     let again = case.counts.refused + 1;
     let own = match case.fault.wait {
@@ -171,7 +172,7 @@ fn refused(case: &Case<'_>, ramp: bool) -> Verdict {
     let next = match case.fault.wait {
         _ if case.fault.should_retry == Some(false) => Next::Fail,
         Some(wait) if wait >= case.left => Next::TooLate(wait),
-        // A refusal inside a stream follows a request that was processed: the gate and the same wait.
+        // Also after a refusal inside a stream, though the request was processed then.
         _ => in_time(case, own),
     };
     Verdict {
@@ -183,7 +184,7 @@ fn refused(case: &Case<'_>, ramp: bool) -> Verdict {
     }
 }
 
-/// Too much to do: it costs no attempt, and waits for its hint or longer each time.
+/// Overloaded: it costs no attempt. The request waits for the hint, or longer each time.
 fn overloaded(case: &Case<'_>) -> Verdict {
     let again = case.counts.overloads + 1;
     let wait = case.fault.wait.unwrap_or_else(|| BACKOFF.delay(again, case.draw));
@@ -198,7 +199,7 @@ fn overloaded(case: &Case<'_>) -> Verdict {
         charged: false,
         next,
         effect: Effect::Overloaded,
-        // Whether it was counted is in what its own reply says is left.
+        // With limits in the reply, their remainder says already whether the request was counted.
         settle: if case.refused_by_status && !case.tells_limits { Settle::Refund } else { Settle::Keep },
         extra: true,
     }
@@ -215,7 +216,7 @@ fn charged(case: &Case<'_>, effect: Effect, again: bool) -> Verdict {
         next: if again { in_time(case, wait) } else { Next::Fail },
         effect,
         settle: match (effect, case.refused_by_status) {
-            // A request that is at fault itself was looked at and counted, and made no tokens.
+            // The server has read and counted a faulty request, and has produced no tokens.
             (Effect::None, true) => Settle::RequestOnly,
             _ => Settle::Keep,
         },
@@ -224,7 +225,7 @@ fn charged(case: &Case<'_>, effect: Effect, again: bool) -> Verdict {
 }
 
 fn in_time(case: &Case<'_>, wait: Duration) -> Next {
-    if wait >= case.left { Next::TooLate(wait) } else { Next::Again(wait) }
+    if wait >= case.left { Next::TooLate(wait) } else { Next::Retry(wait) }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Open, draining, ended: who may still come in, what runs, and when the last one has left.
+//! The lifecycle of a manager or a batch: whether it accepts requests, and which are active.
 
 use std::{
     sync::{
@@ -11,27 +11,27 @@ use std::{
 use parking_lot::Mutex;
 use tokio::{sync::Notify, task::AbortHandle};
 
-/// The life of a manager, or of a batch, shared by everything that runs for it.
+/// Tracks the active requests of a manager or a batch, and whether it accepts new ones.
 #[derive(Debug, Default)]
 pub(crate) struct Lifecycle {
     phase: AtomicU8,
-    /// Nobody new comes in; those inside go on as before.
-    full: AtomicBool,
-    /// Nothing is sent until this ends.
+    /// No new requests are accepted. Active ones go on as before.
+    intake_closed: AtomicBool,
+    /// Nothing is sent while this is set.
     paused: AtomicBool,
-    inside: Mutex<Inside>,
-    /// Told when the last one has left.
+    requests: Mutex<Requests>,
+    /// Notified when the last active request has ended.
     empty: Notify,
 }
 
-/// Nobody comes in any more; those inside run to their end.
-const DRAINING: u8 = 1;
-/// Those still inside are cut off.
+/// No new requests are accepted, and nothing more is sent. Attempts in flight go on.
+const CLOSED: u8 = 1;
+/// As closed, and active tasks are aborted.
 const ABORTED: u8 = 2;
 
-/// The requests inside, each at a slot of its own.
+/// The active requests, each in a slot.
 #[derive(Debug, Default)]
-struct Inside {
+struct Requests {
     slots: Vec<Slot>,
     free: Vec<usize>,
     count: usize,
@@ -39,44 +39,44 @@ struct Inside {
 
 #[derive(Debug, Default)]
 struct Slot {
-    /// Which of those that had this slot one after the other.
-    turn: u64,
+    /// How many requests have left this slot. It tells the present request from earlier ones.
+    generation: u64,
     task: Option<AbortHandle>,
-    /// The name of the request that has it; empty if it has none.
+    /// The id of the request; empty if it has none.
     id: String,
-    /// Somebody has called it off.
+    /// The request was cancelled.
     cancelled: bool,
 }
 
-/// A slot and the turn at it.
+/// Identifies an active request: a slot and its generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct ActiveKey {
     slot: usize,
-    turn: u64,
+    generation: u64,
 }
 
-/// One request inside. Dropping it says that it has left.
+/// An active request. Dropping it frees its slot.
 #[derive(Debug)]
-pub(crate) struct Guest {
+pub(crate) struct ActiveRequest {
     lifecycle: Arc<Lifecycle>,
-    entry: Entry,
+    active_key: ActiveKey,
 }
 
 impl Lifecycle {
-    /// Whether requests come in and are sent.
+    /// Whether requests are accepted and sent, unless the intake is closed.
     pub(crate) fn is_open(&self) -> bool {
         self.phase.load(Ordering::SeqCst) == 0
     }
 
-    /// Whether nobody new comes in, while those inside go on.
-    pub(crate) fn is_full(&self) -> bool {
-        self.full.load(Ordering::SeqCst)
+    /// Whether new requests are refused while active ones go on.
+    pub(crate) fn is_intake_closed(&self) -> bool {
+        self.intake_closed.load(Ordering::SeqCst)
     }
 
-    /// Lets nobody in any more; those inside go on.
-    pub(crate) fn take_in_nobody(&self) {
-        let _inside = self.inside.lock();
-        self.full.store(true, Ordering::SeqCst);
+    /// Accepts no new requests. Active ones go on.
+    pub(crate) fn close_intake(&self) {
+        let _requests = self.requests.lock();
+        self.intake_closed.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn is_paused(&self) -> bool {
@@ -87,83 +87,83 @@ impl Lifecycle {
         self.paused.store(paused, Ordering::SeqCst);
     }
 
-    /// Calls requests off: those that `chosen` names by slot, turn and id. Says how many.
-    pub(crate) fn cancel(&self, chosen: impl Fn(Entry, &str) -> bool) -> usize {
-        let mut inside = self.inside.lock();
+    /// Cancels the requests that `chosen` selects, by key and id. Returns how many.
+    pub(crate) fn cancel(&self, chosen: impl Fn(ActiveKey, &str) -> bool) -> usize {
+        let mut requests = self.requests.lock();
         let mut tasks = Vec::new();
-        for (place, slot) in inside.slots.iter_mut().enumerate() {
+        for (index, slot) in requests.slots.iter_mut().enumerate() {
             if let Some(task) = &slot.task
                 && !slot.cancelled
-                && chosen(Entry { slot: place, turn: slot.turn }, &slot.id)
+                && chosen(ActiveKey { slot: index, generation: slot.generation }, &slot.id)
             {
                 slot.cancelled = true;
                 tasks.push(task.clone());
             }
         }
-        // Dropped by `abort`, a task leaves, which takes the lock.
-        drop(inside);
+        // An aborted task may be dropped here, which frees its slot and takes the lock.
+        drop(requests);
         tasks.iter().for_each(AbortHandle::abort);
         tasks.len()
     }
 
-    /// Lets a request in, unless the doors are closed.
-    pub(crate) fn enter(self: &Arc<Self>, id: Option<&str>) -> Option<Guest> {
-        let mut inside = self.inside.lock();
-        // Asked under the lock, so that a shutdown that finds nobody inside lets nobody in.
-        if !self.is_open() || self.is_full() {
+    /// Adds a request. `None` if no requests are accepted.
+    pub(crate) fn register(self: &Arc<Self>, id: Option<&str>) -> Option<ActiveRequest> {
+        let mut requests = self.requests.lock();
+        // Checked under the lock, so that no request is added after a shutdown has found none active.
+        if !self.is_open() || self.is_intake_closed() {
             return None;
         }
-        let slot = inside.free.pop().unwrap_or(inside.slots.len());
-        if slot == inside.slots.len() {
-            inside.slots.push(Slot::default());
+        let slot = requests.free.pop().unwrap_or(requests.slots.len());
+        if slot == requests.slots.len() {
+            requests.slots.push(Slot::default());
         }
-        inside.count += 1;
-        // Its memory is used again.
-        inside.slots[slot].id.clear();
-        inside.slots[slot].id.push_str(id.unwrap_or_default());
-        inside.slots[slot].cancelled = false;
-        let turn = inside.slots[slot].turn;
-        drop(inside);
-        Some(Guest { lifecycle: Arc::clone(self), entry: Entry { slot, turn } })
+        requests.count += 1;
+        // The memory of the string is used again.
+        requests.slots[slot].id.clear();
+        requests.slots[slot].id.push_str(id.unwrap_or_default());
+        requests.slots[slot].cancelled = false;
+        let generation = requests.slots[slot].generation;
+        drop(requests);
+        Some(ActiveRequest { lifecycle: Arc::clone(self), active_key: ActiveKey { slot, generation } })
     }
 
-    /// The task in which a guest runs. One that has left meanwhile is no guest any more.
-    pub(crate) fn runs_in(&self, entry: Option<Entry>, task: &AbortHandle) {
-        let Some(entry) = entry else { return };
-        let mut inside = self.inside.lock();
-        let slot = &mut inside.slots[entry.slot];
-        if slot.turn == entry.turn {
+    /// Sets the task of an active request. Does nothing if the request has ended already.
+    pub(crate) fn set_task(&self, active_key: Option<ActiveKey>, task: &AbortHandle) {
+        let Some(active_key) = active_key else { return };
+        let mut requests = self.requests.lock();
+        let slot = &mut requests.slots[active_key.slot];
+        if slot.generation == active_key.generation {
             slot.task = Some(task.clone());
         }
-        drop(inside);
+        drop(requests);
         if self.phase.load(Ordering::SeqCst) == ABORTED {
             task.abort();
         }
     }
 
-    /// Closes the doors; what is inside runs on.
-    pub(crate) fn drain(&self) {
-        let _inside = self.inside.lock();
-        self.phase.fetch_max(DRAINING, Ordering::SeqCst);
+    /// Accepts no new requests, and sends nothing more. Tasks go on.
+    pub(crate) fn close(&self) {
+        let _requests = self.requests.lock();
+        self.phase.fetch_max(CLOSED, Ordering::SeqCst);
     }
 
-    /// Closes the doors and cuts off what is inside.
+    /// As [`close`](Self::close), and aborts all tasks.
     pub(crate) fn abort(&self) {
-        let inside = self.inside.lock();
+        let requests = self.requests.lock();
         self.phase.fetch_max(ABORTED, Ordering::SeqCst);
-        let tasks: Vec<_> = inside.slots.iter().filter_map(|slot| slot.task.clone()).collect();
-        // Dropped by `abort`, a task leaves, which takes the lock.
-        drop(inside);
+        let tasks: Vec<_> = requests.slots.iter().filter_map(|slot| slot.task.clone()).collect();
+        // An aborted task may be dropped here, which frees its slot and takes the lock.
+        drop(requests);
         tasks.iter().for_each(AbortHandle::abort);
     }
 
-    /// How many requests are inside.
+    /// How many requests are active.
     pub(crate) fn active(&self) -> usize {
-        self.inside.lock().count
+        self.requests.lock().count
     }
 
-    /// Returns once nobody is inside, or after the time given; says how many still are.
-    pub(crate) async fn drained(&self, grace: Duration) -> usize {
+    /// Returns when no request is active, or after `grace`. Says how many still are.
+    pub(crate) async fn wait_until_empty(&self, grace: Duration) -> usize {
         let empty = async {
             loop {
                 let empty = self.empty.notified();
@@ -178,28 +178,28 @@ impl Lifecycle {
     }
 }
 
-impl Guest {
-    /// Whether it was called off.
+impl ActiveRequest {
+    /// Whether the request was cancelled.
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.lifecycle.inside.lock().slots[self.entry.slot].cancelled
+        self.lifecycle.requests.lock().slots[self.active_key.slot].cancelled
     }
 
-    /// What [`Lifecycle::runs_in`] knows it by.
-    pub(crate) fn entry(&self) -> Entry {
-        self.entry
+    /// The key of the request.
+    pub(crate) fn key(&self) -> ActiveKey {
+        self.active_key
     }
 }
 
-impl Drop for Guest {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
-        let mut inside = self.lifecycle.inside.lock();
-        let slot = &mut inside.slots[self.entry.slot];
-        slot.turn += 1;
+        let mut requests = self.lifecycle.requests.lock();
+        let slot = &mut requests.slots[self.active_key.slot];
+        slot.generation += 1;
         slot.task = None;
-        inside.free.push(self.entry.slot);
-        inside.count -= 1;
-        let empty = inside.count == 0;
-        drop(inside);
+        requests.free.push(self.active_key.slot);
+        requests.count -= 1;
+        let empty = requests.count == 0;
+        drop(requests);
         if empty {
             self.lifecycle.empty.notify_waiters();
         }

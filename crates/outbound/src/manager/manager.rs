@@ -1,4 +1,4 @@
-//! The composition.
+//! The manager itself.
 
 use std::{
     fmt,
@@ -17,7 +17,7 @@ use tokio::{sync::oneshot, time::Instant};
 use super::{
     batch::Batch,
     builder::RequestManagerBuilder,
-    driver::{self, Job, To},
+    driver::{self, Job, Recipient},
     error::BuildError,
     inner::{AbortOnDrop, Handle, Inner},
     item::ItemSender,
@@ -27,22 +27,22 @@ use super::{
     request::Request,
     scope::ModelLimits,
     snapshot::Snapshot,
-    task::Cut,
+    task::AbortOnDropHandle,
     ticket::{SubmitError, Ticket},
 };
 
 /// Sends requests under limits, retries what is worth it, and brings every answer back.
 ///
-/// Cloning gives another handle to the same manager. See the [crate's page](crate) for what it does by default.
+/// Cloning returns another handle to the same manager. The [crate's page](crate) says what it does by default.
 ///
 /// Each request runs in a task of its own, on the tokio runtime of the call that brought it.
 ///
 /// # Dropping
 ///
-/// Dropping the future of [`send`](Self::send) or a [`Batch`] cuts off its requests: what they hold is given back as far
-/// as it was not sent. Dropping a [`Ticket`] does not. When the last handle is dropped, submitted requests are cut off,
-/// and their tickets say so; to bring everything to its end, [`shutdown`](Self::shutdown) first, or use a
-/// [`scope`](Self::scope). Batches and streams are handles.
+/// Dropping the future of [`send`](Self::send) or a [`Batch`] aborts its requests. Quota that was reserved and not used
+/// is given back. Dropping a [`Ticket`] aborts nothing. When the last handle is dropped, submitted requests are
+/// aborted, and their tickets resolve with an error. To let everything end properly, call [`shutdown`](Self::shutdown)
+/// first, or use a [`scope`](Self::scope). Batches and streams are handles too.
 #[derive(Clone)]
 pub struct RequestManager(Handle);
 
@@ -50,9 +50,9 @@ pub struct RequestManager(Handle);
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// How many requests were cut off under way.
+    /// How many requests were aborted.
     pub aborted: usize,
-    /// Submitted requests that had not been sent.
+    /// Submitted requests that were never sent.
     pub returned: Vec<Request>,
 }
 
@@ -64,7 +64,7 @@ impl RequestManager {
 
     /// Sends one request and waits for its outcome, for as long as its deadline allows.
     ///
-    /// Dropping the future cuts the request off.
+    /// Dropping the future aborts the request.
     ///
     /// # Panics
     ///
@@ -74,10 +74,10 @@ impl RequestManager {
         outcome.await
     }
 
-    /// Sends one request and hands its reply on item by item, as it comes.
+    /// Sends one request, and returns its reply item by item as it comes.
     ///
-    /// The request's body has to ask for a stream in the provider's own way (`"stream": true`); where the answer comes
-    /// in one piece all the same, it is one item.
+    /// The body has to ask for a stream in the provider's own way (`"stream": true`). If the answer comes in one piece
+    /// all the same, it is one item.
     ///
     /// # Panics
     ///
@@ -88,21 +88,21 @@ impl RequestManager {
         ReplyStream::new(receiver, outcome, task, self.0.clone())
     }
 
-    /// Begins with a request, in a task that is cut off when it is dropped.
-    fn begin(&self, request: Request, items: Option<ItemSender>) -> (Cut, Ticket) {
+    /// Starts a request in a task. Dropping the handle aborts the task.
+    fn begin(&self, request: Request, items: Option<ItemSender>) -> (AbortOnDropHandle, Ticket) {
         let (sender, outcome) = oneshot::channel();
         let id = request.id.clone();
         let job = Job { request, index: 0, since: Some(Instant::now()), items };
-        let (entry, task) = driver::task(&self.0, job, To::One(sender));
-        let task = Cut::spawn(task);
-        self.0.lifecycle.runs_in(entry, &task.abort_handle());
-        (task, Ticket::new(outcome, id, &self.0.lifecycle, entry))
+        let (active_key, task) = driver::task(&self.0, job, Recipient::Caller(sender));
+        let task = AbortOnDropHandle::spawn(task);
+        self.0.lifecycle.set_task(active_key, &task.abort_handle());
+        (task, Ticket::new(outcome, id, &self.0.lifecycle, active_key))
     }
 
-    /// Sends many requests, as many at a time as the limits can use, and yields their outcomes as they complete. One
-    /// failure never hides the others.
+    /// Sends many requests, as many at a time as the limits can use, and returns their outcomes as they complete. A
+    /// failure of one request does not end the others.
     ///
-    /// The deadline of each runs from its first admission on: waiting for its turn is no fault of its own.
+    /// The deadline of each request runs from its first admission on, so waiting for its turn does not count.
     pub fn batch<I>(&self, requests: I) -> Batch<Iter<I::IntoIter>>
     where
         I: IntoIterator<Item = Request>,
@@ -110,19 +110,19 @@ impl RequestManager {
         self.batch_stream(stream::iter(requests))
     }
 
-    /// As [`batch`](Self::batch), with requests that come in time.
+    /// As [`batch`](Self::batch), with requests from a stream.
     pub fn batch_stream<S: Stream<Item = Request>>(&self, requests: S) -> Batch<S> {
         Batch::new(self.0.clone(), requests)
     }
 
-    /// Takes a request over and returns a ticket for its outcome; waits where eight times `max_concurrent` of its
-    /// [tenant](Request::tenant) have been submitted and have no outcome. The deadline runs from here on.
+    /// Accepts a request and returns a ticket for its outcome. The deadline runs from this call on. It waits while
+    /// eight times `max_concurrent` submitted requests of the [tenant](Request::tenant) have no outcome yet.
     ///
-    /// Dropping this future before it is done submits nothing. Dropping the ticket does not cut the request off.
+    /// Dropping this future before it is done submits nothing. Dropping the ticket does not abort the request.
     ///
     /// # Errors
     ///
-    /// Gives the request back if the manager has been shut down.
+    /// Returns the request if the manager was shut down.
     ///
     /// # Panics
     ///
@@ -130,57 +130,58 @@ impl RequestManager {
     pub async fn submit(&self, request: Request) -> Result<Ticket, SubmitError> {
         let since = Some(Instant::now());
         let inner = &*self.0;
-        let Some(room) = inner.room(request.options().tenant.as_deref()).await else {
+        let Some(permit) = inner.submit_permit(request.options().tenant.as_deref()).await else {
             return Err(SubmitError(request));
         };
         let (sender, outcome) = oneshot::channel();
         let id = request.id.clone();
         let job = Job { request, index: 0, since, items: None };
-        let (entry, task) = driver::task(inner, job, To::Submitter(sender));
+        let (active_key, task) = driver::task(inner, job, Recipient::Ticket(sender));
         let task = tokio::spawn(async move {
-            let _room = room;
+            let _permit = permit;
             task.await;
         });
-        inner.lifecycle.runs_in(entry, &task.abort_handle());
-        Ok(Ticket::new(outcome, id, &self.0.lifecycle, entry))
+        inner.lifecycle.set_task(active_key, &task.abort_handle());
+        Ok(Ticket::new(outcome, id, &self.0.lifecycle, active_key))
     }
 
-    /// Lets nobody in any more and sends nothing more: what waits for its admission, or between two attempts, ends at
-    /// once with [`ErrorKind::ShutDown`](super::ErrorKind::ShutDown). Attempts under way are waited for, and cut off after the time given.
-    /// Submitted requests that have not been sent are given back, and their tickets resolve with the same error.
+    /// Accepts no more requests, and sends no more. Requests that wait for admission or between two attempts end at
+    /// once with [`ErrorKind::ShutDown`](super::ErrorKind::ShutDown). Attempts in flight may go on for `grace`, and are
+    /// aborted then. Submitted requests that were never sent are returned, and their tickets resolve with the same
+    /// error.
     ///
-    /// Dropping the future leaves the doors closed, and lets what is under way run on. What there was to give back is
-    /// given back by the next call.
+    /// Dropping the future keeps the manager closed, and lets attempts in flight go on. The next call returns the
+    /// requests that this one would have returned.
     pub async fn shutdown(&self, grace: Duration) -> ShutdownReport {
         let inner = &*self.0;
-        inner.drain();
-        let aborted = inner.lifecycle.drained(grace).await;
+        inner.close();
+        let aborted = inner.lifecycle.wait_until_empty(grace).await;
         inner.lifecycle.abort();
-        // Those cut off tell their outcomes as they are dropped; a runtime that stands still is not waited for.
-        inner.lifecycle.drained(Duration::from_secs(1)).await;
+        // Aborted tasks send their outcomes when they are dropped. The limit is for a runtime that does not run.
+        inner.lifecycle.wait_until_empty(Duration::from_secs(1)).await;
         ShutdownReport { aborted, returned: std::mem::take(&mut inner.returned.lock()) }
     }
 
-    /// What was spent so far, by the [prices](RequestManagerBuilder::prices): what answers cost, and the most that calls may have
-    /// cost of whose end nobody knows. Calls under way are not in it.
+    /// What was spent so far, by the [prices](RequestManagerBuilder::prices): the cost of all answers. A call whose end
+    /// is not known counts with the most that it may have cost. Calls in flight are not included.
     pub fn spent(&self) -> Money {
         self.0.budget.spent()
     }
 
-    /// Another [budget](RequestManagerBuilder::budget), from here on: what was spent counts. `None`: no limit. Requests need prices
-    /// from then on. A batch that has stopped stays so.
+    /// Changes the [budget](RequestManagerBuilder::budget). What was spent before counts. `None`: no limit. With a
+    /// budget every request needs a price. A batch that has stopped does not go on.
     pub fn set_budget(&self, most: impl Into<Option<Money>>) {
         self.0.budget.set_limit(most.into());
     }
 
-    /// Sends nothing new until [`resume`](Self::resume). What is under way goes on; deadlines run.
+    /// Sends no new attempts until [`resume`](Self::resume). Attempts in flight go on, and deadlines run.
     pub fn pause(&self) {
         self.0.lifecycle.set_paused(true);
         self.0.notify();
     }
 
-    /// Changes the limits that are named, of all keys of an endpoint; `None` is the manager's own. They hold from here on as
-    /// if they had been told from the start. Says whether there is such an endpoint.
+    /// Changes the limits that `limits` names, for all keys of an endpoint. `None` is the manager's own endpoint. The
+    /// limits replace those of the builder. Returns false if there is no such endpoint.
     ///
     /// ```
     /// # async fn example(manager: outbound::RequestManager) {
@@ -195,33 +196,33 @@ impl RequestManager {
         accounts.is_some()
     }
 
-    /// Calls off all requests of this [id](Request::id), and says how many: their outcomes are
-    /// [`ErrorKind::Cancelled`](super::ErrorKind::Cancelled). What was not sent costs nothing.
+    /// Cancels all requests with this [id](Request::id), and returns how many. Their outcomes are
+    /// [`ErrorKind::Cancelled`](super::ErrorKind::Cancelled). A request that was not sent costs nothing.
     pub fn cancel(&self, id: &str) -> usize {
         self.0.lifecycle.cancel(|_, of| of == id && !id.is_empty())
     }
 
-    /// Calls off all requests, and says how many. Others may come in afterwards.
+    /// Cancels all requests, and returns how many. New requests are accepted afterwards.
     pub fn cancel_all(&self) -> usize {
         self.0.lifecycle.cancel(|_, _| true)
     }
 
-    /// Lets nobody in any more, and returns when all who are inside have their outcomes: also those that still wait. A batch
-    /// takes no further request from its source, and ends.
+    /// Accepts no more requests, and returns when all accepted ones have their outcomes, also those that still wait. A
+    /// batch takes no further request from its source, and ends.
     ///
-    /// Dropping the future leaves the doors closed.
+    /// Dropping the future keeps the manager closed to new requests.
     pub async fn drain(&self) {
-        self.0.lifecycle.take_in_nobody();
+        self.0.lifecycle.close_intake();
         self.0.notify();
-        self.0.lifecycle.drained(Duration::MAX).await;
+        self.0.lifecycle.wait_until_empty(Duration::MAX).await;
     }
 
-    /// Where it stands: for each endpoint and model what it believes, what it waits for and why.
+    /// The state of the manager: for each endpoint and model what is known of it, what requests wait for, and why.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::of(&self.0, Instant::now())
     }
 
-    /// Ends a [pause](Self::pause), and lifts every stop: the keys, the money and the servers are tried again from here on.
+    /// Ends a [pause](Self::pause), and lifts every stop: keys, money and servers are tried again.
     pub fn resume(&self) {
         self.0.lifecycle.set_paused(false);
         let now = Instant::now();
@@ -229,9 +230,9 @@ impl RequestManager {
         self.0.notify();
     }
 
-    /// Builds a manager, lends it to a function, and shuts it down when the function returns, fails or panics;
-    /// what is under way then is cut off, and the shutdown is awaited. Dropping the future of the scope cuts
-    /// everything off as well, without awaiting it.
+    /// Builds a manager, passes it to a function, and shuts it down when the function returns, fails or panics.
+    /// Attempts in flight are aborted then, and the shutdown is awaited. Dropping the future of the scope aborts
+    /// everything too, without waiting.
     ///
     /// # Errors
     ///
@@ -244,7 +245,7 @@ impl RequestManager {
         F: Future<Output = T>,
     {
         let manager = builder.build()?;
-        // The body may keep handles; the end of the scope is the end all the same.
+        // The function may keep handles. The end of the scope aborts their requests all the same.
         let _abort = AbortOnDrop(Arc::clone(&manager.0));
         let ended = AssertUnwindSafe(async { body(manager.clone()).await }).catch_unwind().await;
         manager.shutdown(Duration::ZERO).await;
@@ -264,7 +265,7 @@ impl RequestManagerBuilder {
     ///
     /// # Errors
     ///
-    /// If a limit is zero, an address is none, or an endpoint has no address.
+    /// If a limit is zero, an address is not valid, or an endpoint has no address.
     pub fn build(self) -> Result<RequestManager, BuildError> {
         self.into_inner().map(RequestManager::of)
     }

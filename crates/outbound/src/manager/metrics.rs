@@ -1,4 +1,4 @@
-//! Counts of what observers are told.
+//! Metrics: an observer that counts, for Prometheus.
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -12,21 +12,21 @@ use super::{
 
 mod page;
 
-/// So many combinations of endpoint, provider and model are told apart.
+/// How many combinations of endpoint, provider and model have series of their own.
 const COMBINATIONS: usize = 256;
 
-/// What stands for the endpoint and the model of all others.
+/// The endpoint and the model of all further combinations.
 const OTHER: &str = "other";
 
 /// The bounds of the buckets of durations, in seconds.
 const BOUNDS: [f64; 16] =
     [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0];
 
-/// Counts what becomes of requests, and writes it as a page of text that Prometheus reads: its text format, version 0.0.4
+/// Counts what happens to requests, and writes the counts as a page in the text format of Prometheus, version 0.0.4
 /// (Prometheus' documentation, "Exposition formats").
 ///
-/// It is an [`Observer`], cheap to clone, and all clones count together. Several managers may share one. What it counts
-/// stays in memory until the last clone is dropped.
+/// It is an [`Observer`] and cheap to clone. All clones count together, and several managers may share one. The counts
+/// stay in memory until the last clone is dropped.
 ///
 /// ```
 /// use outbound::{Metrics, Provider, RequestManager};
@@ -60,27 +60,27 @@ const BOUNDS: [f64; 16] =
 /// | `outbound_cached_tokens_total` | counter | |
 /// | `outbound_cost_dollars_total` | counter | |
 ///
-/// A request is one, however many attempts it takes; so requests and attempts are not to be added. An `outcome` is
-/// `answered`, or the [name of the failure](ErrorKind::as_str); a `reason` is [that of a wait](super::Waiting::as_str).
-/// One that has the answer of another request is counted among both, requests and those reused.
-/// The manager's own endpoint and a model that is not known are empty. Cached tokens are a part of the input. Tokens and
-/// costs are those of answers, as far as the provider tells them and the manager knows prices.
+/// A request counts once, however many attempts it takes. So do not add requests and attempts. An `outcome` is
+/// `answered`, or the [name of the failure](ErrorKind::as_str). A `reason` is [that of a wait](super::Waiting::as_str).
+/// A request that got the answer of another one counts among the requests and among the reused ones. The label is empty
+/// for the manager's own endpoint and for an unknown model. Cached tokens are a part of the input. Tokens and costs are
+/// those of answers, as far as the provider reports tokens and the manager has prices.
 ///
-/// # How many there are
+/// # How many series there are
 ///
-/// The first 256 combinations of endpoint, provider and model are told apart. Whatever comes after them is counted by its
-/// provider, with `other` for its endpoint and its model.
+/// The first 256 combinations of endpoint, provider and model have series of their own. Further ones are counted by
+/// their provider, with `other` as endpoint and model.
 #[derive(Clone, Default)]
 pub struct Metrics(Arc<Mutex<Counts>>);
 
 #[derive(Clone, Default)]
 struct Counts {
     in_progress: u64,
-    /// In the order of their labels.
+    /// Sorted by their labels.
     series: Vec<Series>,
 }
 
-/// All that has the same labels.
+/// All counts with the same labels.
 #[derive(Clone, Default)]
 struct Series {
     labels: Labels<String>,
@@ -115,7 +115,7 @@ struct Waits {
 
 #[derive(Clone, Copy, Default)]
 struct Histogram {
-    /// How many are no longer than each bound, and longer than the one before it.
+    /// How many durations are at most each bound, and above the bound before it.
     buckets: [u64; BOUNDS.len()],
     count: u64,
     sum: Duration,
@@ -148,16 +148,16 @@ impl Counts {
         let find = |series: &[Series], labels| {
             series.binary_search_by(|series| series.labels.borrowed().cmp(&labels))
         };
-        let (mut labels, mut place) = (labels, find(&self.series, labels));
-        if place.is_err() && self.series.len() >= COMBINATIONS {
+        let (mut labels, mut index) = (labels, find(&self.series, labels));
+        if index.is_err() && self.series.len() >= COMBINATIONS {
             labels = Labels { endpoint: OTHER, model: OTHER, ..labels };
-            place = find(&self.series, labels);
+            index = find(&self.series, labels);
         }
-        let place = place.unwrap_or_else(|place| {
-            self.series.insert(place, Series { labels: labels.owned(), ..Series::default() });
-            place
+        let index = index.unwrap_or_else(|index| {
+            self.series.insert(index, Series { labels: labels.owned(), ..Series::default() });
+            index
         });
-        &mut self.series[place]
+        &mut self.series[index]
     }
 }
 

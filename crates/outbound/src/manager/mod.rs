@@ -1,35 +1,45 @@
-//! The request manager: the pieces, composed. Files import from those below them:
+//! The request manager: the pieces, composed. A file uses only files of the rows below its own row:
 //!
 //! ```text
-//!                   manager
-//!  batch · ticket · reply_stream · builder · snapshot
-//!              driver
-//!              inner
-//!              reuse
-//!         run · wire
-//!   send_log
-//!   admission · read
-//!   telling
-//!   destination
-//!   record · attempt · shared
-//!   scope: call · account, model, reach · health, stop, line, quota, config; silence above them
-//!   money
-//!   judge · lifecycle · key · wall_clock · settings · observe; metrics above it
-//!   route
-//!   outcome · error · reply · request · item · task
+//!  manager
+//!  batch
+//!  driver · builder · reply_stream · snapshot
+//!  inner
+//!  reuse
+//!  run
+//!  wire · request_log
+//!  admission · read
+//!  emitter · ticket
+//!  record
+//!  attempt
+//!  batch_state · destination
+//!  prepared · outcome · reroute
+//!  request
+//!  scope (a folder; in it: call, silence · account · model, reachability, sharing, endpoint ·
+//!         health, overload, breaker, fair_queue, quota · stopped)
+//!  settings
+//!  metrics · guarded_observer
+//!  in_flight · route · observe
+//!  error · cache
+//!  judge · lifecycle · seed · wall_clock · send_log · hedging · money · reply · reused · item · task
 //! ```
 
 mod admission;
 mod attempt;
 mod batch;
+mod batch_state;
 mod builder;
+mod cache;
 mod destination;
 mod driver;
+mod emitter;
 mod error;
+mod guarded_observer;
+mod hedging;
+mod in_flight;
 mod inner;
 mod item;
 mod judge;
-mod key;
 mod lifecycle;
 #[expect(clippy::module_inception, reason = "the type that the module is about")]
 mod manager;
@@ -37,21 +47,24 @@ mod metrics;
 mod money;
 mod observe;
 mod outcome;
+mod prepared;
 mod read;
 mod record;
 mod reply;
 mod reply_stream;
 mod request;
+mod request_log;
+mod reroute;
 mod reuse;
+mod reused;
 mod route;
 mod run;
 mod scope;
+mod seed;
 mod send_log;
 mod settings;
-mod shared;
 mod snapshot;
 mod task;
-mod telling;
 mod ticket;
 mod wall_clock;
 mod wire;
@@ -59,19 +72,20 @@ mod wire;
 pub use self::{
     batch::{Batch, Rest},
     builder::RequestManagerBuilder,
+    cache::ResponseCache,
     error::{BuildError, Error, ErrorKind},
+    hedging::Hedging,
     item::Item,
     manager::{RequestManager, ShutdownReport},
     metrics::Metrics,
     money::{Money, Price, Prices, PricesError},
     observe::{Event, Observer, Operation, Step, Waiting},
-    outcome::{AttemptRecord, Outcome, Reused},
+    outcome::{AttemptRecord, Outcome},
     reply::Reply,
     reply_stream::ReplyStream,
     request::Request,
-    reuse::ResponseCache,
+    reused::Reused,
     route::Route,
-    run::Hedging,
     scope::{Endpoint, ModelLimits, Stopped},
     send_log::{SendLog, Sending, Written},
     snapshot::{EndpointSnapshot, ModelSnapshot, Snapshot},

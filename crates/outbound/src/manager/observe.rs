@@ -1,4 +1,4 @@
-//! What a manager tells while it works.
+//! Observers, and the events that a manager sends them.
 
 use std::{fmt, time::Duration};
 
@@ -6,35 +6,35 @@ use http::StatusCode;
 use outbound_client::{Delivery, Origin};
 use outbound_provider::Usage;
 
-use super::{error::ErrorKind, money::Money, outcome::Reused};
+use super::{error::ErrorKind, money::Money, reused::Reused};
 
-/// Hears what becomes of each request while it happens. Given to
+/// Receives the events of each request as they happen. Given to
 /// [`RequestManagerBuilder::observer`](super::RequestManagerBuilder::observer).
 ///
-/// It is called in the task of the request, so it has to be quick and must not block. Without one nothing is made up to
-/// be told.
+/// It is called in the task of the request. So it has to be quick and must not block. Without an observer no events are
+/// made.
 ///
-/// # What may be relied on
+/// # Guarantees
 ///
-/// - Each [`Step::Queued`] is followed by one [`Step::Ended`], whatever ends the request: also where it is called off, its
-///   future is dropped, or the manager is.
-/// - Each [`Step::Sent`] is followed by one [`Step::AttemptEnded`], and each [`Step::Waiting`] by one [`Step::Waited`], both
-///   before the end of the request.
-/// - The steps of one request come in their order. [`Event::number`] tells requests apart.
-/// - A request that is not taken in is not told: one that a stopped batch does not read from its source, or that comes after
-///   a shutdown.
+/// - Each [`Step::Queued`] is followed by one [`Step::Ended`], whatever ends the request: also if it is cancelled, or if its
+///   future or the manager is dropped.
+/// - Each [`Step::Sent`] is followed by one [`Step::AttemptEnded`], and each [`Step::Waiting`] by one [`Step::Waited`]. Both
+///   come before the end of the request.
+/// - The steps of one request come in order. [`Event::number`] tells requests apart.
+/// - A request that the manager does not accept has no events: one that a stopped batch does not read from its source, or
+///   one that comes after a shutdown.
 ///
 /// # Panics in an observer
 ///
-/// One that panics costs no answer and silences no other observer: the panic is caught, an error is logged, and it is not
-/// called again.
+/// A panic is caught and logged as an error. The observer is not called again. The request and the other observers go
+/// on.
 pub trait Observer: Send + Sync + 'static {
     /// Something has happened to a request.
     fn event(&self, event: &Event<'_>);
 
-    /// A request was taken in, and gets this [number](Event::number). Unlike an event this is called where the request comes
-    /// from, before it runs in a task of its own: what is known of the caller there, such as a trace that it belongs to, can
-    /// be noted. Each is followed by a [`Step::Ended`]. Default: nothing is done.
+    /// A request was accepted and has this [number](Event::number). Unlike [`event`](Self::event), this is called where
+    /// the request comes from, before its task runs. So the context of the caller, such as its trace, can be noted
+    /// here. Each call is followed by a [`Step::Ended`]. Default: nothing is done.
     fn taken_in(&self, number: u64) {
         let _ = number;
     }
@@ -44,31 +44,30 @@ pub trait Observer: Send + Sync + 'static {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Event<'a> {
-    /// Which request of the manager it is, from 0. It is the same from [`Step::Queued`] to [`Step::Ended`], and no other
-    /// request of the manager has it.
+    /// The number of the request in the manager, from 0. All events of a request have the same number.
     pub number: u64,
-    /// The name that the caller gave the request.
+    /// The id that the caller gave the request.
     pub id: Option<&'a str>,
-    /// Its place in its batch, from 0; 0 outside a batch.
+    /// Its index in its batch, from 0. Outside a batch 0.
     pub index: usize,
-    /// The name of its endpoint; `None` for the manager's own.
+    /// The name of its endpoint. `None` for the manager's own.
     pub endpoint: Option<&'a str>,
-    /// The name of the provider; empty where there is no such endpoint. Where several endpoints share a name: that of the one
-    /// it was sent to last.
+    /// The name of the provider. Empty if there is no such endpoint. Where several endpoints share a name, it is the
+    /// provider of the last attempt.
     pub provider: &'a str,
-    /// The server that it was sent to last on this route; `None` before [`Step::Sent`].
+    /// The server of the last attempt on this route. `None` before [`Step::Sent`].
     pub server: Option<&'a Origin>,
-    /// What is asked for.
+    /// What the request asks for.
     pub operation: Operation,
-    /// The model that its body or its caller names.
+    /// The model that the body or the caller names.
     pub model: Option<&'a str>,
-    /// Whether it asks for its answer as a stream.
+    /// Whether the request asks for a stream.
     pub streams: bool,
     /// What has happened.
     pub step: Step<'a>,
 }
 
-/// What a request asks for, as far as its path and its body tell.
+/// What a request asks for, judged by its path and its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Operation {
@@ -78,7 +77,7 @@ pub enum Operation {
     TextCompletion,
     /// Embeddings.
     Embeddings,
-    /// Anything else: files, audio, images, and all that a plain HTTP server is asked.
+    /// Anything else: files, audio, images, and every request to a plain HTTP server.
     Other,
 }
 
@@ -93,7 +92,7 @@ impl Operation {
         }
     }
 
-    /// `generates`: only a generated text can answer its body.
+    /// `generates`: the body asks for a generated text.
     pub(super) fn of(path: &str, generates: bool) -> Self {
         let path = path.split('?').next().unwrap_or_default().trim_end_matches('/');
         let ends_with = |ends: &[&str]| ends.iter().any(|end| path.ends_with(end));
@@ -113,30 +112,30 @@ impl Operation {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Step<'a> {
-    /// The request was taken up.
+    /// The request begins.
     Queued,
-    /// Its way has failed, and it takes another one.
+    /// The route of the request has failed, and the request takes another one.
     Rerouted {
         /// Which of its [fallbacks](super::Request::fallback), from 1.
         route: usize,
     },
-    /// It waits, holding nothing.
+    /// The request waits. It holds no permit meanwhile.
     Waiting {
         /// What for.
         reason: Waiting,
-        /// How long at the least, where that is known.
+        /// The shortest time that it may take, if that is known.
         at_least: Option<Duration>,
     },
-    /// That wait is over. Another may follow at once, also for the same reason.
+    /// The wait is over. Another one may follow at once, also for the same reason.
     Waited {
         /// What it waited for.
         reason: Waiting,
         /// How long.
         took: Duration,
     },
-    /// All limits have let it through.
+    /// The limits have room, and the request is sent next.
     Admitted,
-    /// An attempt begins: the first is 1.
+    /// An attempt begins. The first one has number 1.
     Sent {
         /// Which attempt.
         attempt: u32,
@@ -146,36 +145,36 @@ pub enum Step<'a> {
         /// How long after the attempt began.
         after: Duration,
     },
-    /// An attempt has ended: with the answer, with a failure, or cut off with its request.
+    /// An attempt has ended: with the answer, with a failure, or aborted with its request.
     AttemptEnded {
         /// Which attempt.
         attempt: u32,
         /// How long it took, connecting included.
         took: Duration,
-        /// Whether the server has it: surely not, perhaps, or surely. One that was cut off perhaps.
+        /// Whether the server received the request: no, perhaps, or yes. Perhaps if the attempt was aborted.
         delivery: Delivery,
         /// The status of the reply, if there was one.
         status: Option<StatusCode>,
-        /// How it failed; `None` if it brought the answer.
+        /// How it failed. `None` if it brought the answer.
         failure: Option<ErrorKind>,
-        /// What went wrong, in one line, without secrets; empty if nothing did or if it was cut off.
+        /// What went wrong, in one line and without secrets. Empty if nothing did, or if the attempt was aborted.
         message: &'a str,
-        /// Tokens, as far as the provider told.
+        /// Tokens, if the provider reported them.
         usage: Option<Usage>,
     },
-    /// It has its outcome.
+    /// The request has its outcome.
     Ended {
-        /// Why there is no reply; `None` if there is one.
+        /// Why there is no reply. `None` if there is one.
         failure: Option<ErrorKind>,
-        /// Tokens of the answer, as far as the provider told.
+        /// Tokens of the answer, if the provider reported them.
         usage: Option<Usage>,
         /// What the answer cost, where its model has a [price](super::RequestManagerBuilder::prices).
         cost: Option<Money>,
-        /// Whose answer it is, if it made no call of its own. Then tokens and cost are not told again.
+        /// Where the answer came from, if the request made no call of its own. Tokens and cost are empty then.
         reused: Option<Reused>,
         /// How often it was sent, or may have been.
         sends: u32,
-        /// Time from `send` or `submit` to the end, or in a batch from when it was taken from the source.
+        /// Time from `send` or `submit` to the end. In a batch, time since the request was taken from the source.
         elapsed: Duration,
     },
 }
@@ -188,19 +187,19 @@ pub enum Waiting {
     Limits,
     /// The time between two attempts.
     Backoff,
-    /// The server has refused requests for their rate, and said until when, or did not.
+    /// The end of a refusal: the server has refused requests for their rate.
     Refused,
-    /// The endpoint cannot be reached, or nothing but failures comes back: one request at a time looks whether that is over.
+    /// The end of an outage: the endpoint cannot be reached, or all calls fail. One request at a time probes it.
     Outage,
-    /// The key or the money was refused: another request finds out whether that holds for all.
+    /// A witness: the key or the money was refused, and another request finds out whether that holds for all.
     Account,
     /// The manager is [paused](super::RequestManager::pause).
     Paused,
-    /// The rest of the budget is for what is under way, which may cost less.
+    /// Room in the budget of money: calls in flight may cost less than their estimates.
     Money,
-    /// The budget for extra calls is spent: the next success pays for it.
+    /// Room in the retry budget, which limits extra calls: the next success refills it.
     Budget,
-    /// The answer to an equal request in flight, which is its own too.
+    /// The answer to an equal request in flight, which this request will share.
     EqualRequest,
 }
 

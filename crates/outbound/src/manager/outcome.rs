@@ -1,4 +1,4 @@
-//! What came of a request.
+//! Outcomes: what came of a request.
 
 use std::time::Duration;
 
@@ -11,33 +11,34 @@ use super::{
     money::Money,
     reply::Reply,
     request::Request,
+    reused::Reused,
 };
 
-/// What came of one request, whatever came of it: every request has exactly one.
+/// What came of one request. Every request has exactly one outcome.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Outcome {
-    /// Its place among the requests of its batch, from 0; 0 outside a batch.
+    /// Its index among the requests of its batch, from 0. Outside a batch 0.
     pub index: usize,
-    /// The name the caller gave it.
+    /// The id that the caller gave it.
     pub id: Option<String>,
     /// The reply, or why there is none.
     pub result: Result<Reply, Error>,
-    /// How often it was sent, or may have been: attempts that provably never left are not in here.
+    /// How often it was sent, or may have been. Attempts that provably sent nothing are not counted.
     pub sends: u32,
-    /// How many of the sends were charged against `max_attempts`: all but those refused for the rate, those turned away
-    /// by an overloaded provider, and probes of an outage.
+    /// How many sends were charged against `max_attempts`. Not charged are refusals for the rate, overloads, and probes
+    /// of an outage.
     pub charged: u32,
     /// How many of the sends were refused for the rate (429).
     pub refused: u32,
-    /// Which route it ended on: 0 is its own, 1 its first [fallback](Request::fallback). What was tried on the others is in
+    /// The route it ended on: 0 is its own, 1 its first [fallback](Request::fallback). Attempts on all routes are in
     /// [`attempts`](Self::attempts).
     pub route: usize,
-    /// Tokens, as far as the provider told.
+    /// Tokens, if the provider reported them.
     pub usage: Option<Usage>,
     /// What its answer cost, where its model has a [price](super::RequestManagerBuilder::prices).
     pub cost: Option<Money>,
-    /// Whose answer it is, if it made no call of its own. Then its tokens and its cost are not told again.
+    /// Where the answer came from, if the request made no call of its own. Tokens and cost are empty then.
     pub reused: Option<Reused>,
     /// Time spent waiting for admission and between attempts.
     pub waited: Duration,
@@ -45,35 +46,15 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// It was sent again after an earlier send may have been processed, and nothing proves that it was not.
     pub possible_duplicate: bool,
-    /// Its attempts in their order, at most 32 of them: of a longer way the first and the last.
+    /// Its attempts in order, at most 32. If there were more, the first and the last are kept.
     pub attempts: Vec<AttemptRecord>,
-    /// The request itself, where it was never sent because nothing more is sent for its model or to its
-    /// endpoint, or because the manager was shut down.
+    /// The request itself, if it was never sent: because its model or its endpoint was stopped, because it was
+    /// cancelled, or because the manager was shut down.
     pub unsent: Option<Request>,
 }
 
-/// Where an answer comes from that no call of the request's own has brought.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Reused {
-    /// From an equal request that was in flight: see [`coalesce`](super::RequestManagerBuilder::coalesce).
-    InFlight,
-    /// From the [cache](super::RequestManagerBuilder::cache).
-    Cache,
-}
-
-impl Reused {
-    /// A stable name: `in_flight`, `cache`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::InFlight => "in_flight",
-            Self::Cache => "cache",
-        }
-    }
-}
-
 impl Outcome {
-    /// What sort of failure it was; `None` if it was none.
+    /// The sort of failure. `None` for a success.
     pub fn error_kind(&self) -> Option<ErrorKind> {
         self.result.as_ref().err().map(Error::kind)
     }
@@ -83,18 +64,18 @@ impl Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AttemptRecord {
-    /// When it began, from the request's start on.
+    /// When it began, counted from the start of the request.
     pub after: Duration,
     /// How long it took.
     pub took: Duration,
-    /// Whether the server has it: surely not, perhaps, or surely.
+    /// Whether the server received it: no, perhaps, or yes.
     pub delivery: Delivery,
     /// The status of the reply, if there was one.
     pub status: Option<StatusCode>,
-    /// How it failed; `None` if it brought the answer.
+    /// How it failed. `None` if it brought the answer.
     pub failure: Option<ErrorKind>,
     /// Whether it counted against `max_attempts`.
     pub charged: bool,
-    /// On which route it was: 0 is the request's own, 1 its first [fallback](Request::fallback).
+    /// Its route: 0 is the request's own, 1 its first [fallback](Request::fallback).
     pub route: usize,
 }

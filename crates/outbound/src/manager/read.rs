@@ -1,4 +1,4 @@
-//! The reply to one attempt, read to its end, and what it means.
+//! Reads the reply to one attempt to its end, and classifies it.
 
 use std::time::Duration;
 
@@ -14,21 +14,21 @@ use tokio::time::Instant;
 
 use super::{
     attempt::{Answer, Failure},
+    emitter::EventEmitter,
     item::{Item, ItemSender},
     reply::Reply,
     scope::Scope,
-    telling::Telling,
     wall_clock::WallClock,
 };
 
-/// The most that is read of the body of an error, and how long it may take.
+/// The largest part of an error body that is read, and how long it may take.
 const ERROR_BODY: usize = 64 << 10;
 const ERROR_BODY_TIME: Duration = Duration::from_secs(2);
 
-/// The most that a body may have with its coding undone.
-const MOST_DECODED: usize = 64 << 20;
+/// The largest body after decoding.
+const MAX_DECODED: usize = 64 << 20;
 
-/// How long the body of a refusal may take before others are told of the refusal without it.
+/// How long the body of a refusal may take before the gate closes without it.
 const ERROR_BODY_AT_ONCE: Duration = Duration::from_millis(50);
 
 /// Reads the reply to one attempt.
@@ -40,11 +40,11 @@ pub(super) struct Reader<'a> {
     /// Whether a stream of it is one array of JSON.
     pub(super) is_array: bool,
     pub(super) sent_at: Instant,
-    /// The instant by which a stream has to bring its first item, and how long that is.
+    /// The instant by which a stream has to bring its first item, and the limit itself.
     pub(super) first_item: (Option<Instant>, Duration),
-    /// Told of the first item of a stream.
-    pub(super) observed: Option<&'a Telling>,
-    /// Where the items of a stream go that is handed on as it comes.
+    /// Receives the event of the first item of a stream.
+    pub(super) emitter: Option<&'a EventEmitter>,
+    /// Where the items of a stream are sent, for [`RequestManager::stream`](super::RequestManager::stream).
     pub(super) items: Option<&'a ItemSender>,
 }
 
@@ -53,12 +53,13 @@ impl Reader<'_> {
     pub(super) async fn read(&self, mut reply: client::Reply) -> Result<Answer, Failure> {
         let status = reply.status();
         let framing = self.framing(reply.headers()).filter(|_| status.is_success());
-        // A copy is a good part of what a small reply costs. Events go by the content type.
+        // A copy of the headers would be a large part of the cost of a small reply. But `events()` needs their content
+        // type.
         let mut headers =
             if framing.is_some() { reply.headers().clone() } else { std::mem::take(reply.headers_mut()) };
         let provider = &self.scope.account.provider;
         let signals = provider.signals(&headers, self.clock.now());
-        // What is rare is boxed, so that the task of a request is small.
+        // Rare cases are boxed, so that the task of a request is small.
         let read = if !status.is_success() {
             Err(Box::pin(self.read_refusal(reply, &mut headers)).await)
         } else if let Some(framing) = framing {
@@ -69,7 +70,7 @@ impl Reader<'_> {
         match read {
             Ok((body, usage)) => {
                 if let Some(items) = self.items.filter(|_| framing.is_none()) {
-                    items.send(whole(provider, usage, &body));
+                    items.send(whole_item(provider, usage, &body));
                 }
                 Ok(Answer { reply: Reply { status, headers, body }, usage, signals })
             }
@@ -77,7 +78,7 @@ impl Reader<'_> {
         }
     }
 
-    /// How the pieces of a streamed reply are told apart. `None`: it is read whole.
+    /// How the parts of a streamed reply are told apart. `None`: the reply is read as a whole.
     fn framing(&self, headers: &HeaderMap) -> Option<Framing> {
         match Framing::of(headers, b"") {
             Some(Framing::Events) => (self.facts.stream || self.items.is_some()).then_some(Framing::Events),
@@ -86,7 +87,7 @@ impl Reader<'_> {
         }
     }
 
-    /// An error status counts from its head on; its body is bounded in size and time.
+    /// Reads an error reply. The status takes effect at once; the body is limited in size and time.
     async fn read_refusal(&self, reply: client::Reply, headers: &mut HeaderMap) -> Failure {
         let provider = &self.scope.account.provider;
         let status = reply.status();
@@ -104,7 +105,7 @@ impl Reader<'_> {
         if status.is_redirection()
             && let Some(to) = headers.get(LOCATION).and_then(|location| location.to_str().ok())
         {
-            // Without a query, which may be anybody's secret.
+            // Without the query, which may hold a secret.
             let to = to.split(['?', '#']).next().unwrap_or_default();
             let message = format!("the server redirects to {to:.200}, which is not followed");
             fault.message = Some(self.scope.account.redact(message));
@@ -121,7 +122,7 @@ impl Reader<'_> {
     ) -> Result<(Bytes, Option<Usage>), Failure> {
         let status = reply.status();
         let body = reply.bytes().await.map_err(Failure::of_client)?;
-        let body = undo_coding(headers, body, MOST_DECODED);
+        let body = undo_coding(headers, body, MAX_DECODED);
         let provider = &self.scope.account.provider;
         match provider.read_success(self.facts, status, headers, &body, self.clock.now()) {
             Ok(success) => Ok((success.body.map_or(body, Bytes::from), success.usage)),
@@ -134,8 +135,8 @@ impl Reader<'_> {
     }
 }
 
-/// Undoes a coding that was not asked for, where the feature for it is compiled in. Some bodies only say that they have one:
-/// these stay as they are, and so does what cannot be undone.
+/// Decodes a body whose coding was not asked for, if the feature for it is compiled in. Some bodies only claim to have
+/// a coding. They stay as they are, and so do bodies that cannot be decoded.
 fn undo_coding(headers: &mut HeaderMap, body: Bytes, max: usize) -> Bytes {
     if !headers.contains_key(CONTENT_ENCODING) {
         return body;
@@ -150,7 +151,7 @@ fn undo_coding(headers: &mut HeaderMap, body: Bytes, max: usize) -> Bytes {
 }
 
 /// An answer that came in one piece, as one item.
-pub(super) fn whole(provider: &Provider, usage: Option<Usage>, body: &Bytes) -> Item {
+pub(super) fn whole_item(provider: &Provider, usage: Option<Usage>, body: &Bytes) -> Item {
     let mut delta = Delta::default();
     delta.text = provider.text_of(body).unwrap_or_default();
     Item { delta, usage, data: String::from_utf8_lossy(body).into_owned() }

@@ -1,4 +1,4 @@
-//! What is noted on a request's way, and survives a way that is cut short.
+//! The record of a request: what happened to it so far. It outlives an aborted task.
 
 use std::time::Duration;
 
@@ -12,52 +12,64 @@ use super::{
     error::{Error, ErrorKind},
     judge::{Counts, Effect, Verdict},
     money::Money,
-    outcome::{AttemptRecord, Outcome, Reused},
+    outcome::{AttemptRecord, Outcome},
     reply::Reply,
     request::Request,
-    send_log::Logged,
+    reused::Reused,
 };
 
-/// So many attempts are listed. Of a longer way the first and the last are kept.
-const LISTED: usize = 32;
+/// How many attempts are listed. If there are more, the first and the last are kept.
+const MAX_LISTED: usize = 32;
 
-/// The way of one request.
+/// What happened to one request so far.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) started: Instant,
     pub(crate) counts: Counts,
-    /// Those of the routes that have failed.
-    before: Counts,
+    /// The counts of the routes that have failed.
+    earlier_routes: Counts,
     pub(crate) usage: Option<Usage>,
     pub(crate) cost: Option<Money>,
     pub(crate) waited: Duration,
     attempts: Vec<AttemptRecord>,
     sends: u32,
-    /// It was sent again after a send that may have been processed.
+    /// The request was sent again after an attempt that may have been processed.
     possible_duplicate: bool,
-    /// A send may have been processed, for all that is known.
+    /// An attempt may have been processed, so the next send may be a duplicate.
     maybe_processed: bool,
-    /// When the attempts under way began, and which they are. Dropped now, they may have been sent.
-    under_way: [Option<(Instant, u32)>; 2],
-    /// What a log of what is sent has of it.
+    /// When the attempts in flight began, and their numbers. If the task is aborted now, they may have been sent.
+    in_flight: [Option<(Instant, u32)>; 2],
+    /// What the [`SendLog`](super::SendLog) says of the request.
     pub(super) logged: Logged,
     /// An earlier run may have sent it.
     maybe_sent_before: bool,
-    /// Sending it twice does nothing twice.
+    /// Sending the request twice has no further effect.
     repeatable: bool,
     last_failure: Option<String>,
-    /// Which route it is on.
+    /// The present route.
     route: usize,
-    /// Whose answer it has.
+    /// Where the answer came from, if not from a call of this request.
     reused: Option<Reused>,
 }
 
-/// Which of the attempts under way.
+/// The attempts that may be in flight at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum UnderWay {
-    First,
-    /// Beside the first, which is slow.
-    Second,
+pub(crate) enum AttemptSlot {
+    Primary,
+    /// A second attempt beside a slow first one.
+    Hedge,
+}
+
+/// What the [`SendLog`](super::SendLog) says of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Logged {
+    /// Nothing, or that it was not processed.
+    #[default]
+    No,
+    /// That it is about to be sent.
+    Sending,
+    /// That it was sent and may have been processed. Nothing that comes later takes this back.
+    Permanent,
 }
 
 /// How an attempt ended.
@@ -74,7 +86,7 @@ impl Record {
         Self {
             started,
             counts: Counts::default(),
-            before: Counts::default(),
+            earlier_routes: Counts::default(),
             usage: None,
             cost: None,
             waited: Duration::ZERO,
@@ -82,7 +94,7 @@ impl Record {
             sends: 0,
             possible_duplicate: false,
             maybe_processed: false,
-            under_way: [None; 2],
+            in_flight: [None; 2],
             logged: Logged::default(),
             maybe_sent_before: false,
             repeatable: false,
@@ -92,31 +104,31 @@ impl Record {
         }
     }
 
-    /// An earlier run may have sent it, and has written that down for good.
+    /// An earlier run may have sent the request, and its log says so.
     pub(crate) fn was_maybe_sent_before(&mut self) {
         self.maybe_sent_before = true;
-        self.logged = Logged::ForGood;
+        self.logged = Logged::Permanent;
     }
 
     pub(crate) fn sends(&self) -> u32 {
         self.sends
     }
 
-    /// Whether it was sent, or may have been. An attempt that found no connection is none.
+    /// Whether the request was sent, or may have been. An attempt that found no connection does not count.
     pub(crate) fn was_tried(&self) -> bool {
-        self.sends > 0 || self.under_way[0].is_some()
+        self.sends > 0 || self.in_flight[0].is_some()
     }
 
-    /// Which attempt the next one is, from 1.
+    /// The number of the next attempt, from 1.
     pub(crate) fn next_attempt(&self) -> u32 {
-        self.sends + self.counts.unreached + 1 + u32::from(self.under_way[0].is_some())
+        self.sends + self.counts.unreached + 1 + u32::from(self.in_flight[0].is_some())
     }
 
-    /// Its route has failed: on another one it begins anew, with what was sent so far.
-    pub(crate) fn takes_another_route(&mut self, route: usize) {
+    /// The route has failed. The counts begin again on the next route; the list of attempts goes on.
+    pub(crate) fn start_route(&mut self, route: usize) {
         let counts = std::mem::take(&mut self.counts);
-        self.before.charged += counts.charged;
-        self.before.refused += counts.refused;
+        self.earlier_routes.charged += counts.charged;
+        self.earlier_routes.refused += counts.refused;
         self.route = route;
         self.reused = None;
     }
@@ -125,52 +137,52 @@ impl Record {
         self.reused
     }
 
-    /// The answer, or the refusal, comes from elsewhere.
+    /// The answer, or the refusal, comes from another request or from the cache.
     pub(crate) fn reuses(&mut self, reused: Reused) {
         self.reused = Some(reused);
     }
 
-    /// What went wrong last, behind a few words; nothing if nothing did.
+    /// The last failure, after the given words. Empty if there was none.
     pub(crate) fn last(&self, words: &str) -> String {
         self.last_failure.as_deref().map(|last| format!("{words}{last}")).unwrap_or_default()
     }
 
-    /// The attempts under way: when each began, and which it is.
-    pub(crate) fn under_way(&self) -> impl Iterator<Item = (Instant, u32)> {
-        self.under_way.into_iter().flatten()
+    /// The attempts in flight: when each began, and its number.
+    pub(crate) fn in_flight(&self) -> impl Iterator<Item = (Instant, u32)> {
+        self.in_flight.into_iter().flatten()
     }
 
-    /// An attempt goes out: says which one it is, from 1.
-    pub(crate) fn begins(&mut self, attempt: UnderWay, now: Instant, repeatable: bool) -> u32 {
+    /// An attempt begins. Returns its number, from 1.
+    pub(crate) fn start_attempt(&mut self, slot: AttemptSlot, now: Instant, repeatable: bool) -> u32 {
         let number = self.next_attempt();
-        self.under_way[attempt as usize] = Some((now, number));
+        self.in_flight[slot as usize] = Some((now, number));
         self.repeatable = repeatable;
         self.maybe_processed |= self.maybe_sent_before && !repeatable;
         number
     }
 
-    /// The answer has come.
-    pub(crate) fn arrived(&mut self, attempt: UnderWay, status: StatusCode, usage: Option<Usage>) {
+    /// An attempt has brought the answer.
+    pub(crate) fn succeeded(&mut self, slot: AttemptSlot, status: StatusCode, usage: Option<Usage>) {
         self.counts.charged += 1;
         self.usage = usage;
         let (delivery, status) = (Delivery::Replied, Some(status));
         let ended = Ended { delivery, status, failure: None, charged: true };
-        self.ended(attempt, Instant::now(), ended);
+        self.ended(slot, Instant::now(), ended);
     }
 
-    /// The other one has brought the end of the request: nobody waits for this one, and it may have been processed.
-    pub(crate) fn given_up(&mut self, attempt: UnderWay) {
+    /// The other attempt has ended the request, so this one is aborted. It may have been processed.
+    pub(crate) fn abandoned(&mut self, slot: AttemptSlot) {
         self.counts.charged += 1;
         let failure = Some(ErrorKind::Cancelled);
         let ended = Ended { delivery: Delivery::MaybeSent, status: None, failure, charged: true };
-        self.ended(attempt, Instant::now(), ended);
+        self.ended(slot, Instant::now(), ended);
         self.maybe_processed |= !self.repeatable;
     }
 
-    /// The attempt has failed, and was judged.
+    /// An attempt has failed, and was judged.
     pub(crate) fn failed(
         &mut self,
-        attempt: UnderWay,
+        slot: AttemptSlot,
         failure: &Failure,
         verdict: Verdict,
         message: &str,
@@ -183,7 +195,7 @@ impl Record {
             Effect::Overloaded => counts.overloads += 1,
             Effect::Unreachable { .. } => counts.unreached += 1,
             Effect::Failed => counts.free_probes += u32::from(!verdict.charged),
-            Effect::None | Effect::Account => {}
+            Effect::None | Effect::AccountRefused => {}
         }
         counts.unreadable += u32::from(failure.kind == ErrorKind::Unreadable);
         self.last_failure = Some(message.to_owned());
@@ -193,19 +205,19 @@ impl Record {
             failure: Some(failure.kind),
             charged: verdict.charged,
         };
-        self.ended(attempt, now, ended);
-        // Only a send after this one can be a duplicate of it.
+        self.ended(slot, now, ended);
+        // Set after the attempt was counted: only a later send can be a duplicate of this one.
         self.maybe_processed |= failure.maybe_processed() && !self.repeatable;
     }
 
-    fn ended(&mut self, attempt: UnderWay, now: Instant, how: Ended) {
-        let began = self.under_way[attempt as usize].take().map_or(now, |(began, _)| began);
+    fn ended(&mut self, slot: AttemptSlot, now: Instant, how: Ended) {
+        let began = self.in_flight[slot as usize].take().map_or(now, |(began, _)| began);
         if how.delivery != Delivery::NotSent {
             self.sends += 1;
             self.possible_duplicate |= self.maybe_processed;
         }
-        if self.attempts.len() == LISTED {
-            self.attempts.remove(LISTED / 2);
+        if self.attempts.len() == MAX_LISTED {
+            self.attempts.remove(MAX_LISTED / 2);
         }
         self.attempts.push(AttemptRecord {
             after: began.saturating_duration_since(self.started),
@@ -226,11 +238,11 @@ impl Record {
         unsent: Option<Request>,
     ) -> Outcome {
         let now = Instant::now();
-        for attempt in [UnderWay::First, UnderWay::Second] {
-            if self.under_way[attempt as usize].is_some() {
+        for slot in [AttemptSlot::Primary, AttemptSlot::Hedge] {
+            if self.in_flight[slot as usize].is_some() {
                 let failure = result.as_ref().err().map(Error::kind);
                 let delivery = Delivery::MaybeSent;
-                self.ended(attempt, now, Ended { delivery, status: None, failure, charged: false });
+                self.ended(slot, now, Ended { delivery, status: None, failure, charged: false });
             }
         }
         Outcome {
@@ -238,8 +250,8 @@ impl Record {
             id,
             result,
             sends: self.sends,
-            charged: self.before.charged + self.counts.charged,
-            refused: self.before.refused + self.counts.refused,
+            charged: self.earlier_routes.charged + self.counts.charged,
+            refused: self.earlier_routes.refused + self.counts.refused,
             route: self.route,
             usage: self.usage,
             cost: self.cost,

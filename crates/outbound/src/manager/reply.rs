@@ -15,17 +15,17 @@ pub struct Reply {
     pub status: StatusCode,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body. Of a stream: the events, folded into the body that the provider would have sent without streaming.
+    /// The body. For a stream: the body that the provider would have sent without streaming, built from the events.
     pub body: Bytes,
 }
 
 impl Reply {
-    /// The body as JSON. What strict JSON does not allow and servers send all the same is read too: a byte order mark,
-    /// `NaN` (as null), half an emoji (as the replacement character).
+    /// The body as JSON. It also accepts what strict JSON forbids but servers send: a byte order mark, `NaN` (read as
+    /// null), half a surrogate pair (read as the replacement character).
     ///
     /// # Errors
     ///
-    /// If it is none even so.
+    /// If the body is not even that.
     pub fn json(&self) -> Result<Value, serde_json::Error> {
         serde_json::from_slice(&self.body).or_else(|error| lenient_json(&self.body).ok_or(error))
     }
@@ -35,13 +35,13 @@ impl Reply {
         Provider::openai_compatible().text_of(&self.body)
     }
 
-    /// The body in the shape of OpenAI's `chat.completion`, from whatever format it is in; see
+    /// The body in the format of OpenAI's `chat.completion`, converted from any format that this crate knows. See
     /// [`Provider::as_openai`].
     pub fn as_openai(&self) -> Option<Value> {
         Provider::openai_compatible().as_openai(&self.body)
     }
 
-    /// The id that the provider gave the request, for its support: `x-request-id` or `request-id`.
+    /// The id that the provider gave the request, for its support team: `x-request-id` or `request-id`.
     pub fn request_id(&self) -> Option<&str> {
         let id = self.headers.get("x-request-id").or_else(|| self.headers.get("request-id"))?;
         id.to_str().ok()
@@ -50,7 +50,7 @@ impl Reply {
 
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Headers may hold cookies, a body anything: a refusal has been known to repeat the key.
+        // Headers may hold cookies, and a body may repeat the key.
         f.debug_struct("Reply")
             .field("status", &self.status)
             .field("body", &self.body.len())

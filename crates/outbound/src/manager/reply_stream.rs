@@ -1,4 +1,4 @@
-//! A reply that is handed on item by item.
+//! A streamed reply.
 
 use std::{
     fmt,
@@ -10,23 +10,24 @@ use std::{
 use futures::stream::Stream;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{error::Error, inner::Handle, item::Item, outcome::Outcome, task::Cut, ticket::Ticket};
+use super::{
+    error::Error, inner::Handle, item::Item, outcome::Outcome, task::AbortOnDropHandle, ticket::Ticket,
+};
 
 /// A reply, item by item as it comes. Made by [`RequestManager::stream`](super::RequestManager::stream).
 ///
-/// It is a [`Stream`], and has a [`next`](Self::next) of its own. It ends after the provider's own end marker. Where
-/// anything else ends the answer, its last item is an error, which holds the text that came
-/// ([`Error::partial`]).
+/// It is a [`Stream`], and has a [`next`](Self::next) of its own. It ends after the provider's own end marker. If
+/// anything else ends the answer, the last item is an error, which holds the text that came ([`Error::partial`]).
 ///
-/// Until the first item is given out, failures are retried as those of [`send`](super::RequestManager::send) are.
-/// From then on there is no second beginning.
+/// Until the first item is returned, failures are retried as those of [`send`](super::RequestManager::send) are. After
+/// that the answer cannot start again.
 ///
-/// The answer is read as fast as it comes, whether or not anybody asks for the items: a slow reader holds up no
-/// permit, and no limit in time passes for it. What was read and not asked for yet is kept here, 64 MiB at most.
+/// The answer is read as fast as it comes, whether or not the items are asked for. So a slow reader holds no permit,
+/// and no timeout runs while it is slow. Items that were read and not asked for are kept here, 64 MiB at most.
 ///
 /// # Dropping
 ///
-/// Dropping it cuts the request off: its connection is closed, its permits return. It is a handle to its manager, as a
+/// Dropping it aborts the request: the connection is closed, and permits return. It is a handle to its manager, as a
 /// batch is.
 ///
 /// ```no_run
@@ -50,55 +51,60 @@ use super::{error::Error, inner::Handle, item::Item, outcome::Outcome, task::Cut
 pub struct ReplyStream {
     items: UnboundedReceiver<Item>,
     end: End,
-    /// Dropped, it cuts off the task.
-    _task: Cut,
-    /// Keeps the manager from being dropped.
+    /// Aborts the task when it is dropped.
+    _task: AbortOnDropHandle,
+    /// Keeps the manager alive.
     _manager: Handle,
 }
 
 enum End {
     /// Items may still come.
-    Ahead(Ticket),
-    /// The last item was given out; if it is an error, it was not.
-    Reached { outcome: Box<Outcome>, told: bool },
+    Pending(Ticket),
+    /// All items were returned. `error_returned`: the error that ended the answer was returned too, if there was one.
+    Reached { outcome: Box<Outcome>, error_returned: bool },
 }
 
 impl ReplyStream {
-    pub(super) fn new(items: UnboundedReceiver<Item>, outcome: Ticket, task: Cut, manager: Handle) -> Self {
-        Self { items, end: End::Ahead(outcome), _task: task, _manager: manager }
+    pub(super) fn new(
+        items: UnboundedReceiver<Item>,
+        outcome: Ticket,
+        task: AbortOnDropHandle,
+        manager: Handle,
+    ) -> Self {
+        Self { items, end: End::Pending(outcome), _task: task, _manager: manager }
     }
 
     /// The next item, or the error that ended the answer, or `None` at its end.
     ///
-    /// Cancel safe: an item that is not given out waits for the next call.
+    /// Cancel safe: an item that was not returned waits for the next call.
     pub async fn next(&mut self) -> Option<Result<Item, Error>> {
         poll_fn(|cx| self.poll_item(cx)).await
     }
 
-    /// The outcome: the whole answer, in the shape that it would have had without streaming, or its error; attempts,
-    /// tokens and times. Items that were not asked for are dropped.
+    /// The outcome: attempts, tokens and times, and the whole answer as it would be without streaming, or its error.
+    /// Items that were not asked for are dropped.
     ///
-    /// Dropping the future cuts the request off.
+    /// Dropping the future aborts the request.
     pub async fn outcome(mut self) -> Outcome {
         self.items.close();
         match self.end {
-            End::Ahead(outcome) => outcome.await,
+            End::Pending(outcome) => outcome.await,
             End::Reached { outcome, .. } => *outcome,
         }
     }
 
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Item, Error>>> {
-        // What came before the end goes before it.
+        // Items go before the end.
         if let Some(item) = ready!(self.items.poll_recv(cx)) {
             return Poll::Ready(Some(Ok(item)));
         }
-        if let End::Ahead(ticket) = &mut self.end {
+        if let End::Pending(ticket) = &mut self.end {
             let outcome = Box::new(ready!(Pin::new(ticket).poll(cx)));
-            self.end = End::Reached { outcome, told: false };
+            self.end = End::Reached { outcome, error_returned: false };
         }
-        let End::Reached { outcome, told } = &mut self.end else { return Poll::Pending };
-        let error = outcome.result.as_ref().err().filter(|_| !*told).cloned();
-        *told = true;
+        let End::Reached { outcome, error_returned } = &mut self.end else { return Poll::Pending };
+        let error = outcome.result.as_ref().err().filter(|_| !*error_returned).cloned();
+        *error_returned = true;
         Poll::Ready(error.map(Err))
     }
 }

@@ -1,4 +1,4 @@
-//! What to send.
+//! Requests.
 
 use std::{fmt, sync::LazyLock, time::Duration};
 
@@ -9,11 +9,12 @@ use outbound_limiter::Cost;
 use outbound_provider::Provider;
 use serde::Serialize;
 
-use super::{route::Route, scope::Order};
+use super::{route::Route, scope::QueueClass};
 
-/// One request: a method, a path at some endpoint, and a body, which is in memory, since it may have to be sent again.
+/// One request: a method, a path at an endpoint, and a body. The body is in memory, because it may be sent several
+/// times.
 ///
-/// What is wrong with it (a header that is none, a body that cannot be written) is said when it is sent, so that one bad
+/// An invalid part (a bad header, a body that cannot be serialized) is reported when the request is sent. So one bad
 /// request in a batch is one bad outcome.
 ///
 /// ```
@@ -28,7 +29,7 @@ use super::{route::Route, scope::Order};
 /// assert_eq!(request.get_id(), Some("greeting-1"));
 /// ```
 ///
-/// Any method, and bodies that are no JSON:
+/// Any method, and bodies other than JSON:
 ///
 /// ```
 /// use outbound::{Request, client::{Method, Multipart, Part}};
@@ -51,16 +52,16 @@ pub struct Request {
     /// `None` stands for the provider's own chat path.
     pub(crate) path: Option<String>,
     pub(crate) body: Body,
-    /// What most requests leave as it is. Apart, so that a request is small.
+    /// Options that most requests do not use. Boxed, so that a request is small.
     options: Option<Box<Options>>,
 }
 
-/// What most requests leave as it is.
+/// Options that most requests do not use.
 #[derive(Clone, Default)]
 pub(crate) struct Options {
     pub(crate) endpoint: Option<String>,
     pub(crate) headers: HeaderMap,
-    /// Why it cannot be sent.
+    /// Why the request cannot be sent.
     pub(crate) invalid: Option<String>,
     pub(crate) deadline: Option<Duration>,
     pub(crate) max_attempts: Option<u32>,
@@ -69,9 +70,9 @@ pub(crate) struct Options {
     pub(crate) tenant: Option<String>,
     pub(crate) cost: Option<Cost>,
     pub(crate) idempotency_key: Option<HeaderValue>,
-    /// The model, where the body does not name it.
+    /// The model, if the body does not name it.
     pub(crate) model: Option<String>,
-    /// It is answered by a call of its own.
+    /// The request takes no answer of another request.
     fresh: bool,
     /// An earlier run may have sent it.
     pub(crate) maybe_sent_before: bool,
@@ -81,13 +82,13 @@ pub(crate) struct Options {
 pub(crate) enum Body {
     Empty,
     Json(Bytes),
-    /// Anything else, and its content type, if it has one of its own.
+    /// Anything else, and its content type if it has one.
     Other(Bytes, Option<HeaderValue>),
-    /// A prompt, to be written in the provider's own format.
+    /// A prompt, to be written in the format of the provider.
     Prompt(Box<Prompt>),
 }
 
-/// A prompt, whatever the provider's format.
+/// A prompt, independent of the provider's format.
 #[derive(Clone)]
 pub(crate) struct Prompt {
     pub(crate) model: String,
@@ -115,39 +116,39 @@ impl Request {
     /// # }
     /// ```
     ///
-    /// Under [`stream`](super::RequestManager::stream) it asks for a stream. Servers of
-    /// [`Provider::http`](crate::Provider::http) have no format for it.
+    /// With [`stream`](super::RequestManager::stream) it asks for a stream. Servers of
+    /// [`Provider::http`](crate::Provider::http) have no format for a prompt.
     pub fn prompt(model: impl Into<String>, text: impl Into<String>) -> Self {
         let prompt = Prompt { model: model.into(), text: text.into(), system: None, max_tokens: None };
         Self { body: Body::Prompt(Box::new(prompt)), ..Self::to_path(Method::POST, None) }
     }
 
-    /// What the model is told before a [`prompt`](Self::prompt). A body of one's own says so itself.
+    /// The system text of a [`prompt`](Self::prompt). Other bodies have to contain it themselves.
     pub fn system(mut self, text: impl Into<String>) -> Self {
         match &mut self.body {
             Body::Prompt(prompt) => prompt.system = Some(text.into()),
-            _ => self.reject("system is for a prompt: a body of one's own says it itself".into()),
+            _ => self.reject("system is for Request::prompt: write it into the body itself".into()),
         }
         self
     }
 
-    /// The most tokens that the answer to a [`prompt`](Self::prompt) may have. A body of one's own says so itself.
+    /// The most tokens that the answer to a [`prompt`](Self::prompt) may have. Other bodies have to say it themselves.
     pub fn max_tokens(mut self, tokens: u64) -> Self {
         match &mut self.body {
             Body::Prompt(prompt) => prompt.max_tokens = Some(tokens),
-            _ => self.reject("max_tokens is for a prompt: a body of one's own says it itself".into()),
+            _ => self.reject("max_tokens is for Request::prompt: write it into the body itself".into()),
         }
         self
     }
 
-    /// The model, where the body does not name it: for providers that have it in the path (Gemini, Azure), and for its
-    /// limits. Default: what the body names.
+    /// The model, if the body does not name it. It is used in the path (Gemini, Azure), and for the limits of the
+    /// model. Default: the model that the body names.
     pub fn model(mut self, model: impl Into<String>) -> Self {
         self.set().model = Some(model.into());
         self
     }
 
-    /// Any method, without a body until it is given one, to a path below the endpoint's base URL.
+    /// A request with any method, to a path below the endpoint's base URL. It has no body until it is given one.
     pub fn new(method: Method, path: impl Into<String>) -> Self {
         Self::to_path(method, Some(path.into()))
     }
@@ -157,7 +158,7 @@ impl Request {
         Self::new(Method::POST, path).json(body)
     }
 
-    /// A `POST` of JSON that has been serialized already; it is sent byte for byte.
+    /// A `POST` of JSON that is serialized already. It is sent byte for byte.
     pub fn post_raw(path: impl Into<String>, json: impl Into<Bytes>) -> Self {
         Self { body: Body::Json(json.into()), ..Self::new(Method::POST, path) }
     }
@@ -179,19 +180,19 @@ impl Request {
         self.options.get_or_insert_with(Box::default)
     }
 
-    /// A name of the caller's own, given back in the [`Outcome`](crate::Outcome). Default: none.
+    /// An id of the caller's choice, returned in the [`Outcome`](crate::Outcome). Default: none.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self
     }
 
-    /// Names one of the manager's further endpoints. Default: the manager's own.
+    /// The name of the endpoint to send it to. Default: the manager's own endpoint.
     pub fn to(mut self, endpoint: impl Into<String>) -> Self {
         self.set().endpoint = Some(endpoint.into());
         self
     }
 
-    /// A header beside those of the endpoint, or in their place.
+    /// A header. It replaces one of the same name that the endpoint has.
     pub fn header<N, V>(mut self, name: N, value: V) -> Self
     where
         N: TryInto<HeaderName, Error: fmt::Display>,
@@ -199,8 +200,8 @@ impl Request {
     {
         match (name.try_into(), value.try_into()) {
             (Ok(name), Ok(value)) => _ = self.set().headers.insert(name, value),
-            (Err(error), _) => self.reject(format!("a header's name is none: {error}")),
-            (_, Err(error)) => self.reject(format!("a header's value is none: {error}")),
+            (Err(error), _) => self.reject(format!("the name of a header is not valid: {error}")),
+            (_, Err(error)) => self.reject(format!("the value of a header is not valid: {error}")),
         }
         self
     }
@@ -209,12 +210,12 @@ impl Request {
     pub fn json(mut self, body: &impl Serialize) -> Self {
         match serde_json::to_vec(body) {
             Ok(json) => self.body = Body::Json(json.into()),
-            Err(error) => self.reject(format!("the body is no JSON: {error}")),
+            Err(error) => self.reject(format!("the body is not JSON: {error}")),
         }
         self
     }
 
-    /// A body of pairs as a form, `application/x-www-form-urlencoded`.
+    /// A form body of pairs, `application/x-www-form-urlencoded`.
     pub fn form(mut self, pairs: &impl Serialize) -> Self {
         const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
         match encode_form(pairs) {
@@ -224,8 +225,8 @@ impl Request {
         self
     }
 
-    /// A body of several parts, such as files. They have to be in memory: of a file, [`tokio::fs::read`] makes a
-    /// [`Part::bytes`](outbound_client::Part::bytes).
+    /// A body of several parts, such as files. The parts have to be in memory: read a file with [`tokio::fs::read`],
+    /// and make a [`Part::bytes`](outbound_client::Part::bytes) of it.
     pub fn multipart(mut self, multipart: Multipart) -> Self {
         match multipart.into_bytes() {
             Some((content_type, bytes)) => self.body = Body::Other(bytes, Some(content_type)),
@@ -235,7 +236,7 @@ impl Request {
         self
     }
 
-    /// A body of bytes. Its content type is a [`header`](Self::header).
+    /// A body of bytes. Set its content type as a [`header`](Self::header).
     pub fn body(mut self, bytes: impl Into<Bytes>) -> Self {
         self.body = Body::Other(bytes.into(), None);
         self
@@ -251,66 +252,66 @@ impl Request {
         self
     }
 
-    /// How often it is sent at most, charged sends counted. Default: the manager's. Zero counts as 1.
+    /// How often it may be sent, counting charged sends only. Default: the manager's. Zero counts as 1.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.set().max_attempts = Some(attempts.max(1));
         self
     }
 
-    /// How it goes before others that wait for the same limits: a higher one first. Who has waited for 30 seconds counts as one
-    /// higher, and so on, so that none waits for ever. Default: 0.
+    /// Its priority among requests that wait for the same limits: higher ones go first. For each 30 seconds of waiting
+    /// a request counts as one priority higher, so none waits for ever. Default: 0.
     pub fn priority(mut self, priority: i32) -> Self {
         self.set().priority = priority;
         self
     }
 
-    /// On whose behalf it is sent. The tenants whose requests wait for the same limits share them evenly by tokens, however
-    /// many requests each has. Default: none; such requests are one tenant's.
+    /// The tenant of the request. Tenants whose requests wait for the same limits share them evenly by tokens, however
+    /// many requests each has. Default: none. All requests without a tenant count as one tenant.
     pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
         self.set().tenant = Some(tenant.into());
         self
     }
 
-    pub(crate) fn order(&self) -> Order<'_> {
+    pub(crate) fn queue_class(&self) -> QueueClass<'_> {
         let Options { priority, tenant, .. } = self.options();
-        Order { priority: *priority, tenant: tenant.as_deref() }
+        QueueClass { priority: *priority, tenant: tenant.as_deref() }
     }
 
-    /// Another way for it where its own has failed; each call adds one, and they are tried in this order. Default: those of
-    /// the manager.
+    /// A route to take if the request fails on its own route. Each call adds one. They are tried in this order.
+    /// Default: the fallbacks of the manager.
     pub fn fallback(mut self, route: Route) -> Self {
         self.set().fallbacks.push(route);
         self
     }
 
-    /// What it will cost, where the caller knows better than the estimate from the body.
+    /// What it will cost in requests and tokens, if the caller knows better than the estimate from the body.
     pub fn cost(mut self, cost: Cost) -> Self {
         self.set().cost = Some(cost);
         self
     }
 
-    /// The idempotency key to send, kept over retries. Default: one of the manager's making for every `POST`.
+    /// The idempotency key, the same for all attempts. Default: a generated one for every `POST`.
     pub fn idempotency_key(mut self, key: HeaderValue) -> Self {
         self.set().idempotency_key = Some(key);
         self
     }
 
-    /// It is answered by a call of its own, under a manager that [keeps](super::RequestManagerBuilder::cache) answers or
-    /// [shares](super::RequestManagerBuilder::coalesce) them too: for several answers to one prompt. Default: no.
+    /// Makes a call of its own, even if the manager [keeps](super::RequestManagerBuilder::cache) answers or
+    /// [shares](super::RequestManagerBuilder::coalesce) them. Use it to get several answers to one prompt. Default: no.
     pub fn fresh(mut self) -> Self {
         self.set().fresh = true;
         self
     }
 
-    /// An earlier run may have sent it, and nobody knows its answer: see [`SendLog`](super::SendLog). So its outcome is a
-    /// [possible duplicate](super::Outcome::possible_duplicate) once it is sent, unless sending it twice does nothing twice.
-    /// Default: no.
+    /// Says that an earlier run may have sent the request, and that its answer is unknown: see
+    /// [`SendLog`](super::SendLog). Once it is sent, its outcome is a [possible
+    /// duplicate](super::Outcome::possible_duplicate), unless sending it twice has no further effect. Default: no.
     pub fn maybe_sent_before(mut self) -> Self {
         self.set().maybe_sent_before = true;
         self
     }
 
-    /// Whether the answer to an equal request is as good as its own: it changes nothing at the server.
+    /// Whether the request may share the answer to an equal one: it only asks, and changes nothing at the server.
     pub(crate) fn may_share_an_answer(&self) -> bool {
         let asks = match self.body {
             Body::Empty => self.method == Method::GET,
@@ -320,17 +321,17 @@ impl Request {
         asks && !self.options().fresh
     }
 
-    /// The name given with [`id`](Self::id).
+    /// The id given with [`id`](Self::id).
     pub fn get_id(&self) -> Option<&str> {
         self.id.as_deref()
     }
 }
 
-/// Those of a request that says nothing of them.
+/// The options of a request that sets none.
 static DEFAULT: LazyLock<Options> = LazyLock::new(Options::default);
 
 impl Prompt {
-    /// As this provider has it.
+    /// The prompt in the format of this provider.
     pub(super) fn of(&self, provider: &Provider, stream: bool) -> outbound_provider::Prompt<'_> {
         let mut prompt = provider.prompt(&self.model, &self.text).stream(stream);
         if let Some(system) = &self.system {
@@ -343,20 +344,20 @@ impl Prompt {
     }
 }
 
-/// A path, or an address, without what may be secret in it: user, query, fragment.
-pub(super) fn shown(path: &str) -> &str {
+/// A path or an address without the parts that may be secret: user, query, fragment.
+pub(super) fn without_secrets(path: &str) -> &str {
     let path = path.split(['?', '#']).next().unwrap_or_default();
     path.rsplit_once('@').map_or(path, |(_, rest)| rest)
 }
 
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Neither the body nor the headers: prompts and keys do not belong in logs.
+        // Without body and headers: prompts and keys do not belong into logs.
         f.debug_struct("Request")
             .field("id", &self.id)
             .field("endpoint", &self.options().endpoint)
             .field("method", &self.method)
-            .field("path", &self.path.as_deref().map(shown))
+            .field("path", &self.path.as_deref().map(without_secrets))
             .finish_non_exhaustive()
     }
 }

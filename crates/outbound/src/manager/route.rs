@@ -1,18 +1,14 @@
-//! Another way for a request whose own has failed.
+//! Routes: where a request goes if its own route has failed.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
-use serde_json::Value;
 
-use super::{
-    error::{Error, ErrorKind},
-    request::{Body, Prompt, Request},
-};
+use super::error::{Error, ErrorKind};
 
-/// The failures that another way may mend: those that are not the request's own.
-const MENDED: &[ErrorKind] = &[
+/// The failures that another route may avoid.
+const DEFAULT_KINDS: &[ErrorKind] = &[
     ErrorKind::RateLimited,
     ErrorKind::Overloaded,
     ErrorKind::Server,
@@ -25,13 +21,13 @@ const MENDED: &[ErrorKind] = &[
     ErrorKind::Stopped,
 ];
 
-/// Another way for a request whose own has failed: another endpoint, model or body, for
+/// Another route for a request that has failed: another endpoint, model or body. For
 /// [`Request::fallback`](super::Request::fallback) and
 /// [`RequestManagerBuilder::fallback`](super::RequestManagerBuilder::fallback).
 ///
-/// While a route is left, a request does not wait long for the one it is on: where that refuses its rate, backs off, is
-/// down or is held, and the waits grow longer than [`after`](Self::after) in all, the next one is taken. Waiting for its
-/// turn under the limits is not counted.
+/// While another route is left, a request does not wait long on its present one. It may wait for the end of a refusal,
+/// a backoff, an outage or a held key. When these waits together grow longer than [`after`](Self::after), it takes the
+/// next route. Waiting for its turn under the limits does not count.
 ///
 /// | | default |
 /// |---|---|
@@ -39,7 +35,7 @@ const MENDED: &[ErrorKind] = &[
 /// | `after` | 10 seconds |
 /// | `on` | all but [`Rejected`](ErrorKind::Rejected), [`Deadline`](ErrorKind::Deadline), [`Impossible`](ErrorKind::Impossible), [`Invalid`](ErrorKind::Invalid), [`ShutDown`](ErrorKind::ShutDown) and [`Panicked`](ErrorKind::Panicked) |
 ///
-/// A part of a stream that was handed on is not taken back: then no other route is taken.
+/// Items of a stream that were delivered cannot be taken back. After the first one no other route is taken.
 ///
 /// ```
 /// use outbound::{ErrorKind, Request, Route};
@@ -55,16 +51,17 @@ const MENDED: &[ErrorKind] = &[
 #[derive(Debug, Clone)]
 #[must_use = "a route does nothing until a request has it"]
 pub struct Route {
-    endpoint: Option<String>,
-    model: Option<String>,
-    path: Option<String>,
-    body: Option<Result<Bytes, String>>,
+    pub(super) endpoint: Option<String>,
+    pub(super) model: Option<String>,
+    pub(super) path: Option<String>,
+    /// JSON, or why it could not be serialized.
+    pub(super) body: Option<Result<Bytes, String>>,
     after: Duration,
     on: Option<Vec<ErrorKind>>,
 }
 
 impl Route {
-    /// How long a request waits for a route that refuses or fails, where this one comes next, unless told otherwise.
+    /// The default of [`after`](Self::after).
     pub const DEFAULT_AFTER: Duration = Duration::from_secs(10);
 
     /// Another endpoint of the manager, by its name.
@@ -72,7 +69,7 @@ impl Route {
         Self { endpoint: Some(endpoint.into()), ..Self::same() }
     }
 
-    /// Another model at the same endpoint: it takes the place of `model` in the body.
+    /// Another model at the same endpoint. It replaces `model` in the body.
     pub fn model(model: impl Into<String>) -> Self {
         Self::same().with_model(model)
     }
@@ -81,7 +78,7 @@ impl Route {
         Self { endpoint: None, model: None, path: None, body: None, after: Self::DEFAULT_AFTER, on: None }
     }
 
-    /// Another model: it takes the place of `model` in the body.
+    /// Another model. It replaces `model` in the body.
     pub fn with_model(mut self, model: impl Into<String>) -> Self {
         self.model = Some(model.into());
         self
@@ -93,20 +90,20 @@ impl Route {
         self
     }
 
-    /// Another body, as JSON.
+    /// Another body, serialized as JSON.
     pub fn with_json(mut self, body: &impl Serialize) -> Self {
         self.body = Some(serde_json::to_vec(body).map(Bytes::from).map_err(|error| error.to_string()));
         self
     }
 
-    /// How long a request waits for the route before this one, while that refuses or fails. Zero: it takes this one at the
-    /// first failure that asks for a wait.
+    /// How long a request may wait on the route before this one, while that one refuses or fails. Zero: it takes this
+    /// route at the first failure that needs a wait.
     pub fn after(mut self, patience: Duration) -> Self {
         self.after = patience;
         self
     }
 
-    /// The kinds of failure after which this route is taken, in place of the default.
+    /// The kinds of failure after which this route is taken. They replace the default.
     pub fn on(mut self, kinds: impl IntoIterator<Item = ErrorKind>) -> Self {
         self.on = Some(kinds.into_iter().collect());
         self
@@ -120,49 +117,8 @@ impl Route {
         self.endpoint.as_deref()
     }
 
-    /// Whether it is taken after this error.
+    /// Whether this route is taken after this error.
     pub(super) fn takes(&self, error: &Error) -> bool {
-        self.on.as_deref().unwrap_or(MENDED).contains(&error.kind())
-    }
-
-    /// The request as it is on this route. What is wrong with it is said when it is sent, as of any request.
-    pub(super) fn apply(&self, request: &Request) -> Request {
-        let mut request = request.clone();
-        if let Some(endpoint) = &self.endpoint {
-            request.set().endpoint = Some(endpoint.clone());
-        }
-        if let Some(path) = &self.path {
-            request.path = Some(path.clone());
-        }
-        match &self.body {
-            Some(Ok(body)) => request.body = Body::Json(body.clone()),
-            Some(Err(why)) => request.reject(format!("the body of a route is no JSON: {why}")),
-            None => {}
-        }
-        if let Some(model) = &self.model {
-            match with_model(&request.body, model) {
-                Ok(body) => request.body = body,
-                Err(why) => request.reject(why),
-            }
-        }
-        request
-    }
-}
-
-/// The body with another model.
-fn with_model(body: &Body, model: &str) -> Result<Body, String> {
-    let json = match body {
-        Body::Json(json) => json,
-        Body::Prompt(prompt) => {
-            return Ok(Body::Prompt(Box::new(Prompt { model: model.to_owned(), ..(**prompt).clone() })));
-        }
-        _ => return Err(String::from("a route names a model, and the request's body is no JSON")),
-    };
-    match outbound_provider::lenient_json(json) {
-        Some(Value::Object(mut fields)) => {
-            fields.insert(String::from("model"), model.into());
-            Ok(Body::Json(Value::Object(fields).to_string().into()))
-        }
-        _ => Err(String::from("a route names a model, and the request's body is no JSON object")),
+        self.on.as_deref().unwrap_or(DEFAULT_KINDS).contains(&error.kind())
     }
 }

@@ -1,4 +1,4 @@
-//! A request on its way: admission, attempts and waits, until there is a reply or no use in going on.
+//! The run of a request on one route: admission, attempts and waits, until there is a reply or a final error.
 
 use std::time::Duration;
 
@@ -12,40 +12,40 @@ use super::{
     error::{Error, ErrorKind},
     item::ItemSender,
     judge::{Case, Next, Rules, Verdict, judge},
-    record::{Record, UnderWay},
+    record::{AttemptSlot, Record},
     reply::Reply,
+    request_log::RequestLog,
     scope::{self, Call},
-    send_log::Log,
 };
 
-/// What a run needs to know.
+/// What a run needs.
 pub(crate) struct Run<'a, A> {
     pub(crate) attempt: A,
     pub(crate) admission: Admission<'a>,
     pub(crate) rules: Rules,
-    /// How slow calls are hedged, if they are.
+    /// `None`: slow calls are not hedged.
     pub(crate) hedges: Option<&'a Hedges>,
-    /// Where it is written down that the request leaves, if it is.
-    pub(crate) log: Option<Log<'a>>,
-    /// The number of the request in the manager, and the draw that belongs to it.
+    /// `None`: nothing is logged before the request is sent.
+    pub(crate) log: Option<RequestLog<'a>>,
+    /// The number of the request in the manager. `draw` is the random number that belongs to it.
     pub(crate) number: u64,
     pub(crate) draw: u64,
-    /// Where the items of a stream go that is handed on as it comes.
+    /// Where the items of a stream are sent, for [`RequestManager::stream`](super::RequestManager::stream).
     pub(crate) items: Option<&'a ItemSender>,
 }
 
-/// A call that has gone out.
-struct Sent<'a> {
+/// An attempt that was sent.
+struct SentAttempt<'a> {
     admitted: Admitted<'a>,
     call: Call,
     sent_at: Instant,
-    attempt: UnderWay,
-    /// Which one it is, from 1.
+    slot: AttemptSlot,
+    /// The number of the attempt, from 1.
     number: u32,
 }
 
-/// A call that has failed, and what follows.
-struct Failed {
+/// An attempt that has failed, and what follows.
+struct FailedAttempt {
     failure: Failure,
     verdict: Verdict,
     message: String,
@@ -53,42 +53,42 @@ struct Failed {
 }
 
 impl<'a, A: Attempt> Run<'a, A> {
-    /// Goes round until there is a reply, or no use in going on.
+    /// Repeats admission and attempt until there is a reply or a final error.
     pub(crate) async fn run(mut self, record: &mut Record) -> Result<Reply, Error> {
         let mut admitted = self.admission.admit(record).await?;
         loop {
             if let Some(log) = &self.log {
-                admitted = log.write_down(admitted, &self.admission, record).await?;
+                admitted = log.write_before_send(admitted, &self.admission, record).await?;
             }
-            let sent = self.send_out(admitted, UnderWay::First, record);
+            let sent = self.send_out(admitted, AttemptSlot::Primary, record);
             let destination = sent.admitted.destination;
             let deadline = self.admission.deadline();
             let ended = match self.hedges.filter(|hedges| self.may_hedge(hedges, &sent, record)) {
                 None => {
-                    let probes = sent.admitted.pass.probes_reach();
+                    let probes = sent.admitted.permit.probes_reach();
                     let result = self.attempt.send(destination, deadline, probes).await;
                     self.ended(sent, result, deadline, record)
                 }
                 Some(hedges) => Box::pin(self.hedged(hedges, sent, deadline, record)).await,
             };
-            let Failed { failure, verdict, message, at } = match ended {
+            let FailedAttempt { failure, verdict, message, at } = match ended {
                 Ok(reply) => return Ok(reply),
                 Err(failed) => *failed,
             };
             if let Some(log) = &self.log {
                 log.failed(failure.maybe_processed(), record);
             }
-            let elsewhere = self.admission.others_take_it(destination, failure.fault.of_account, at)
+            let elsewhere = self.admission.another_accepts(destination, failure.fault.of_account, at)
                 && self.may_go_on(&failure, record);
             let wait = match verdict.next {
                 _ if failure.is_past_deadline() => return Err(self.admission.past_deadline(record)),
                 _ if elsewhere => Duration::ZERO,
-                Next::Again(wait)
+                Next::Retry(wait)
                     if !self.admission.has_patience_for(wait.max(destination.scope.down_for(at))) =>
                 {
                     return Err(give_up(failure, record, message));
                 }
-                Next::Again(wait) => wait,
+                Next::Retry(wait) => wait,
                 Next::TooLate(wait) => return Err(too_late(failure, wait, &message)),
                 Next::Fail => return Err(give_up(failure, record, message)),
             };
@@ -98,40 +98,45 @@ impl<'a, A: Attempt> Run<'a, A> {
         }
     }
 
-    /// From here on it counts as sent.
-    fn send_out(&self, mut admitted: Admitted<'a>, attempt: UnderWay, record: &mut Record) -> Sent<'a> {
+    /// Counts the request as sent.
+    fn send_out(
+        &self,
+        mut admitted: Admitted<'a>,
+        slot: AttemptSlot,
+        record: &mut Record,
+    ) -> SentAttempt<'a> {
         let Destination { scope, prepared } = admitted.destination;
         let sent_at = Instant::now();
-        let call = admitted.pass.sent(self.number, sent_at, spread(self.draw));
+        let call = admitted.permit.sent(self.number, sent_at, jitter(self.draw));
         scope::watch(&scope.account);
-        if let Some(expense) = &mut admitted.expense {
-            expense.sent();
+        if let Some(budget_reservation) = &mut admitted.budget_reservation {
+            budget_reservation.sent();
         }
-        let number = record.begins(attempt, sent_at, prepared.repeatable);
-        if let Some(observed) = self.admission.observed {
-            observed.sent(&scope.account, number);
+        let number = record.start_attempt(slot, sent_at, prepared.repeatable);
+        if let Some(emitter) = self.admission.emitter {
+            emitter.sent(&scope.account, number);
         }
-        Sent { admitted, call, sent_at, attempt, number }
+        SentAttempt { admitted, call, sent_at, slot, number }
     }
 
-    /// What came of a call is noted, and its scope is told.
+    /// Records the end of an attempt, and reports it to the scope.
     fn ended(
         &self,
-        sent: Sent<'_>,
+        sent: SentAttempt<'_>,
         result: Result<Answer, Failure>,
         deadline: Instant,
         record: &mut Record,
-    ) -> Result<Reply, Box<Failed>> {
-        let Sent { admitted, call, sent_at, attempt, number } = sent;
-        let Admitted { destination, mut pass, charge, expense } = admitted;
+    ) -> Result<Reply, Box<FailedAttempt>> {
+        let SentAttempt { admitted, call, sent_at, slot, number } = sent;
+        let Admitted { destination, mut permit, charge, budget_reservation } = admitted;
         let scope = &destination.scope;
-        pass.ended();
+        permit.ended();
         let failure = match result {
             Ok(Answer { reply, usage, signals }) => {
                 let replied = (Delivery::Replied, Some(reply.status));
                 self.admission.attempt_ended(number, sent_at, replied, None, "", usage);
-                record.arrived(attempt, reply.status, usage);
-                record.cost = expense.map(|expense| expense.answered(usage));
+                record.succeeded(slot, reply.status, usage);
+                record.cost = budget_reservation.map(|budget_reservation| budget_reservation.answered(usage));
                 scope.succeeded(call, &signals, usage, charge);
                 return Ok(reply);
             }
@@ -142,21 +147,21 @@ impl<'a, A: Attempt> Run<'a, A> {
         let verdict = self.judge(destination, &failure, record, deadline, at);
         let replied = (failure.delivery, failure.status);
         self.admission.attempt_ended(number, sent_at, replied, Some(failure.kind), &message, None);
-        scope.failed(call, &told(&failure, verdict, &message, at), charge);
-        record.failed(attempt, &failure, verdict, &message, at);
-        if let Some(expense) = expense {
-            expense.failed(failure.may_be_billed());
+        scope.failed(call, &scope_failure(&failure, verdict, &message, at), charge);
+        record.failed(slot, &failure, verdict, &message, at);
+        if let Some(budget_reservation) = budget_reservation {
+            budget_reservation.failed(failure.may_be_billed());
         }
-        Err(Box::new(Failed { failure, verdict, message, at }))
+        Err(Box::new(FailedAttempt { failure, verdict, message, at }))
     }
 
-    /// Whether another destination may be asked after this failure: what was wrong is not the request itself, and there are
-    /// attempts left.
+    /// Whether another destination may be tried after this failure: the fault is not in the request itself, and
+    /// attempts are left.
     fn may_go_on(&self, failure: &Failure, record: &Record) -> bool {
-        let begun = self.items.is_some_and(ItemSender::has_begun);
+        let delivered = self.items.is_some_and(ItemSender::has_delivered);
         let attempts_left = record.counts.charged < self.rules.max_attempts;
         let own = matches!(failure.kind, ErrorKind::Rejected | ErrorKind::Invalid | ErrorKind::Unreadable);
-        !begun && !own && attempts_left && (self.rules.retry_ambiguous || !failure.may_be_billed())
+        !delivered && !own && attempts_left && (self.rules.retry_ambiguous || !failure.may_be_billed())
     }
 
     fn judge(
@@ -176,7 +181,7 @@ impl<'a, A: Attempt> Run<'a, A> {
             counts: record.counts,
             outage: destination.scope.model.is_outage(),
             past_deadline: failure.is_past_deadline(),
-            handed_on: self.items.is_some_and(ItemSender::has_begun),
+            items_delivered: self.items.is_some_and(ItemSender::has_delivered),
             left: deadline.saturating_duration_since(now),
             draw: self.draw,
             rules: self.rules,
@@ -184,8 +189,13 @@ impl<'a, A: Attempt> Run<'a, A> {
     }
 }
 
-fn told<'a>(failure: &'a Failure, verdict: Verdict, message: &'a str, now: Instant) -> scope::Failed<'a> {
-    scope::Failed {
+fn scope_failure<'a>(
+    failure: &'a Failure,
+    verdict: Verdict,
+    message: &'a str,
+    now: Instant,
+) -> scope::ScopeFailure<'a> {
+    scope::ScopeFailure {
         effect: verdict.effect,
         settle: verdict.settle,
         fault: &failure.fault,
@@ -197,8 +207,8 @@ fn told<'a>(failure: &'a Failure, verdict: Verdict, message: &'a str, now: Insta
     }
 }
 
-/// A draw between 0 and 1.
-fn spread(draw: u64) -> f64 {
+/// A number between 0 and 1.
+fn jitter(draw: u64) -> f64 {
     (draw >> 11) as f64 / (1_u64 << 53) as f64
 }
 
@@ -218,7 +228,6 @@ fn give_up(failure: Failure, record: &Record, message: String) -> Error {
 mod hedge;
 
 pub(crate) use self::hedge::Hedges;
-pub use self::hedge::Hedging;
 
 #[cfg(test)]
 mod tests;

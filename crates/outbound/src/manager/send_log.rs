@@ -1,109 +1,46 @@
-//! Writing down that a request is about to leave, before it does.
+//! The log of what is sent, written before it is sent.
 
 use std::{error, pin::Pin};
 
-use super::{
-    admission::{Admission, Admitted},
-    error::Error,
-    record::Record,
-};
-
-/// Writes down which requests are sent, before their bytes leave. Given to
+/// A log of the requests that are sent, written before their first byte is sent. Given to
 /// [`RequestManagerBuilder::send_log`](super::RequestManagerBuilder::send_log).
 ///
-/// After a crash it tells three kinds of requests apart: one with an answer is done, one that was written down here may
-/// have been billed, any other was surely not sent. Whoever sends the second kind again says so with
-/// [`Request::maybe_sent_before`](super::Request::maybe_sent_before).
+/// After a crash the log tells three sorts of requests apart. A request with an answer is done. A request in the log
+/// without an answer may have been billed. Any other request was not sent. If a request of the second sort is sent
+/// again, mark it with [`Request::maybe_sent_before`](super::Request::maybe_sent_before).
 pub trait SendLog: Send + Sync + 'static {
-    /// A request is about to leave: all limits have let it through, and nothing of it is out. It waits for the future, and
-    /// holds its turn meanwhile, so it is best to write many down with one sync. The future may be dropped.
+    /// A request is about to be sent. The limits have let it through, and no byte of it was sent. It waits for the
+    /// future, and holds its permits meanwhile. So it is best to write many requests with one sync. The future may be
+    /// dropped.
     ///
-    /// Called before the first attempt, and before a later one only after [`not_processed`](Self::not_processed). Not called
-    /// for a request that [an earlier run may have sent](super::Request::maybe_sent_before): the log has that already, and it
-    /// has to keep it until the answer is there.
+    /// This is called before the first attempt. Before a later attempt it is called only after
+    /// [`not_processed`](Self::not_processed). It is not called for a request that [an earlier run may have
+    /// sent](super::Request::maybe_sent_before): the log has that request already, and has to keep it until the answer
+    /// is there.
     ///
     /// # Errors
     ///
-    /// Then the request is not sent. It ends as [`Stopped`](super::ErrorKind::Stopped), its batch is
-    /// [stopped](super::Batch::stopped), and what is under way ends normally.
+    /// Then the request is not sent. It ends as [`Stopped`](super::ErrorKind::Stopped), and its batch is
+    /// [stopped](super::Batch::stopped). Requests in flight end normally.
     fn sending<'a>(&'a self, request: Sending<'a>) -> Written<'a>;
 
-    /// Every attempt so far provably did nothing: there was no connection, or a status refused it. The request may be sent
-    /// again later. Default: nothing is done.
+    /// No attempt so far was processed: there was no connection, or a status refused it. The request may be sent again
+    /// later. Default: nothing is done.
     fn not_processed(&self, request: Sending<'_>) {
         let _ = request;
     }
 }
 
-/// What a [`SendLog`] does for one request.
+/// The future of [`SendLog::sending`].
 pub type Written<'a> =
     Pin<Box<dyn Future<Output = Result<(), Box<dyn error::Error + Send + Sync>>> + Send + 'a>>;
 
-/// A request that is about to leave.
+/// A request that is about to be sent.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Sending<'a> {
-    /// The name that the caller gave it.
+    /// The id that the caller gave it.
     pub id: Option<&'a str>,
-    /// Which request of the manager it is, as [`Event::number`](super::Event::number).
+    /// The number of the request in the manager, as in [`Event::number`](super::Event::number).
     pub number: u64,
-}
-
-/// What the log has of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Logged {
-    /// Nothing, or that it was not processed.
-    #[default]
-    No,
-    /// That it leaves.
-    Sending,
-    /// That it left, and it may have been processed: whatever comes later changes nothing of that.
-    ForGood,
-}
-
-/// The log of one request.
-pub(super) struct Log<'a> {
-    log: &'a dyn SendLog,
-    request: Sending<'a>,
-}
-
-impl<'a> Log<'a> {
-    pub(super) fn new(log: &'a dyn SendLog, id: Option<&'a str>, number: u64) -> Self {
-        Self { log, request: Sending { id, number } }
-    }
-
-    /// Writes down that the request leaves, unless that is there.
-    ///
-    /// # Errors
-    ///
-    /// Where it could not: nothing more of the batch is sent then.
-    pub(super) async fn write_down<'b>(
-        &self,
-        admitted: Admitted<'b>,
-        admission: &Admission<'_>,
-        record: &mut Record,
-    ) -> Result<Admitted<'b>, Error> {
-        if record.logged != Logged::No {
-            return Ok(admitted);
-        }
-        record.logged = Logged::Sending;
-        match self.log.sending(self.request).await {
-            Ok(()) => Ok(admitted),
-            Err(error) => {
-                admitted.charge.refund();
-                let why = format!("what is sent could not be written down first: {error}");
-                Err(admission.stop_all(&why, record))
-            }
-        }
-    }
-
-    /// An attempt has failed.
-    pub(super) fn failed(&self, maybe_processed: bool, record: &mut Record) {
-        if maybe_processed {
-            record.logged = Logged::ForGood;
-        } else if record.logged == Logged::Sending {
-            record.logged = Logged::No;
-            self.log.not_processed(self.request);
-        }
-    }
 }

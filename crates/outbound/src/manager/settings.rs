@@ -1,19 +1,19 @@
-//! What holds for every request that does not say otherwise.
+//! The settings of a manager.
 
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use outbound_client::Limits;
 
 use super::{
+    cache::ResponseCache,
+    guarded_observer::GuardedObserver,
+    hedging::Hedging,
     money::{Money, Prices},
-    reuse::ResponseCache,
     route::Route,
-    run::Hedging,
     send_log::SendLog,
-    telling::GuardedObserver,
 };
 
-/// The most that one event of a stream may take: as much as a whole reply, since an image may come in one.
+/// The largest event of a stream: as much as a whole reply, since an event may hold an image.
 const LARGEST_EVENT: usize = 64 << 20;
 
 /// The options of a manager that are the same for all its endpoints. Their defaults are listed at
@@ -30,7 +30,7 @@ pub(crate) struct Settings {
     pub(crate) retry_ambiguous: bool,
     pub(crate) stop_after_equal_refusals: Option<NonZeroU32>,
     pub(crate) observers: Arc<[GuardedObserver]>,
-    /// For requests that name none of their own.
+    /// For requests without fallbacks of their own.
     pub(crate) fallbacks: Vec<Route>,
     pub(crate) prices: Option<Arc<Prices>>,
     pub(crate) budget: Option<Money>,
@@ -38,7 +38,7 @@ pub(crate) struct Settings {
     pub(crate) coalesces: bool,
     pub(crate) cache: Option<ResponseCache>,
     pub(crate) hedging: Option<Hedging>,
-    /// Told before a request leaves.
+    /// Written before a request is sent.
     pub(crate) send_log: Option<Box<dyn SendLog>>,
 }
 
@@ -92,8 +92,8 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The time limits of one attempt, over those that the caller's own client has for the rest (its largest body, say).
-    /// A request waits for its admission and not for a connection: the pool has no cap of its own.
+    /// The time limits of one attempt. Other limits stay those of the caller's client, such as its largest body. The
+    /// pool has no limit of its own: a request waits for its admission, and not for a connection.
     pub(crate) fn limits(&self, of_client: Limits) -> Limits {
         of_client
             .max_event(of_client.max_event.max(LARGEST_EVENT))

@@ -1,4 +1,4 @@
-//! Where a manager stands: what it believes, what it waits for and why.
+//! Snapshots of a manager's state.
 
 use std::{fmt, time::Duration};
 
@@ -11,12 +11,12 @@ use super::{
     scope::{Account, Model, Stopped},
 };
 
-/// Where a manager stands. Made by [`RequestManager::snapshot`](super::RequestManager::snapshot); its `Display` is for
+/// The state of a manager. Made by [`RequestManager::snapshot`](super::RequestManager::snapshot). Its `Display` is for
 /// people.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// How many requests are inside: waiting, backing off, or under way.
+    /// How many requests are active: waiting, backing off, or in flight.
     pub active: usize,
     /// Whether it is [paused](super::RequestManager::pause).
     pub paused: bool,
@@ -24,43 +24,43 @@ pub struct Snapshot {
     pub spent: Money,
     /// The budget.
     pub budget: Option<Money>,
-    /// The endpoints: the manager's own first, each key by itself.
+    /// The endpoints, with one entry for each key. The manager's own come first.
     pub endpoints: Vec<EndpointSnapshot>,
 }
 
-/// Where an endpoint stands, with one key.
+/// The state of an endpoint with one key.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct EndpointSnapshot {
-    /// Its name; `None` for the manager's own.
+    /// Its name. `None` for the manager's own.
     pub name: Option<String>,
     /// Its address, without anything secret.
     pub address: String,
-    /// Why nothing is sent with this key.
+    /// Why nothing is sent with this key, if it is stopped.
     pub stopped: Option<Stopped>,
-    /// How long nothing has come back from the address, though it was tried.
+    /// How long the address has been out: nothing came back, though requests were sent.
     pub out_for: Option<Duration>,
-    /// When the next request looks whether the address is back. `None` while one does, or if it is not out.
+    /// When the next request probes the address. `None` if a probe is in flight, or if the address is not out.
     pub next_probe: Option<Instant>,
-    /// The limits that hold for all its models.
+    /// The limits of all its models together.
     pub quota: QuotaSnapshot,
     /// The models that requests have named.
     pub models: Vec<ModelSnapshot>,
 }
 
-/// Where a model of an endpoint stands.
+/// The state of a model of an endpoint.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ModelSnapshot {
-    /// Its name; `None` stands for requests that name none.
+    /// Its name. `None` stands for requests that name no model.
     pub name: Option<String>,
-    /// Why nothing is sent for it.
+    /// Why nothing is sent for this model, if it is stopped.
     pub stopped: Option<Stopped>,
-    /// How long nothing but failures has come back: one request at a time looks whether that is over.
+    /// How long all calls have failed. One request at a time probes whether that is over.
     pub failing_for: Option<Duration>,
-    /// When the next request looks whether that is over. `None` while one does, or if it does not fail.
+    /// When the next request probes the model. `None` if a probe is in flight, or if the model does not fail.
     pub next_probe: Option<Instant>,
-    /// Its limits, as learnt from replies; what the first in line waits for, and until when.
+    /// Its limits, as learnt from replies. Also what the first waiting request waits for, and until when.
     pub quota: QuotaSnapshot,
 }
 
@@ -106,7 +106,7 @@ impl ModelSnapshot {
 
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} requests inside", self.active)?;
+        write!(f, "{} requests active", self.active)?;
         if self.paused {
             f.write_str(", paused")?;
         }

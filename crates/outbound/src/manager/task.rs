@@ -2,12 +2,12 @@
 
 use tokio::task::{AbortHandle, JoinHandle};
 
-/// A task that is cut off when this is dropped.
+/// Aborts a task when it is dropped.
 #[derive(Debug)]
-pub(super) struct Cut(JoinHandle<()>);
+pub(super) struct AbortOnDropHandle(JoinHandle<()>);
 
-impl Cut {
-    /// Spawns on the runtime of the call.
+impl AbortOnDropHandle {
+    /// Spawns the task on the current runtime.
     pub(super) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Self {
         Self(tokio::spawn(task))
     }
@@ -17,7 +17,7 @@ impl Cut {
     }
 }
 
-impl Drop for Cut {
+impl Drop for AbortOnDropHandle {
     fn drop(&mut self) {
         self.0.abort();
     }

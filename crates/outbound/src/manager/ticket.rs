@@ -1,4 +1,4 @@
-//! The claim to the outcome of a submitted request.
+//! The ticket of a submitted request.
 
 use std::{
     error, fmt,
@@ -12,25 +12,25 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     error::{Error, ErrorKind},
-    lifecycle::{Entry, Lifecycle},
+    lifecycle::{ActiveKey, Lifecycle},
     outcome::Outcome,
     record::Record,
     request::Request,
 };
 
-/// The claim to the outcome of a submitted request: a future of it.
+/// The ticket of a submitted request: a future of its outcome.
 ///
-/// Dropping it gives up the claim; the request takes its way all the same.
+/// Dropping it does not abort the request.
 #[derive(Debug)]
 #[must_use = "the outcome comes out of the ticket"]
 pub struct Ticket {
     outcome: oneshot::Receiver<Outcome>,
     id: Option<String>,
-    /// Where it is inside the manager.
-    entry: Option<(Arc<Lifecycle>, Entry)>,
+    /// Identifies the request inside the manager.
+    active_key: Option<(Arc<Lifecycle>, ActiveKey)>,
 }
 
-/// The manager has been shut down; here is the request back.
+/// The manager was shut down. The request is returned in this error.
 #[derive(Debug)]
 pub struct SubmitError(pub Request);
 
@@ -39,16 +39,17 @@ impl Ticket {
         outcome: oneshot::Receiver<Outcome>,
         id: Option<String>,
         lifecycle: &Arc<Lifecycle>,
-        entry: Option<Entry>,
+        active_key: Option<ActiveKey>,
     ) -> Self {
-        Self { outcome, id, entry: entry.map(|entry| (Arc::clone(lifecycle), entry)) }
+        Self { outcome, id, active_key: active_key.map(|active_key| (Arc::clone(lifecycle), active_key)) }
     }
 
-    /// Calls the request off; says whether that was in time. Its outcome is
-    /// [`ErrorKind::Cancelled`](ErrorKind::Cancelled): what was not sent costs nothing, and what was may be billed.
+    /// Cancels the request. Returns whether it was still active. Its outcome is
+    /// [`ErrorKind::Cancelled`]. If it was not sent, it costs nothing. If it was, it may be
+    /// billed.
     pub fn cancel(&self) -> bool {
-        let Some((lifecycle, entry)) = &self.entry else { return false };
-        lifecycle.cancel(|of, _| of == *entry) > 0
+        let Some((lifecycle, active_key)) = &self.active_key else { return false };
+        lifecycle.cancel(|of, _| of == *active_key) > 0
     }
 }
 
@@ -58,9 +59,10 @@ impl Future for Ticket {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         Poll::Ready(match ready!(Pin::new(&mut self.outcome).poll(cx)) {
             Ok(outcome) => outcome,
-            // A task tells its outcome whatever ends it, so this is a process that comes to its end.
+            // A task sends its outcome whatever ends it. So this happens only when the process ends.
             Err(_) => {
-                let error = Error::new(ErrorKind::ShutDown, "its task is gone");
+                let error =
+                    Error::new(ErrorKind::ShutDown, "the task of the request has ended without an outcome");
                 Record::new(Instant::now()).into_outcome(Err(error), self.id.take(), 0, None)
             }
         })

@@ -1,10 +1,10 @@
-//! The wall clock, told once.
+//! The wall clock, read once.
 
 use std::time::SystemTime;
 
 use tokio::time::Instant;
 
-/// Wall-clock time derived from tokio's clock, so that it stands still, or jumps, when tokio's does.
+/// Wall-clock time computed from tokio's clock. So it stands still, or jumps, when tokio's clock does.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WallClock {
     started: Instant,

@@ -1,4 +1,4 @@
-//! The wire: an attempt that goes out.
+//! The wire: sends an attempt with the client.
 
 use std::time::Duration;
 
@@ -6,23 +6,24 @@ use http::header::CONTENT_TYPE;
 use tokio::time::Instant;
 
 use super::{
-    attempt::{Answer, Attempt, Failure, IDEMPOTENCY_KEY},
+    attempt::{Answer, Attempt, Failure},
     destination::Destination,
+    emitter::EventEmitter,
     item::ItemSender,
+    prepared::IDEMPOTENCY_KEY,
     read::Reader,
-    telling::Telling,
     wall_clock::WallClock,
 };
 
 /// How long a probe may take to connect.
 const PROBE: Duration = Duration::from_secs(3);
 
-/// The wire itself.
+/// Sends attempts with the client of their account.
 pub(crate) struct Wire<'a> {
     pub(crate) clock: &'a WallClock,
-    /// Told of the first item of a stream.
-    pub(crate) observed: Option<&'a Telling>,
-    /// Where the items of a stream go that is handed on as it comes.
+    /// Receives the event of the first item of a stream.
+    pub(crate) emitter: Option<&'a EventEmitter>,
+    /// Where the items of a stream are sent, for [`RequestManager::stream`](super::RequestManager::stream).
     pub(crate) items: Option<&'a ItemSender>,
 }
 
@@ -57,7 +58,7 @@ impl Attempt for Wire<'_> {
             is_array: prepared.is_array,
             sent_at,
             first_item: (sent_at.checked_add(limit), limit),
-            observed: self.observed,
+            emitter: self.emitter,
             items: self.items,
         };
         reader.read(reply).await

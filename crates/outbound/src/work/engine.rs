@@ -1,4 +1,4 @@
-//! What the stores of this crate share: decisions of the model, written down before they count.
+//! The engine of both stores: each decision of the model is written to the journal before it takes effect.
 
 use std::{
     fmt,
@@ -20,18 +20,18 @@ use super::{
     model::Model,
 };
 
-/// So much is appended before a commit is waited for. Below 8 MiB an append never blocks.
+/// How many bytes are appended before a commit is waited for. Below 8 MiB an append never blocks.
 const UNSYNCED: usize = 4 << 20;
-/// Below this a journal is not worth a rewrite.
+/// A smaller journal is not rewritten.
 const SMALL: usize = 1 << 20;
-/// About a hundred years, for limits that are beyond the clock.
-const FAR: Duration = Duration::from_secs(3_000_000_000);
+/// About a hundred years, for times beyond the range of the clock.
+const CENTURY: Duration = Duration::from_secs(3_000_000_000);
 
 #[derive(Clone, Default)]
 pub(crate) struct Engine {
     inner: Arc<Mutex<Inner>>,
     journal: Option<Arc<Journal>>,
-    /// A record that is known to be durable, with all before it. What is behind it may not be in the file yet.
+    /// The last record that is known to be durable. Later ones may not be in the file yet.
     durable: Arc<Lock<Option<Position>>>,
 }
 
@@ -41,12 +41,12 @@ struct Inner {
     log: Option<Log>,
 }
 
-/// The journal of a store. Nobody else appends to it.
+/// The journal of a store. Only the store appends to it.
 struct Log {
     journal: Arc<Journal>,
-    /// Bytes of its records, about.
+    /// The bytes of its records, roughly.
     bytes: usize,
-    /// Bytes that were appended, and may wait to be written.
+    /// Bytes that were appended and may not be written yet.
     unsynced: usize,
     /// The last record.
     last: Option<Position>,
@@ -54,9 +54,9 @@ struct Log {
 }
 
 impl Engine {
-    /// Blocks while it reads all.
+    /// Reads the whole journal. Blocks meanwhile.
     pub(crate) fn replay(journal: Journal) -> Result<Self, WorkError> {
-        // What somebody has appended is read as well.
+        // Records of an earlier writer may not be in the file yet.
         journal.commit().map_err(WorkError::new)?;
         let mut model = Model::default();
         let (mut bytes, mut last) = (0, None);
@@ -68,8 +68,10 @@ impl Engine {
             let event = Event::decode(&record.bytes, record.position);
             let event = event.filter(|event| matches!(event, Event::Begin { .. }) == is_first);
             if !event.is_some_and(|event| model.apply(event)) {
-                let place = record.position;
-                return Err(WorkError::new(format!("the record at {place} is not one of a store of work")));
+                let position = record.position;
+                return Err(WorkError::new(format!(
+                    "the record at {position} does not belong to a store of work"
+                )));
             }
         }
         let journal = Arc::new(journal);
@@ -77,7 +79,7 @@ impl Engine {
         if bytes == 0 {
             log.append(&mut Event::Begin { last_lease: 0 })?;
         }
-        // Whoever held them is gone with the process.
+        // The process that held these leases is gone.
         for (lease, sent) in model.orphans() {
             let mut event = Event::Released { lease, sent };
             log.append(&mut event)?;
@@ -93,7 +95,7 @@ impl Engine {
         for Work { id, payload } in work {
             let known = inner.model.find(&id);
             if known.is_none() {
-                let state = State::Open(Data::Held(payload));
+                let state = State::Open(Data::InMemory(payload));
                 inner.record(Event::Item { id, deliveries: 0, ambiguous: false, state }).await?;
             }
             found.push(known.unwrap_or(Pushed::New));
@@ -128,7 +130,7 @@ impl Engine {
 
     pub(crate) async fn sent(&self, leases: &[&Lease]) -> Result<Held, WorkError> {
         let mut inner = self.lock().await;
-        // Whoever is late must not send what the next claim may give to another.
+        // A late holder must not send what the next claim may give to another one.
         inner.rescue().await?;
         let mut held = Vec::with_capacity(leases.len());
         for lease in leases {
@@ -158,7 +160,7 @@ impl Engine {
             let is_held = inner.held(lease);
             if is_held.is_ok() {
                 let (lease, id) = (lease.number, lease.id.clone());
-                let answer = Data::Held(answer.clone());
+                let answer = Data::InMemory(answer.clone());
                 inner.record(Event::Finished { lease, id, answer }).await?;
             }
             held.push(is_held);
@@ -190,7 +192,7 @@ impl Engine {
         let (mut answers, bytes): (Vec<_>, Vec<_>) = inner.model.answers(most).into_iter().unzip();
         let (inner, bytes) = self.load(inner, bytes).await?;
         answers.iter_mut().zip(bytes).for_each(|(answer, bytes)| answer.bytes = bytes);
-        // Whoever finished them may not have waited.
+        // Whoever finished these answers may not have waited until they were durable.
         self.durable(inner).await?;
         Ok(answers)
     }
@@ -213,7 +215,7 @@ impl Engine {
         self.inner.clone().lock_owned().await
     }
 
-    /// Waits until all is durable that was recorded so far. Others go on meanwhile, and share the sync.
+    /// Waits until everything recorded so far is durable. Other calls go on meanwhile, and share the sync.
     async fn durable(&self, inner: OwnedMutexGuard<Inner>) -> Result<(), WorkError> {
         let Some(journal) = &self.journal else { return Ok(()) };
         let committed = journal.committed();
@@ -224,14 +226,14 @@ impl Engine {
         Ok(())
     }
 
-    /// Says that this record is durable. Gives the last one that is.
+    /// Records that this record is durable. Returns the last durable record.
     fn is_durable(&self, record: Option<Position>) -> Option<Position> {
         let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
         *durable = (*durable).max(record);
         *durable
     }
 
-    /// Reads data where it is kept, on a thread that may block. The lock goes along: nothing is moved meanwhile.
+    /// Reads data from the journal, on a thread that may block. The lock is held, so that nothing is moved meanwhile.
     async fn load(
         &self,
         inner: OwnedMutexGuard<Inner>,
@@ -239,7 +241,7 @@ impl Engine {
     ) -> Result<(OwnedMutexGuard<Inner>, Vec<Bytes>), WorkError> {
         let last = wanted.iter().filter_map(Data::position).max();
         let Some(journal) = self.journal.clone().filter(|_| last.is_some()) else {
-            return Ok((inner, wanted.iter().filter_map(Data::held).collect()));
+            return Ok((inner, wanted.iter().filter_map(Data::in_memory).collect()));
         };
         if last > self.is_durable(None) {
             journal.committed().await.map_err(WorkError::new)?;
@@ -256,8 +258,8 @@ impl Engine {
 
 fn fetch(journal: &Journal, data: &Data) -> Result<Bytes, Error> {
     match data {
-        Data::Held(bytes) => Ok(bytes.clone()),
-        Data::Kept { position, length } => {
+        Data::InMemory(bytes) => Ok(bytes.clone()),
+        Data::InJournal { position, length } => {
             let mut record = journal.read(*position)?;
             Ok(record.split_off(record.len().saturating_sub(*length)).into())
         }
@@ -266,11 +268,12 @@ fn fetch(journal: &Journal, data: &Data) -> Result<Bytes, Error> {
 
 fn after(ttl: Duration) -> Instant {
     let now = Instant::now();
-    now.checked_add(ttl).unwrap_or(now + FAR)
+    now.checked_add(ttl).unwrap_or(now + CENTURY)
 }
 
 impl Inner {
-    /// Writes an event down, then lets it count. Nothing waits in between: dropped early, it did not happen.
+    /// Writes an event to the journal, then applies it. There is no await between the two. So a dropped future has done
+    /// both or none.
     async fn record(&mut self, mut event: Event) -> Result<(), WorkError> {
         if let Some(log) = &mut self.log {
             if log.unsynced >= UNSYNCED {
@@ -303,14 +306,14 @@ impl Inner {
 }
 
 impl Log {
-    /// Writes an event down. Its data is in the journal then, and not in memory.
+    /// Writes an event to the journal. From then on its data is in the journal, and no longer in memory.
     fn append(&mut self, event: &mut Event) -> Result<(), WorkError> {
-        let data = event.data().and_then(|data| data.held()).unwrap_or_default();
+        let data = event.data().and_then(|data| data.in_memory()).unwrap_or_default();
         self.buffer.clear();
         event.encode(&data, &mut self.buffer);
         let position = self.journal.append(&self.buffer).map_err(WorkError::new)?;
         if let Some(data) = event.data() {
-            data.keep(position);
+            data.move_to_journal(position);
         }
         self.bytes += self.buffer.len();
         self.unsynced += self.buffer.len();
@@ -319,9 +322,9 @@ impl Log {
     }
 }
 
-/// Rewrites the journal where more than half of it is of no use any more.
+/// Rewrites the journal if more than half of it is not needed any more.
 ///
-/// The lock goes along to the thread that does it: if the caller is dropped, nobody appends meanwhile.
+/// The lock moves to the thread that does it. So nobody appends meanwhile, even if the caller is dropped.
 async fn compact(mut inner: OwnedMutexGuard<Inner>) {
     if !inner.is_mostly_garbage() {
         return;
@@ -336,24 +339,24 @@ async fn compact(mut inner: OwnedMutexGuard<Inner>) {
             event.encode(&data, &mut bytes);
             Ok(bytes)
         });
-        // What was appended last is read from the file, too.
-        let places = journal.commit().and_then(|()| journal.try_rewrite(records));
-        // Where it fails, the disk may be full: the old content counts, and the next try is when as much has come
-        // again. If the journal itself failed, the next append says so.
-        if let Ok(places) = places {
-            model.moved(&places);
-            log.last = places.last().copied();
+        // Records that were just appended have to be in the file.
+        let positions = journal.commit().and_then(|()| journal.try_rewrite(records));
+        // If it fails, the disk may be full: the old content stays, and the next try comes when as much was appended
+        // again. If the journal itself has failed, the next append returns the error.
+        if let Ok(positions) = positions {
+            model.moved(&positions);
+            log.last = positions.last().copied();
         }
         log.bytes = model.size;
         log.unsynced = 0;
     };
-    // A panic there was printed there.
+    // A panic of that thread was printed there.
     let _ = task::spawn_blocking(rewrite).await;
 }
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // No payload and no answer, which may hold secrets.
+        // Without payloads and answers, which may hold secrets.
         f.debug_struct("Engine").field("journal", &self.journal).finish_non_exhaustive()
     }
 }

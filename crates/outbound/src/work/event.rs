@@ -1,18 +1,18 @@
-//! What happens to work, and its bytes in a journal.
+//! The events of a store, and their bytes in a journal.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use outbound_journal::Position;
 
-/// One change. Items have the numbers 0, 1, 2... in the order of their events.
+/// One change. Items are numbered 0, 1, 2... in the order of their events.
 #[derive(Clone)]
 pub(crate) enum Event {
-    /// The first of all: this is a journal of work, and leases with larger numbers follow.
+    /// The first event. It marks a journal of work. Later leases have larger numbers than `last_lease`.
     Begin {
         last_lease: u64,
     },
-    /// The next item.
+    /// A new item.
     Item {
         id: Arc<str>,
         deliveries: u32,
@@ -26,7 +26,7 @@ pub(crate) enum Event {
     Sent {
         lease: u64,
     },
-    /// With the id, so that this is no shorter than the finished item in a history.
+    /// It repeats the id. So it is at least as long as the finished item in a rewritten journal.
     Finished {
         lease: u64,
         id: Arc<str>,
@@ -43,9 +43,9 @@ pub(crate) enum Event {
 
 #[derive(Clone)]
 pub(crate) enum State {
-    /// Not done; with the payload.
+    /// Not done. With the payload.
     Open(Data),
-    /// Done; with the answer.
+    /// Done. With the answer.
     Done(Data),
     Exported,
 }
@@ -53,9 +53,9 @@ pub(crate) enum State {
 /// A payload or an answer.
 #[derive(Clone)]
 pub(crate) enum Data {
-    Held(Bytes),
+    InMemory(Bytes),
     /// The last `length` bytes of a record of the journal.
-    Kept {
+    InJournal {
         position: Position,
         length: usize,
     },
@@ -64,28 +64,28 @@ pub(crate) enum Data {
 impl Data {
     pub(crate) fn len(&self) -> usize {
         match self {
-            Self::Held(bytes) => bytes.len(),
-            Self::Kept { length, .. } => *length,
+            Self::InMemory(bytes) => bytes.len(),
+            Self::InJournal { length, .. } => *length,
         }
     }
 
-    pub(crate) fn held(&self) -> Option<Bytes> {
+    pub(crate) fn in_memory(&self) -> Option<Bytes> {
         match self {
-            Self::Held(bytes) => Some(bytes.clone()),
-            Self::Kept { .. } => None,
+            Self::InMemory(bytes) => Some(bytes.clone()),
+            Self::InJournal { .. } => None,
         }
     }
 
     pub(crate) fn position(&self) -> Option<Position> {
         match self {
-            Self::Held(_) => None,
-            Self::Kept { position, .. } => Some(*position),
+            Self::InMemory(_) => None,
+            Self::InJournal { position, .. } => Some(*position),
         }
     }
 
-    /// It is in the record at this place from now on.
-    pub(crate) fn keep(&mut self, position: Position) {
-        *self = Self::Kept { position, length: self.len() };
+    /// The data is in the record at this position from now on.
+    pub(crate) fn move_to_journal(&mut self, position: Position) {
+        *self = Self::InJournal { position, length: self.len() };
     }
 }
 
@@ -99,7 +99,7 @@ const FINISHED: u8 = b'F';
 const RELEASED: u8 = b'R';
 const EXPORTED: u8 = b'E';
 
-/// Behind the kind of the first event. The last byte is the version.
+/// It follows the kind of the first event. Its last byte is the version.
 const MAGIC: &[u8] = b"outbound work 1";
 
 impl Event {
@@ -111,7 +111,7 @@ impl Event {
         }
     }
 
-    /// The bytes of a record: a kind, numbers in little-endian order, text; `data` comes behind them.
+    /// The bytes of a record: a kind, numbers in little-endian order, text. `data` comes last.
     pub(crate) fn encode(&self, data: &[u8], into: &mut Vec<u8>) {
         match self {
             Self::Begin { last_lease } => {
@@ -147,10 +147,11 @@ impl Event {
         into.extend_from_slice(data);
     }
 
-    /// The event of the record at a place, where its data stays; `None` if these are not the bytes of an event.
+    /// The event of the record at this position. Its data stays in the journal. `None` if these are not the bytes of an
+    /// event.
     pub(crate) fn decode(bytes: &[u8], position: Position) -> Option<Self> {
         let (kind, mut rest) = bytes.split_first()?;
-        let all = |rest: &mut &[u8]| Data::Kept { position, length: std::mem::take(rest).len() };
+        let all = |rest: &mut &[u8]| Data::InJournal { position, length: std::mem::take(rest).len() };
         let event = match *kind {
             BEGIN => {
                 rest = rest.strip_prefix(MAGIC)?;

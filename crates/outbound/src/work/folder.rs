@@ -1,4 +1,4 @@
-//! Work in a folder.
+//! A store of work in a folder.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -7,36 +7,38 @@ use outbound_journal::Journal;
 
 use super::{Ambiguous, Answer, Counts, Held, Lease, Pushed, Work, WorkError, WorkStore, engine::Engine};
 
-/// The largest record of a journal that is opened here, in bytes.
+/// The largest record of a journal that [`FolderWork::open`] opens, in bytes.
 const MAX_RECORD: u32 = 64 << 20;
 
-/// A [`WorkStore`] in a folder, on a [`Journal`]. Clones are the same store; one process at a time has it open.
+/// A [`WorkStore`] in a folder, on a [`Journal`]. Clones are the same store. Only one process at a time may have it
+/// open.
 ///
-/// Calls that come together share one sync of the device. Payloads and answers are read from the folder when they are
-/// asked for; memory holds the ids and what is known of each, about 200 bytes. Where more than half of the journal is of no use any more, a call rewrites it, on a blocking thread of
-/// tokio's; others wait meanwhile. A disk that is full fails calls, and loses nothing.
+/// Calls at the same time share one sync of the device. Payloads and answers are read from the folder when they are
+/// needed. Memory holds only the ids and the state of each item, about 200 bytes. If more than half of the journal is
+/// not needed any more, a call rewrites it on a blocking thread of tokio, and other calls wait meanwhile. On a full
+/// disk calls fail, and nothing is lost.
 ///
-/// When it is opened, all work that was claimed is taken back: its holders went with their process. Dropping the last
-/// clone blocks until what is not durable yet is written, and gives the folder to the next; where a call was dropped
-/// while it rewrote the journal, when that has ended.
+/// When the store is opened, all claimed work is taken back, because its holders ended with their process. Dropping the
+/// last clone blocks until everything is durable. Then the folder can be opened again. If a call was dropped while it
+/// rewrote the journal, that is possible only when the rewrite has ended.
 #[derive(Debug, Clone)]
 pub struct FolderWork(Engine);
 
 impl FolderWork {
-    /// Opens the store in a folder, which is made if it is not there. It blocks while it reads all.
+    /// Opens the store in a folder, which is created if necessary. Blocks while it reads the whole journal.
     ///
-    /// Payloads and answers may have 64 MiB less the id.
+    /// A payload or an answer may have 64 MiB minus the length of its id.
     ///
     /// # Errors
     ///
-    /// What [`JournalBuilder::open`](outbound_journal::JournalBuilder::open) says, and a record that is not one of such
-    /// a store.
+    /// Those of [`JournalBuilder::open`](outbound_journal::JournalBuilder::open), and a record that does not belong to
+    /// a store of work.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, WorkError> {
         let journal = Journal::builder().max_record(MAX_RECORD).open(folder).map_err(WorkError::new)?;
         Self::on(journal)
     }
 
-    /// The store in a journal with settings of its own, which is empty or holds such a store.
+    /// The store on a journal with other settings. The journal has to be empty, or to hold such a store.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Work in memory.
+//! A store of work in memory.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Ambiguous, Answer, Counts, Held, Lease, Pushed, Work, WorkError, WorkStore, engine::Engine};
 
-/// A [`WorkStore`] in memory: it ends with the process. Clones are the same store.
+/// A [`WorkStore`] in memory. It ends with the process. Clones are the same store.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryWork(Engine);
 

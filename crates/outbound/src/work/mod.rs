@@ -1,13 +1,13 @@
 //! Work that survives a crash: pushed once, sent with care, answered once.
 //!
-//! A [`WorkStore`] holds work with an id each. Workers [claim](WorkStore::claim) some of it for a time, say
-//! [sent](WorkStore::sent) before a request leaves, and [finish](WorkStore::finish) it with an answer. After a crash the
-//! store knows of each piece of work one of three things: it was surely not sent, it may have been sent (and paid for),
-//! or it is done.
+//! A [`WorkStore`] holds pieces of work, each with an id. Workers [claim](WorkStore::claim) some of them for a time,
+//! report [sent](WorkStore::sent) before a request is sent, and [finish](WorkStore::finish) them with an answer. After
+//! a crash the store knows one of three things of each piece of work: it was not sent, it may have been sent (and
+//! billed), or it is done.
 //!
 //! | store | holds it in | many processes |
 //! |---|---|---|
-//! | [`MemoryWork`] | memory: for tests, and where a crash may lose all | no |
+//! | [`MemoryWork`] | memory: for tests, and where a crash may lose everything | no |
 //! | [`FolderWork`] | a folder, on a [`journal`](crate::journal) | one at a time |
 //!
 //! # Example
@@ -45,19 +45,19 @@
 //!
 //! | when | then |
 //! |---|---|
-//! | it is pushed again | nothing: the answer says how far it is. The first payload stays |
+//! | it is pushed again | nothing changes, and the first payload stays. The result says whether it is done |
 //! | it is claimed | the [`Lease`] has a number that no other lease of the store ever has |
-//! | the lease expires, or the process ends, before `sent` | it is ready again, surely not sent |
+//! | the lease expires, or the process ends, before `sent` | it is ready again, and was not sent |
 //! | the same after `sent` | it is ready again, and [may have been sent](Lease::may_have_been_sent): [`Ambiguous`] says whether a claim takes it |
-//! | a holder comes back after another one claimed it | [`Stale`]: nothing changes, its answer is not taken |
-//! | a holder comes back late, and nobody has taken it back | its answer is taken: it was paid for |
-//! | it failed for good | finish it with what says so: an answer is any bytes |
-//! | it was refused, and surely not processed | [release](WorkStore::release) it with `sent: false` |
+//! | a holder comes back after another one claimed it | [`Stale`]: nothing changes, and its answer is not accepted |
+//! | a holder comes back late, and nobody has taken the work back | its answer is accepted, since it was paid for |
+//! | it failed finally | finish it with any bytes that say so: an answer is any bytes |
+//! | it was refused, and not processed | [release](WorkStore::release) it with `sent: false` |
 //!
-//! Work is claimed in the order in which it was pushed; what comes back keeps its place.
+//! Work is claimed in the order in which it was pushed. Work that comes back keeps its position.
 //!
-//! Time is measured by tokio's clock only, and only while the store is open: no clock is written down, and a clock that
-//! is set has no effect.
+//! Time is measured by tokio's clock only, and only while the store is open. No time is written to the journal, and
+//! changes of the system clock have no effect.
 
 mod engine;
 mod event;
@@ -74,26 +74,26 @@ pub use folder::FolderWork;
 pub use memory::MemoryWork;
 pub use types::{Ambiguous, Answer, Counts, Lease, Pushed, Stale, Work, WorkError};
 
-/// For each lease of a call, whether it was held.
+/// For each lease of a call, whether it was still held.
 pub type Held = Vec<Result<(), Stale>>;
 
-/// Where work is kept. Each call takes many at once, and is one transaction of a database.
+/// A store of work. Each call takes many items at once, and is one transaction of a database.
 ///
 /// # Cancel safety
 ///
-/// Dropping a future leaves each piece of work either as it was or as asked for. Calling again finds out. What a claim
-/// took that was dropped comes back when its time is over.
+/// Dropping a future leaves each piece of work either unchanged or changed as asked for. Another call finds out which.
+/// Work that a dropped claim has taken comes back when its lease expires.
 ///
 /// # Errors
 ///
-/// A [`WorkError`] says that the store failed: what was asked for may or may not be durable.
+/// A [`WorkError`] says that the store failed. The change may be durable or not.
 pub trait WorkStore: Send + Sync {
-    /// Adds work. Durable when it returns, for work that was there before, too.
+    /// Adds work. When it returns, the work is durable, also work that was there before.
     fn push(&self, work: Vec<Work>) -> impl Future<Output = Result<Vec<Pushed>, WorkError>> + Send;
 
-    /// Takes up to `most` pieces of work that are ready, oldest first; expired leases are taken back before.
+    /// Takes up to `most` pieces of work that are ready, oldest first. Expired leases are taken back before.
     ///
-    /// For so long nobody else gets them, and longer if they are [renewed](Self::renew).
+    /// For the time `ttl` nobody else gets them. [`renew`](Self::renew) extends that time.
     fn claim(
         &self,
         most: usize,
@@ -101,36 +101,36 @@ pub trait WorkStore: Send + Sync {
         ambiguous: Ambiguous,
     ) -> impl Future<Output = Result<Vec<Lease>, WorkError>> + Send;
 
-    /// Says that these are about to be sent. Durable when it returns: call it before the first byte leaves.
+    /// Reports that these are about to be sent. Durable when it returns, so call it before the first byte is sent.
     ///
-    /// Do not send what is stale.
+    /// Do not send work whose lease is stale.
     fn sent(&self, leases: &[&Lease]) -> impl Future<Output = Result<Held, WorkError>> + Send;
 
-    /// Holds these for so long from now on.
+    /// Holds these leases for the time `ttl` from now on.
     fn renew(&self, leases: &[&Lease], ttl: Duration)
     -> impl Future<Output = Result<Held, WorkError>> + Send;
 
     /// Ends work with its answer. Durable when it returns.
     ///
-    /// The answer of a stale lease is not taken. It was paid for: keep it elsewhere, if that matters.
+    /// The answer of a stale lease is not accepted. It was paid for, so keep it elsewhere if that matters.
     fn finish(&self, answers: &[(&Lease, Bytes)]) -> impl Future<Output = Result<Held, WorkError>> + Send;
 
-    /// Gives work back. `sent` says whether this holder's request may have been processed.
+    /// Returns work to the store. `sent` says whether the request of this holder may have been processed.
     ///
-    /// What an earlier holder may have sent stays that way.
+    /// If an earlier holder may have sent it, that stays so.
     fn release(&self, leases: &[&Lease], sent: bool) -> impl Future<Output = Result<Held, WorkError>> + Send;
 
-    /// Takes back what leases that have expired hold, as [`claim`](Self::claim) does first. Says how many.
+    /// Takes back work whose leases have expired, as [`claim`](Self::claim) does first. Returns how many.
     fn rescue(&self) -> impl Future<Output = Result<usize, WorkError>> + Send;
 
     /// Up to `most` answers that were not [exported](Self::exported) yet, in the order in which the work was pushed.
-    /// The same ones again until they are.
+    /// Until then each call returns the same ones.
     fn answers(&self, most: usize) -> impl Future<Output = Result<Vec<Answer>, WorkError>> + Send;
 
-    /// Drops the answers of these: they are safe elsewhere. The ids stay, so that pushing them again says
-    /// [`Done`](Pushed::Done). Ids that are not done are let be. Durable when it returns.
+    /// Drops the answers of these ids, because they are stored elsewhere. The ids stay, so that pushing them again
+    /// returns [`Done`](Pushed::Done). Ids that are not done are ignored. Durable when it returns.
     fn exported(&self, ids: &[Arc<str>]) -> impl Future<Output = Result<(), WorkError>> + Send;
 
-    /// How much there is in which state.
+    /// How much work is in which state.
     fn counts(&self) -> impl Future<Output = Result<Counts, WorkError>> + Send;
 }

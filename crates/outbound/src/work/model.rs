@@ -1,4 +1,4 @@
-//! What is known of all work. Pure: events change it, and nothing here waits or writes.
+//! The state of all work. Pure: events change it, and nothing here waits or writes.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -14,37 +14,38 @@ use super::{
     event::{Data, Event, State},
 };
 
-/// All work of a store. Its items have numbers, in the order in which they were pushed.
+/// All work of a store. Items are numbered in the order in which they were pushed.
 #[derive(Default)]
 pub(crate) struct Model {
     items: Vec<Item>,
     by_id: HashMap<Arc<str>, usize>,
-    /// Ready, surely not sent; ready, perhaps sent; done and not exported.
+    /// Items that are ready and were not sent. In `ambiguous`: ready and may have been sent. In `done`: done and not
+    /// exported.
     ready: BTreeSet<usize>,
     ambiguous: BTreeSet<usize>,
     done: BTreeSet<usize>,
-    /// Leases that are held, by their numbers.
-    leases: BTreeMap<u64, Held>,
-    /// When which lease expires.
+    /// Leases that are held, by number.
+    leases: BTreeMap<u64, HeldLease>,
+    /// When each lease expires.
     expiries: BTreeSet<(Instant, u64)>,
     pub(crate) last_lease: u64,
-    /// What the history of all this takes, in bytes, about.
+    /// The bytes that a journal of this state would take, roughly.
     pub(crate) size: usize,
 }
 
 struct Item {
     id: Arc<str>,
     deliveries: u32,
-    /// A holder that is gone may have sent it.
+    /// An earlier holder may have sent it.
     ambiguous: bool,
     state: State,
     lease: Option<u64>,
 }
 
 #[derive(Clone, Copy)]
-struct Held {
+struct HeldLease {
     item: usize,
-    /// `None` for a lease that was found in a journal: its holder is gone.
+    /// `None` for a lease that was read from a journal: its holder is gone.
     until: Option<Instant>,
     sent: bool,
 }
@@ -58,8 +59,8 @@ impl Item {
         32 + self.id.len() + bytes
     }
 
-    /// Gives it another state. Says by how much the size shrinks, and by how much it grows.
-    fn turn(&mut self, state: State) -> (usize, usize) {
+    /// Changes the state. Returns the size before and after.
+    fn set_state(&mut self, state: State) -> (usize, usize) {
         let before = self.size();
         self.state = state;
         (before, self.size())
@@ -67,7 +68,7 @@ impl Item {
 }
 
 impl Model {
-    /// Changes what is known. `false` if the event is about work or a lease that is not there.
+    /// Applies an event. Returns `false` if the event names work or a lease that does not exist.
     pub(crate) fn apply(&mut self, event: Event) -> bool {
         match event {
             Event::Item { id, deliveries, ambiguous, state } => {
@@ -105,12 +106,12 @@ impl Model {
         item.deliveries = item.deliveries.saturating_add(1);
         item.lease = Some(lease);
         self.last_lease = self.last_lease.max(lease);
-        self.leases.insert(lease, Held { item: number, until: None, sent: false }).is_none()
+        self.leases.insert(lease, HeldLease { item: number, until: None, sent: false }).is_none()
     }
 
     fn finished(&mut self, lease: u64, answer: Data) -> bool {
         let Some((held, item)) = self.end(lease) else { return false };
-        let (before, after) = item.turn(State::Done(answer));
+        let (before, after) = item.set_state(State::Done(answer));
         self.size = self.size - before + after;
         self.done.insert(held.item)
     }
@@ -121,7 +122,7 @@ impl Model {
         if item.ambiguous { self.ambiguous.insert(held.item) } else { self.ready.insert(held.item) }
     }
 
-    fn end(&mut self, lease: u64) -> Option<(Held, &mut Item)> {
+    fn end(&mut self, lease: u64) -> Option<(HeldLease, &mut Item)> {
         let held = self.leases.remove(&lease)?;
         if let Some(until) = held.until {
             self.expiries.remove(&(until, lease));
@@ -135,12 +136,12 @@ impl Model {
         let Some(item) = self.items.get_mut(number).filter(|_| self.done.remove(&number)) else {
             return false;
         };
-        let (before, after) = item.turn(State::Exported);
+        let (before, after) = item.set_state(State::Exported);
         self.size = self.size - before + after;
         true
     }
 
-    /// How far the work with an id is; `None` if there is none.
+    /// The state of the work with this id. `None` if there is none.
     pub(crate) fn find(&self, id: &str) -> Option<Pushed> {
         match self.items.get(*self.by_id.get(id)?)?.state {
             State::Open(_) => Some(Pushed::Unfinished),
@@ -154,7 +155,7 @@ impl Model {
         self.ready.first().into_iter().chain(perhaps_sent).min().copied()
     }
 
-    /// A lease that was just claimed, for its holder; its payload is still to be filled in.
+    /// A lease that was just claimed, for its holder. Its payload is filled in later.
     pub(crate) fn lease(&self, number: u64) -> Option<(Lease, Data)> {
         let item = self.items.get(self.leases.get(&number)?.item)?;
         let State::Open(payload) = &item.state else { return None };
@@ -168,7 +169,7 @@ impl Model {
         Some((lease, payload.clone()))
     }
 
-    /// Whether a lease's holder has said that it sends; `None` if the lease is not held.
+    /// Whether the holder of a lease has reported that it sends. `None` if the lease is not held.
     pub(crate) fn is_sent(&self, lease: u64) -> Option<bool> {
         self.leases.get(&lease).map(|held| held.sent)
     }
@@ -182,24 +183,24 @@ impl Model {
         self.expiries.insert((at, lease))
     }
 
-    /// A lease whose time is over, and whether its holder has sent.
+    /// A lease that has expired, and whether its holder has sent.
     pub(crate) fn expired(&self, now: Instant) -> Option<(u64, bool)> {
         let (_, lease) = *self.expiries.first().filter(|(until, _)| *until <= now)?;
         Some((lease, self.is_sent(lease)?))
     }
 
-    /// Leases that were found in a journal, and whether their holders had sent.
+    /// Leases that were read from a journal, and whether their holders had sent.
     pub(crate) fn orphans(&self) -> Vec<(u64, bool)> {
         let found = self.leases.iter().filter(|(_, held)| held.until.is_none());
         found.map(|(lease, held)| (*lease, held.sent)).collect()
     }
 
-    /// The item with an id, if its answer can be dropped.
+    /// The item with this id, if its answer can be dropped.
     pub(crate) fn exportable(&self, id: &str) -> Option<usize> {
         self.by_id.get(id).copied().filter(|number| self.done.contains(number))
     }
 
-    /// Answers whose bytes are still to be filled in.
+    /// Answers whose bytes are filled in later.
     pub(crate) fn answers(&self, most: usize) -> Vec<(Answer, Data)> {
         let items = self.done.iter().take(most).filter_map(|number| self.items.get(*number));
         let answer = |item: &Item| match &item.state {
@@ -220,8 +221,7 @@ impl Model {
         }
     }
 
-    /// The events that lead to what is known: the shortest history with this end. The items come right behind the
-    /// first event, in order.
+    /// The shortest list of events that leads to this state. The items follow the first event, in order.
     pub(crate) fn history(&self) -> impl Iterator<Item = Event> {
         let items = self.items.iter().map(|item| Event::Item {
             id: item.id.clone(),
@@ -236,11 +236,11 @@ impl Model {
         std::iter::once(Event::Begin { last_lease: self.last_lease }).chain(items).chain(leases)
     }
 
-    /// The history was written to these places: the items' data is there from now on.
-    pub(crate) fn moved(&mut self, places: &[Position]) {
-        for (item, place) in self.items.iter_mut().zip(places.iter().skip(1)) {
+    /// The history was written to these positions. The data of the items is there from now on.
+    pub(crate) fn moved(&mut self, positions: &[Position]) {
+        for (item, position) in self.items.iter_mut().zip(positions.iter().skip(1)) {
             if let State::Open(data) | State::Done(data) = &mut item.state {
-                data.keep(*place);
+                data.move_to_journal(*position);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What goes into a store and comes out of it.
+//! The types that go into a store and come out of it.
 
 use std::{error, fmt, sync::Arc};
 
@@ -7,14 +7,14 @@ use bytes::Bytes;
 /// A piece of work. `Debug` prints no payload, which may hold secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Work {
-    /// What makes it this work and no other.
+    /// The id of the work. Work with the same id is the same work.
     pub id: Arc<str>,
-    /// What has to be known to do it.
+    /// What a worker needs to do the work.
     pub payload: Bytes,
 }
 
 impl Work {
-    /// Work with an id.
+    /// A piece of work.
     pub fn new(id: impl Into<Arc<str>>, payload: impl Into<Bytes>) -> Self {
         Self { id: id.into(), payload: payload.into() }
     }
@@ -23,7 +23,7 @@ impl Work {
 /// What a push found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Pushed {
-    /// Nothing: the work is new.
+    /// Nothing. The work is new.
     New,
     /// Work with this id that is not done yet.
     Unfinished,
@@ -34,63 +34,63 @@ pub enum Pushed {
 /// Whether a claim takes work that may have been sent before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Ambiguous {
-    /// It does: rather paid for twice than not done.
+    /// It does. The work may be paid for twice.
     Take,
-    /// It leaves such work: rather not done than paid for twice. [`Counts::ambiguous`] says how much there is.
+    /// It does not. The work may stay undone; [`Counts::ambiguous`] says how much there is.
     Leave,
 }
 
 /// The right to do a piece of work, for a time. `Debug` prints no payload.
 #[derive(Clone)]
 pub struct Lease {
-    /// Which work.
+    /// The id of the work.
     pub id: Arc<str>,
-    /// What was pushed.
+    /// The payload that was pushed.
     pub payload: Bytes,
-    /// A number that no other lease of the store ever has: it tells a late holder from the present one.
+    /// A number that no other lease of the store ever has. It tells a late holder from the present one.
     pub number: u64,
-    /// How often the work was claimed, this time included.
+    /// How often the work was claimed, including this time.
     pub deliveries: u32,
-    /// An earlier holder may have sent it, and nobody knows how that ended.
+    /// An earlier holder may have sent it, with an unknown result.
     pub may_have_been_sent: bool,
 }
 
 /// The answer to a piece of work. `Debug` prints no bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// Which work.
+    /// The id of the work.
     pub id: Arc<str>,
-    /// What it was finished with.
+    /// The bytes that it was finished with.
     pub bytes: Bytes,
 }
 
 /// How much work is in which state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// Ready, and surely not sent.
+    /// Ready, and not sent.
     pub ready: usize,
-    /// Ready, and perhaps sent before.
+    /// Ready, and may have been sent before.
     pub ambiguous: usize,
-    /// Claimed, whether or not the time of the lease is over.
+    /// Claimed, whether or not the lease has expired.
     pub claimed: usize,
-    /// Done, with an answer to export.
+    /// Done, with an answer that was not exported.
     pub done: usize,
     /// Done and exported.
     pub exported: usize,
 }
 
-/// The lease is not held any more: its time was over and the work was taken back, or it was finished or released.
+/// The lease is not held any more: it expired and the work was taken back, or the work was finished or released.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stale {
-    /// Which work.
+    /// The id of the work.
     pub id: Arc<str>,
-    /// The lease's number.
+    /// The number of the lease.
     pub number: u64,
 }
 
 impl Stale {
-    /// Says so of a lease.
+    /// The error for this lease.
     pub fn new(lease: &Lease) -> Self {
         Self { id: lease.id.clone(), number: lease.number }
     }

@@ -1,4 +1,4 @@
-//! Batches: identity, order, failures side by side, several providers.
+//! Batches: one outcome for each request, order, failures beside successes, several providers.
 
 use futures::StreamExt;
 use outbound::{Endpoint, ErrorKind, Provider, Request};
@@ -36,7 +36,7 @@ async fn outcomes_in_order_when_asked_for() {
     );
 }
 
-/// Those that came before are not waited for again.
+/// Outcomes that were returned before are not waited for again.
 #[tokio::test(start_paused = true)]
 async fn outcomes_in_order_from_the_middle_on() {
     let slow_first = |seen: &outbound_simulator::Seen| {
@@ -114,7 +114,7 @@ async fn what_cannot_be_sent_is_one_bad_outcome() {
     }
 }
 
-/// Whoever reads on outside any runtime, after the first poll, gets the rest.
+/// After the first poll a batch may be read outside any runtime.
 #[test]
 fn a_batch_runs_on_the_runtime_of_its_first_poll() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();

@@ -1,4 +1,4 @@
-//! Servers that batch, told no limit: how much of what the best fixed number gets done is got done.
+//! Servers that batch, without a configured limit: the throughput compared to that of the best fixed concurrency.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::stack::{KEY, all_succeeded, body, manager, ms};
 
-/// 20 to 200 tokens an answer; 20 ms for each of them, and half a millisecond more for each call in the batch.
+/// Each answer has 20 to 200 tokens. A token takes 20 ms, and half a millisecond more for each call in the batch.
 fn simulator(change: impl FnOnce(Batching) -> Batching) -> Simulator {
     let batching = change(Batching::new(ms(20), Duration::from_micros(500)));
     Simulator::builder().seed(11).key(KEY).output_tokens(20..=200).batching(batching).build()
@@ -20,7 +20,7 @@ fn request(id: usize) -> Request {
     Request::chat(&body)
 }
 
-/// How long so many requests take, in seconds: with a fixed number in flight, or with one that is found.
+/// How long these requests take, in seconds: with a fixed concurrency, or with the automatic one.
 async fn took(change: fn(Batching) -> Batching, requests: usize, fixed: Option<usize>) -> f64 {
     let simulator = simulator(change);
     let builder = manager(&simulator);
@@ -50,7 +50,7 @@ async fn a_batch_with_a_queue() {
     assert!(share >= 0.9, "{share}");
 }
 
-/// Neither running nor waiting are more than 80.
+/// The server takes at most 80 requests, running and waiting together.
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_refuses_when_it_is_full() {
     let share = share_of_the_best(|batching| batching.slots(64).queue(16)).await;

@@ -1,11 +1,12 @@
-//! How many are in flight, found by itself.
+//! Automatic concurrency.
 
 use outbound_simulator::{Fault, Latency, Trouble};
 use tokio::time::Instant;
 
 use crate::stack::{chat, manager, provider, s};
 
-/// A server with room for all: the more in flight, the more gets done, so it soon is as fast as with the best fixed number.
+/// A server with room for everything gets more done with more in flight. So it is soon as fast as with the best fixed
+/// number.
 #[tokio::test(start_paused = true)]
 async fn it_grows_while_that_gets_more_done() {
     let mut took = Vec::new();
@@ -23,7 +24,7 @@ async fn it_grows_while_that_gets_more_done() {
     assert!(took[1] < took[0] / 3.0, "{took:?}");
 }
 
-/// A server that takes calls and answers none is not given more and more of them.
+/// A server that takes calls and answers none does not get more and more of them.
 #[tokio::test(start_paused = true)]
 async fn a_stalled_server_is_not_run_over() {
     let simulator = provider().trouble(Trouble::Swallowed, s(0)..s(600)).build();
@@ -37,9 +38,9 @@ async fn a_stalled_server_is_not_run_over() {
     batch.abort();
 }
 
-/// What is called off says nothing of the server, and leaves nothing counted as under way.
+/// Cancelled calls say nothing about the server, and leave nothing counted as in flight.
 #[tokio::test(start_paused = true)]
-async fn what_is_called_off_is_forgotten() {
+async fn cancelled_calls_are_forgotten() {
     let simulator = provider().fault(Fault::Silence, 1.0).build();
     let manager = manager(&simulator).auto_concurrency(64).build().expect("a manager");
     for id in 0..200 {

@@ -1,4 +1,4 @@
-//! Control while it runs: pauses, limits, calling off, draining, and what is told of it.
+//! Control of a running manager: pauses, limits, cancelling, draining, and snapshots.
 
 use futures::future::join_all;
 use outbound::{ErrorKind, ModelLimits};
@@ -33,7 +33,7 @@ async fn a_pause_holds_back_what_is_not_sent() {
     }
 }
 
-/// Deadlines run in a pause.
+/// Deadlines run during a pause.
 #[tokio::test(start_paused = true)]
 async fn a_pause_stops_no_clock() {
     let simulator = provider().build();
@@ -65,9 +65,9 @@ async fn limits_can_be_changed_while_it_runs() {
     assert!(!manager.set_limits(Some("nobody"), &ModelLimits::new()));
 }
 
-/// Those who wait go as soon as a limit is raised, and one in the middle of a batch.
+/// Waiting requests are sent as soon as a limit is raised, also in the middle of a batch.
 #[tokio::test(start_paused = true)]
-async fn a_raised_limit_is_heard_by_who_waits() {
+async fn a_raised_limit_wakes_waiting_requests() {
     let simulator = provider().build();
     let manager = manager(&simulator).max_concurrent(1).build().expect("a manager");
     let mut batch = manager.batch((0..200).map(chat));
@@ -84,7 +84,7 @@ async fn a_raised_limit_is_heard_by_who_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_called_off_ends_as_called_off() {
+async fn a_cancelled_request_ends_as_cancelled() {
     let simulator = provider().latency(Latency::fixed(s(10))).build();
     let manager = manager(&simulator).max_concurrent(1).build().expect("a manager");
     let first = manager.submit(chat(1)).await.expect("open");
@@ -102,7 +102,7 @@ async fn what_is_called_off_ends_as_called_off() {
     assert!(second.unsent.is_some(), "it was never sent");
     assert!(third.await.result.is_ok(), "the permit came back");
     for _ in 0..2 {
-        // It has the place of one that was called off before.
+        // It uses the slot of a cancelled request.
         let again = manager.submit(chat(4)).await.expect("open");
         assert!(again.cancel());
         assert_eq!(again.await.error_kind(), Some(ErrorKind::Cancelled));
@@ -114,9 +114,9 @@ async fn what_is_called_off_ends_as_called_off() {
     assert_eq!(manager.snapshot().active, 0);
 }
 
-/// All inside go to their end, those that wait as well; nobody new comes in.
+/// All accepted requests run to their end, also those that wait. No new ones are accepted.
 #[tokio::test(start_paused = true)]
-async fn draining_brings_all_who_are_inside_to_their_end() {
+async fn draining_lets_all_accepted_requests_end() {
     let simulator = provider().build();
     let manager = manager(&simulator).max_concurrent(2).build().expect("a manager");
     let mut tickets = Vec::new();
@@ -145,9 +145,9 @@ async fn draining_brings_all_who_are_inside_to_their_end() {
     }
 }
 
-/// The snapshot says for each model what it believes, what it waits for and why.
+/// A snapshot has the state of each model, what requests wait for, and why.
 #[tokio::test(start_paused = true)]
-async fn a_snapshot_says_what_is_waited_for() {
+async fn a_snapshot_says_what_requests_wait_for() {
     let refusal = Fault::Refuse(Refusal::rate_limited().retry_after(s(40)));
     let simulator = provider().fault_on_attempt(refusal, 1).build();
     let manager = manager(&simulator).requests_per_minute(600).build().expect("a manager");
@@ -161,7 +161,7 @@ async fn a_snapshot_says_what_is_waited_for() {
     assert!(model.quota.gate_closed_until.is_some_and(|until| until > Instant::now() + s(30)));
     assert_eq!((model.quota.waiting, endpoint.quota.dimensions.len()), (1, 1));
     let text = snapshot.to_string();
-    assert!(text.contains("1 requests inside") && text.contains("test: 0 in flight, 1 waiting"), "{text}");
+    assert!(text.contains("1 requests active") && text.contains("test: 0 in flight, 1 waiting"), "{text}");
     assert!(text.contains("the end of a refusal") && text.contains("provider.test"), "{text}");
     assert!(!text.contains(crate::stack::KEY));
     assert!(sent.await.expect("no panic").result.is_ok());

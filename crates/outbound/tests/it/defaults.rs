@@ -1,4 +1,4 @@
-//! What the documentation says of defaults and of auto traits.
+//! What the documentation says about defaults and auto traits.
 
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ fn auto_traits() {
     let _ = futures;
 }
 
-/// Limits that nobody means are limits all the same, and no overflow.
+/// Very large limits are valid, and nothing overflows.
 #[tokio::test(start_paused = true)]
 async fn the_longest_times_are_fine() {
     let simulator = crate::stack::provider().build();

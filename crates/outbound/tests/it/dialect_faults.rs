@@ -1,4 +1,4 @@
-//! What goes wrong in a simulated provider of each dialect, and what the manager makes of it.
+//! Faults of a simulated provider in each dialect, and what the manager makes of them.
 
 use outbound::{ErrorKind, Outcome, Provider, Request, RequestManagerBuilder};
 use outbound_simulator::{Builder, Fault, Refusal, Simulator};
@@ -7,15 +7,15 @@ use tokio::time::Instant;
 
 use crate::stack::{self, ms, provider, s};
 
-/// A provider, the base that it is served at, and what is asked of it as a stream.
-struct Way {
+/// A provider, the path prefix of its simulated server, and a request for a stream.
+struct Dialect {
     name: &'static str,
     provider: Provider,
     base: &'static str,
     streamed: Request,
 }
 
-fn ways() -> Vec<Way> {
+fn dialects() -> Vec<Dialect> {
     let prompt = || Request::prompt("m", "Two rivers?");
     let contents = json!({ "contents": [{ "role": "user", "parts": [{ "text": "Two rivers?" }] }] });
     let array = Request::post("/models/m:streamGenerateContent", &contents);
@@ -26,22 +26,22 @@ fn ways() -> Vec<Way> {
         ("responses", Provider::openai_responses(), "http://provider.test/v1", prompt()),
         ("ollama", Provider::ollama(), "http://provider.test", prompt()),
     ]
-    .map(|(name, provider, base, streamed)| Way { name, provider, base, streamed })
+    .map(|(name, provider, base, streamed)| Dialect { name, provider, base, streamed })
     .into()
 }
 
-impl Way {
+impl Dialect {
     fn manager(&self, simulator: &Simulator) -> RequestManagerBuilder {
         stack::manager(simulator).provider(self.provider).base_url(self.base)
     }
 
-    /// A prompt that is answered whole.
+    /// Sends a prompt for a whole answer.
     async fn plain(&self, simulator: Builder) -> Outcome {
         let manager = self.manager(&simulator.build()).build().expect("a manager");
         manager.send(Request::prompt("m", "Two rivers?")).await
     }
 
-    /// A prompt that is answered as a stream, with the texts that were handed on.
+    /// Sends a prompt for a stream. Returns the texts that were delivered too.
     async fn stream(
         &self,
         simulator: Builder,
@@ -62,64 +62,64 @@ fn five_tokens() -> Builder {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_is_handed_on_piece_by_piece_with_its_usage() {
-    for way in ways() {
-        let (texts, outcome) = way.stream(five_tokens(), |manager| manager).await;
-        assert_eq!(texts.len(), 5, "{}: {texts:?}", way.name);
-        assert_eq!(outcome.usage.map(|usage| (usage.input, usage.output)), Some((3, 5)), "{}", way.name);
+async fn a_stream_is_delivered_item_by_item_with_its_usage() {
+    for dialect in dialects() {
+        let (texts, outcome) = dialect.stream(five_tokens(), |manager| manager).await;
+        assert_eq!(texts.len(), 5, "{}: {texts:?}", dialect.name);
+        assert_eq!(outcome.usage.map(|usage| (usage.input, usage.output)), Some((3, 5)), "{}", dialect.name);
         let reply = outcome.result.expect("an answer");
-        assert_eq!(reply.content(), Some(texts.concat()), "{}", way.name);
+        assert_eq!(reply.content(), Some(texts.concat()), "{}", dialect.name);
         let openai = reply.as_openai().expect("an answer");
-        assert_eq!(openai["choices"][0]["finish_reason"], "stop", "{}", way.name);
+        assert_eq!(openai["choices"][0]["finish_reason"], "stop", "{}", dialect.name);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_reached_its_limit_says_so() {
-    for way in ways() {
+    for dialect in dialects() {
         let simulator = five_tokens().build();
-        let manager = way.manager(&simulator).build().expect("a manager");
+        let manager = dialect.manager(&simulator).build().expect("a manager");
         let short = Request::prompt("m", "Two rivers?").max_tokens(2);
         for outcome in [manager.send(short.clone()).await, manager.stream(short).outcome().await] {
             let openai = outcome.result.expect("an answer").as_openai().expect("an answer");
-            assert_eq!(openai["choices"][0]["finish_reason"], "length", "{}", way.name);
-            assert_eq!(openai["usage"]["completion_tokens"], 2, "{}", way.name);
+            assert_eq!(openai["choices"][0]["finish_reason"], "length", "{}", dialect.name);
+            assert_eq!(openai["usage"]["completion_tokens"], 2, "{}", dialect.name);
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_was_refused_is_tried_again() {
-    for way in ways() {
+    for dialect in dialects() {
         for (refusal, charged) in [
             (Refusal::rate_limited().retry_after(s(2)).hint(s(2)), 1),
             (Refusal::status(503).retry_after(s(2)), 1),
             (Refusal::status(500), 2),
         ] {
-            let status = format!("{}: {refusal:?}", way.name);
+            let status = format!("{}: {refusal:?}", dialect.name);
             let simulator = five_tokens().fault_on_attempt(refusal, 1);
-            let (texts, outcome) = way.stream(simulator, |manager| manager).await;
+            let (texts, outcome) = dialect.stream(simulator, |manager| manager).await;
             assert_eq!((texts.len(), outcome.sends, outcome.charged), (5, 2, charged), "{status}");
             assert!(outcome.result.is_ok(), "{status}");
         }
     }
 }
 
-/// The message says the wait to the nanosecond, the `RetryInfo` in whole seconds that are rounded down.
+/// The message has the wait in nanoseconds. `RetryInfo` has it in whole seconds, rounded down.
 #[tokio::test(start_paused = true)]
 async fn geminis_wait_is_kept_to_the_end() {
-    for way in &ways()[..2] {
+    for dialect in &dialects()[..2] {
         let simulator = five_tokens().fault_on_attempt(Refusal::rate_limited().hint(ms(3_700)), 1);
         let started = Instant::now();
-        let (_, outcome) = way.stream(simulator, |manager| manager).await;
-        assert!(outcome.result.is_ok() && outcome.sends == 2, "{}: {outcome:?}", way.name);
+        let (_, outcome) = dialect.stream(simulator, |manager| manager).await;
+        assert!(outcome.result.is_ok() && outcome.sends == 2, "{}: {outcome:?}", dialect.name);
         assert!(started.elapsed() >= ms(3_700) && started.elapsed() < s(6), "{:?}", started.elapsed());
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_is_cut_says_what_arrived() {
-    for way in ways() {
+    for dialect in dialects() {
         for (fault, kind) in [
             (Fault::Truncate { after: 3 }, ErrorKind::StreamBroken),
             (Fault::Truncate { after: 99 }, ErrorKind::StreamBroken),
@@ -127,22 +127,22 @@ async fn a_stream_that_is_cut_says_what_arrived() {
             (Fault::CutShort { after: 99 }, ErrorKind::Connection),
             (Fault::ResetAfterHeaders { after: 3 }, ErrorKind::Connection),
         ] {
-            let case = format!("{}, {fault}", way.name);
+            let case = format!("{}, {fault}", dialect.name);
             let simulator = five_tokens().fault(fault, 1.0);
-            let (texts, outcome) = way.stream(simulator, |manager| manager).await;
+            let (texts, outcome) = dialect.stream(simulator, |manager| manager).await;
             let error = outcome.result.expect_err("it was cut");
             assert_eq!(error.kind(), kind, "{case}: {error}");
             assert_eq!(error.partial(), Some(texts.concat().as_str()), "{case}");
             assert!(texts.len() >= 3, "{case}: {texts:?}");
-            // What was handed on cannot be taken back.
+            // Items that were delivered cannot be taken back.
             assert_eq!(outcome.sends, 1, "{case}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_is_cut_before_its_first_piece_is_tried_again() {
-    for way in ways() {
+async fn a_stream_that_is_cut_before_its_first_item_is_tried_again() {
+    for dialect in dialects() {
         for fault in [
             Fault::Truncate { after: 0 },
             Fault::CutShort { after: 0 },
@@ -153,9 +153,10 @@ async fn a_stream_that_is_cut_before_its_first_piece_is_tried_again() {
             Fault::BadJson,
             Fault::ErrorEvent { after: 0 },
         ] {
-            let case = format!("{}, {fault}", way.name);
+            let case = format!("{}, {fault}", dialect.name);
             let simulator = five_tokens().fault_on_attempt(fault, 1);
-            let (texts, outcome) = way.stream(simulator, |manager| manager.first_item_timeout(s(5))).await;
+            let (texts, outcome) =
+                dialect.stream(simulator, |manager| manager.first_item_timeout(s(5))).await;
             assert!(outcome.result.is_ok(), "{case}: {outcome:?}");
             assert_eq!((texts.len(), outcome.sends), (5, 2), "{case}");
         }
@@ -164,52 +165,52 @@ async fn a_stream_that_is_cut_before_its_first_piece_is_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_stalls_ends_by_its_idle_limit() {
-    for way in ways() {
+    for dialect in dialects() {
         let started = Instant::now();
         let simulator = five_tokens().fault(Fault::Stall { after: 3 }, 1.0);
-        let (texts, outcome) = way.stream(simulator, |manager| manager.idle_timeout(s(5))).await;
+        let (texts, outcome) = dialect.stream(simulator, |manager| manager.idle_timeout(s(5))).await;
         let error = outcome.result.expect_err("it stalled");
-        assert_eq!((error.kind(), texts.len()), (ErrorKind::Timeout, 3), "{}: {error}", way.name);
-        assert_eq!(error.partial(), Some(texts.concat().as_str()), "{}", way.name);
-        assert!(started.elapsed() < s(6), "{}: {:?}", way.name, started.elapsed());
+        assert_eq!((error.kind(), texts.len()), (ErrorKind::Timeout, 3), "{}: {error}", dialect.name);
+        assert_eq!(error.partial(), Some(texts.concat().as_str()), "{}", dialect.name);
+        assert!(started.elapsed() < s(6), "{}: {:?}", dialect.name, started.elapsed());
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_error_inside_a_stream_ends_it() {
-    for way in ways() {
+    for dialect in dialects() {
         let simulator = five_tokens().fault(Fault::ErrorEvent { after: 2 }, 1.0);
-        let (texts, outcome) = way.stream(simulator, |manager| manager).await;
-        let error = outcome.result.expect_err("it told an error");
-        assert_eq!((texts.len(), outcome.sends), (2, 1), "{}: {error}", way.name);
-        assert_eq!(error.partial(), Some(texts.concat().as_str()), "{}", way.name);
+        let (texts, outcome) = dialect.stream(simulator, |manager| manager).await;
+        let error = outcome.result.expect_err("it sent an error");
+        assert_eq!((texts.len(), outcome.sends), (2, 1), "{}: {error}", dialect.name);
+        assert_eq!(error.partial(), Some(texts.concat().as_str()), "{}", dialect.name);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn signs_of_life_keep_a_slow_stream_and_end_by_the_limit_of_the_first_piece() {
-    for way in ways() {
+async fn comments_keep_a_slow_stream_until_the_first_item_timeout() {
+    for dialect in dialects() {
         let slow = five_tokens().fault(Fault::KeepAlive { every: s(4), count: Some(4) }, 1.0);
-        let (texts, outcome) = way.stream(slow, |manager| manager.idle_timeout(s(5))).await;
-        assert!(outcome.result.is_ok(), "{}: {outcome:?}", way.name);
-        assert_eq!((texts.len(), outcome.sends), (5, 1), "{}", way.name);
+        let (texts, outcome) = dialect.stream(slow, |manager| manager.idle_timeout(s(5))).await;
+        assert!(outcome.result.is_ok(), "{}: {outcome:?}", dialect.name);
+        assert_eq!((texts.len(), outcome.sends), (5, 1), "{}", dialect.name);
 
         let started = Instant::now();
         let dead = five_tokens().fault(Fault::KeepAlive { every: s(4), count: None }, 1.0);
         let limits = |manager: RequestManagerBuilder| {
             manager.idle_timeout(s(5)).first_item_timeout(s(20)).max_attempts(1)
         };
-        let (_, outcome) = way.stream(dead, limits).await;
+        let (_, outcome) = dialect.stream(dead, limits).await;
         let error = outcome.result.expect_err("dead");
-        assert_eq!(error.kind(), ErrorKind::Timeout, "{}: {error}", way.name);
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{}: {error}", dialect.name);
         let took = started.elapsed();
-        assert!(took > ms(19_900) && took < s(21), "{}: {took:?}", way.name);
+        assert!(took > ms(19_900) && took < s(21), "{}: {took:?}", dialect.name);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_plain_answer_that_goes_wrong_is_tried_again() {
-    for way in ways() {
+    for dialect in dialects() {
         for fault in [
             Fault::Truncate { after: 1 },
             Fault::CutShort { after: 1 },
@@ -218,8 +219,8 @@ async fn a_plain_answer_that_goes_wrong_is_tried_again() {
             Fault::BadJson,
             Fault::ErrorEvent { after: 0 },
         ] {
-            let case = format!("{}, {fault}", way.name);
-            let outcome = way.plain(five_tokens().fault_on_attempt(fault, 1)).await;
+            let case = format!("{}, {fault}", dialect.name);
+            let outcome = dialect.plain(five_tokens().fault_on_attempt(fault, 1)).await;
             assert_eq!(outcome.sends, 2, "{case}: {outcome:?}");
             let text = outcome.result.expect("an answer").content().expect("a text");
             assert_eq!(text.split(' ').count(), 5, "{case}");
@@ -229,15 +230,15 @@ async fn a_plain_answer_that_goes_wrong_is_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_key_that_is_refused_and_a_quota_that_is_spent_are_known() {
-    for way in ways() {
-        let outcome = way.plain(provider().fault(Refusal::quota_spent(), 1.0)).await;
+    for dialect in dialects() {
+        let outcome = dialect.plain(provider().fault(Refusal::quota_spent(), 1.0)).await;
         let error = outcome.result.expect_err("it is spent");
-        assert_eq!(error.kind(), ErrorKind::QuotaSpent, "{}: {error}", way.name);
+        assert_eq!(error.kind(), ErrorKind::QuotaSpent, "{}: {error}", dialect.name);
 
         let simulator = Simulator::builder().key("another").build();
-        let manager = way.manager(&simulator).build().expect("a manager");
+        let manager = dialect.manager(&simulator).build().expect("a manager");
         let outcome = manager.send(Request::prompt("m", "Two rivers?")).await;
         let error = outcome.result.expect_err("it is not the key");
-        assert_eq!((error.kind(), outcome.sends), (ErrorKind::Auth, 1), "{}: {error}", way.name);
+        assert_eq!((error.kind(), outcome.sends), (ErrorKind::Auth, 1), "{}: {error}", dialect.name);
     }
 }

@@ -1,4 +1,4 @@
-//! Prompts in one line, and streams of providers that speak in formats of their own.
+//! Prompts, and streams of providers with formats of their own.
 
 use std::sync::{
     Arc, Mutex,
@@ -12,10 +12,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use crate::stack::{self, KEY};
 
-/// What a server was sent, each request as text.
+/// The requests that a server has received, as text.
 type Seen = Arc<Mutex<Vec<String>>>;
 
-/// A manager whose server gives one reply to everything, as this content type, piece by piece.
+/// A manager whose server sends this reply to each request, with this content type, one part after another.
 fn manager(
     provider: Provider,
     content_type: &'static str,
@@ -24,7 +24,7 @@ fn manager(
     manager_of(provider, content_type, vec![pieces])
 }
 
-/// As [`manager`], with a reply for each connection; the last one is for all that follow.
+/// As [`manager`], with one reply for each connection. The last reply is used for all later ones.
 fn manager_of(
     provider: Provider,
     content_type: &'static str,
@@ -65,7 +65,7 @@ async fn answer(
 const GEMINI: &str = r#"{"candidates":[{"content":{"parts":[{"text":"Rhine"}],"role":"model"}}]}"#;
 const GEMINI_END: &str = r#"{"candidates":[{"content":{"parts":[{"text":", Elbe"}],"role":"model"},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":4,"candidatesTokenCount":5,"totalTokenCount":9}}"#;
 
-/// The same two items in each framing; the last has lost its end.
+/// Two items of an array. The last one has no end.
 const ARRAY: &[&str] = &["[", GEMINI, "\n,\r\n", GEMINI_END, "]"];
 const EVENTS: &[&str] = &["data: ", GEMINI, "\n\n", "data: ", GEMINI_END, "\n\n"];
 const CUT: &[&str] = &["data: ", GEMINI, "\n\n"];
@@ -76,7 +76,7 @@ const OLLAMA: &[&str] = &[
 ];
 
 #[tokio::test(start_paused = true)]
-async fn streams_of_every_framing_are_handed_on() {
+async fn streams_of_every_framing_are_delivered() {
     let contents = json!({"contents": [{"role": "user", "parts": [{"text": "Two rivers?"}]}]});
     let array = Request::post("/models/m:streamGenerateContent", &contents);
     let prompt = || Request::prompt("m", "Two rivers?");
@@ -103,7 +103,7 @@ async fn streams_of_every_framing_are_handed_on() {
     }
 }
 
-/// Ends in success only with the provider's own mark.
+/// Only the provider's own end marker makes it a success.
 #[tokio::test(start_paused = true)]
 async fn a_stream_of_gemini_without_its_end_is_broken() {
     let (manager, _seen) = manager(Provider::gemini(), "text/event-stream", CUT);
@@ -113,7 +113,7 @@ async fn a_stream_of_gemini_without_its_end_is_broken() {
     assert_eq!((error.kind(), error.partial()), (ErrorKind::StreamBroken, Some("Rhine")));
 }
 
-/// One line for a prompt, in the format of each provider; `stream` asks for a stream.
+/// The same prompt in the format of each provider, with and without a stream.
 #[tokio::test(start_paused = true)]
 async fn a_prompt_is_written_as_the_provider_has_it() {
     for (provider, plain, streamed, holds) in [
@@ -145,9 +145,9 @@ async fn a_prompt_is_written_as_the_provider_has_it() {
     }
 }
 
-/// A prompt that falls back to another provider is written anew, in the format of that one.
+/// A prompt that takes another route is written again, in the format of that provider.
 #[tokio::test(start_paused = true)]
-async fn a_prompt_is_written_anew_on_another_route() {
+async fn a_prompt_is_written_again_on_another_route() {
     let (first, _seen) = manager(Provider::anthropic(), "application/json", &["{}"]);
     let simulator = stack::provider().build();
     let second = outbound::Endpoint::new(Provider::gemini())
@@ -160,15 +160,19 @@ async fn a_prompt_is_written_anew_on_another_route() {
     assert_eq!(simulator.ledger().entries()[0].seen.path, "/v1beta/models/g:generateContent");
 }
 
-/// What does not go together is said in words, before anything is sent.
+/// A combination that does not work is an error before anything is sent.
 #[tokio::test(start_paused = true)]
-async fn what_a_provider_has_no_format_for_is_said() {
+async fn a_prompt_without_a_format_is_an_error() {
     let body = json!({"contents": []});
     for (provider, request, says) in [
         (Provider::http(), Request::prompt("m", "x"), "no format for a prompt"),
         (Provider::gemini(), Request::chat(&body), "Request::model"),
-        (Provider::openai_compatible(), Request::chat(&body).max_tokens(5), "max_tokens is for a prompt"),
-        (Provider::openai_compatible(), Request::get("/x").system("y"), "system is for a prompt"),
+        (
+            Provider::openai_compatible(),
+            Request::chat(&body).max_tokens(5),
+            "max_tokens is for Request::prompt",
+        ),
+        (Provider::openai_compatible(), Request::get("/x").system("y"), "system is for Request::prompt"),
     ] {
         let (manager, seen) = manager(provider, "application/json", &["{}"]);
         let outcome = manager.build().expect("a manager").send(request).await;
@@ -181,9 +185,10 @@ async fn what_a_provider_has_no_format_for_is_said() {
     assert!(seen.lock().expect("no panic")[0].starts_with("POST /v1/models/m:generateContent "));
 }
 
-/// What comes before the first item is no beginning: it goes with the item, and nothing of a failed attempt is handed on.
+/// Events before the first item do not begin the answer. They are delivered with the first item, and those of a failed
+/// attempt are never delivered.
 #[tokio::test(start_paused = true)]
-async fn a_role_is_no_first_item() {
+async fn a_role_is_not_a_first_item() {
     const ROLE: &str =
         "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n";
     const TEXT: &str =
@@ -199,7 +204,7 @@ async fn a_role_is_no_first_item() {
     assert_eq!(reply.outcome().await.sends, 2);
 }
 
-/// A whole stream may be here at once: whoever waits has the first item before the others are read.
+/// A whole stream may arrive at once. The caller gets the first item before the others are read.
 #[tokio::test(start_paused = true)]
 async fn the_first_item_waits_for_no_other() {
     const ALL: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Rhine\"}}]}\n\n\

@@ -1,5 +1,6 @@
-//! The driver against a model, over random histories: requests come by every face, futures and batches are dropped, read
-//! slowly or not at all, cut off, and the manager is shut down at any moment. No outcome is lost, none comes twice.
+//! The driver against a model, over random histories. Requests come in every way that the manager has. Futures and
+//! batches are dropped, read slowly or not at all, and aborted, and the manager is shut down at any moment. No outcome
+//! is lost, and none comes twice.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::stack::{chat, manager, ms, provider, s};
 
-/// A stream of draws (Steele, Lea, Flood: `SplitMix64`).
+/// Random numbers (Steele, Lea, Flood: `SplitMix64`).
 struct Draws(u64);
 
 impl Draws {
@@ -27,7 +28,7 @@ impl Draws {
     }
 }
 
-/// What became of the requests of one history: by id, how often it had an outcome or came back unsent.
+/// For each id of a history, how often it had an outcome or came back unsent.
 type Seen = BTreeMap<String, u32>;
 
 fn note(seen: &mut Seen, outcome: &Outcome) {
@@ -39,12 +40,12 @@ fn note(seen: &mut Seen, outcome: &Outcome) {
     assert!(!outcome.possible_duplicate || outcome.sends > 1, "{outcome:?}");
 }
 
-/// How many histories. The full number is for a longer run.
+/// The number of histories. A longer run sets it higher.
 fn histories() -> u64 {
     std::env::var("OUTBOUND_HISTORIES").ok().and_then(|text| text.parse().ok()).unwrap_or(300)
 }
 
-/// The draw that makes a server swallow calls for a while. Answers that were on their way then are lost, and bought again.
+/// With this draw a server loses calls for a while. Answers on their way are lost then, and paid for again.
 const SWALLOWS: u64 = 8;
 
 fn simulator(draws: &mut Draws) -> (Simulator, bool) {
@@ -73,9 +74,10 @@ fn simulator(draws: &mut Draws) -> (Simulator, bool) {
 async fn history(seed: u64) {
     let mut draws = Draws(seed);
     let (simulator, swallows) = simulator(&mut draws);
-    let width = 1 + draws.below(6) as usize;
+    let max_concurrent = 1 + draws.below(6) as usize;
     let limit = if draws.below(2) == 0 { s(3) } else { s(30) };
-    let builder = manager(&simulator).max_concurrent(width).attempt_timeout(limit).deadline(s(60)).seed(seed);
+    let builder =
+        manager(&simulator).max_concurrent(max_concurrent).attempt_timeout(limit).deadline(s(60)).seed(seed);
     let manager = builder.build().expect("a manager");
     let shuts_down_at = (draws.below(3) == 0).then(|| draws.time(4_000));
 
@@ -85,7 +87,7 @@ async fn history(seed: u64) {
     let shutdown = async {
         let Some(at) = shuts_down_at else { return Vec::new() };
         sleep(at).await;
-        // One that is dropped half way loses nothing.
+        // Dropping a shutdown half way loses nothing.
         drop(manager.shutdown(s(1)).now_or_never());
         manager.shutdown(draws.time(2_000)).await.returned
     };
@@ -93,12 +95,12 @@ async fn history(seed: u64) {
     for seen in [&of_batch, &of_sends] {
         assert!(seen.values().all(|times| *times == 1), "seed {seed}: {seen:?}");
     }
-    // A submitted request that was not sent is given back by the shutdown, and its ticket resolves all the same.
+    // A submitted request that was not sent is returned by the shutdown, and its ticket resolves too.
     assert!(of_tickets.values().all(|times| *times == 1), "seed {seed}: {of_tickets:?}");
-    // Longer than any deadline: what was sent ends by itself.
+    // Longer than any deadline, so requests that were sent end by themselves.
     let report = manager.shutdown(s(120)).await;
     assert_eq!(report.aborted, 0, "seed {seed}: nobody is left inside");
-    // That of a dropped ticket comes back as well, with whichever shutdown finds it waiting. None comes back twice.
+    // Requests with a dropped ticket come back too, from the shutdown that finds them waiting. None comes back twice.
     let mut ids: Vec<_> =
         returned.iter().chain(&report.returned).filter_map(|request| request.get_id()).collect();
     let all = ids.len();
@@ -110,7 +112,8 @@ async fn history(seed: u64) {
     assert!(duplicates == 0 || swallows, "seed {seed}: an answer was bought twice");
 }
 
-/// A batch that may be read slowly, in order, or dropped before its end. What it gave is each a request of its own.
+/// A batch that may be read slowly, read in order, or dropped before its end. Each of its outcomes is of another
+/// request.
 async fn batch_face(manager: RequestManager, mut draws: Draws, first: usize) -> Seen {
     let requests = draws.below(14) as usize;
     let mut batch = manager.batch((first..first + requests).map(chat));
@@ -134,7 +137,7 @@ async fn batch_face(manager: RequestManager, mut draws: Draws, first: usize) -> 
             sleep(draws.time(5_000)).await;
         }
     }
-    // Read to its end: each has its outcome, or comes back.
+    // Read to its end, each request has an outcome or comes back.
     let rest = batch.into_rest();
     let unread = match rest.source {
         Some(source) => source.collect::<Vec<_>>().await,
@@ -162,7 +165,7 @@ async fn send_face(manager: RequestManager, mut draws: Draws, first: usize) -> S
     seen
 }
 
-/// Tickets, of which some are dropped.
+/// Submitted requests, some with dropped tickets.
 async fn submit_face(manager: RequestManager, mut draws: Draws, first: usize) -> Seen {
     let mut tickets = Vec::new();
     for id in 0..draws.below(8) as usize {
@@ -186,7 +189,7 @@ fn no_outcome_is_lost_and_none_comes_twice() {
     }
 }
 
-/// The runtime of the first `submit` ends; the next one goes on with its own.
+/// The runtime of the first `submit` ends. The next request runs on another one.
 #[test]
 fn a_runtime_that_ends_ends_its_requests_and_no_others() {
     let runtime = || {
@@ -211,7 +214,7 @@ fn a_runtime_that_ends_ends_its_requests_and_no_others() {
     });
 }
 
-/// slow-consumer: whoever reads results slowly has requests time out and be sent again.
+/// slow-consumer: a slow reader makes requests time out, and they are sent again.
 #[tokio::test(start_paused = true)]
 async fn a_slow_consumer_buys_nothing_twice() {
     let simulator = provider().latency(Latency::fixed(s(1))).build();
@@ -226,7 +229,7 @@ async fn a_slow_consumer_buys_nothing_twice() {
     assert_eq!((given, simulator.ledger().sends()), (200, 200));
 }
 
-/// A batch that nobody reads takes no more than its bounds, and what it sent is there when somebody reads again.
+/// A batch that is not read takes no more requests than its bounds allow. Its outcomes are there when it is read again.
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_is_not_read_stops_at_its_bounds() {
     let simulator = provider().latency(Latency::fixed(ms(10))).build();

@@ -1,4 +1,4 @@
-//! Other ways for a request whose own has failed, and several endpoints that share a name.
+//! Other routes for failed requests, and several endpoints that share a name.
 
 use futures::Stream;
 use outbound::{Endpoint, ErrorKind, Provider, Request, Route};
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::stack::{KEY, body, chat, client, manager, ms, provider, s, stream};
 
-/// An endpoint that speaks to a simulator.
+/// An endpoint at a simulator.
 fn endpoint(simulator: &Simulator) -> Endpoint {
     Endpoint::new(Provider::openai_compatible())
         .base_url("http://other.test/v1")
@@ -39,7 +39,7 @@ async fn a_route_is_taken_when_the_one_before_it_has_failed() {
     assert_eq!(reply["model"], "other");
 }
 
-/// While another route is left, nobody waits long for one that refuses, fails or is down.
+/// While another route is left, a request does not wait long on one that refuses, fails or is down.
 #[tokio::test(start_paused = true)]
 async fn a_request_with_another_route_does_not_wait_for_the_first() {
     let hour = Refusal::rate_limited().retry_after(s(600));
@@ -62,7 +62,7 @@ async fn a_request_with_another_route_does_not_wait_for_the_first() {
     }
 }
 
-/// A wait that is shorter than the patience is waited for: another model is no better answer then.
+/// A wait that is shorter than `after` is waited for. Another model would not give a better answer.
 #[tokio::test(start_paused = true)]
 async fn a_short_wait_is_waited_for() {
     let refusal = Fault::Refuse(Refusal::rate_limited().retry_after(s(3)));
@@ -74,7 +74,7 @@ async fn a_short_wait_is_waited_for() {
     assert!(outcome.result.is_ok() && outcome.route == 1, "{outcome:?}");
 }
 
-/// What is wrong with the request itself is wrong everywhere, unless a route is for just that.
+/// A fault of the request itself is a fault on every route, unless a route is made for that kind.
 #[tokio::test(start_paused = true)]
 async fn a_route_is_for_its_kinds_of_failure() {
     let (first, second) = (failing(Refusal::status(400)), provider().build());
@@ -91,7 +91,7 @@ async fn a_route_is_for_its_kinds_of_failure() {
     assert_eq!(own.route, 0);
 }
 
-/// A wrong route is told when the manager is built, or in the outcome.
+/// A route to an unknown endpoint is an error when the manager is built, or in the outcome.
 #[tokio::test(start_paused = true)]
 async fn a_route_to_nowhere_is_an_error() {
     let first = failing(Refusal::status(500));
@@ -105,7 +105,7 @@ async fn a_route_to_nowhere_is_an_error() {
     }
 }
 
-/// What was handed on is not taken back.
+/// Items that were delivered cannot be taken back.
 #[tokio::test(start_paused = true)]
 async fn a_stream_takes_another_route_only_before_its_first_item() {
     for (after, route) in [(0, 1), (3, 0)] {
@@ -117,7 +117,7 @@ async fn a_stream_takes_another_route_only_before_its_first_item() {
     }
 }
 
-/// A batch goes on over the other route where the first one's key is refused.
+/// A batch goes on over the other route when the key of the first one is refused.
 #[tokio::test(start_paused = true)]
 async fn a_batch_goes_over_another_route_where_the_first_is_stopped() {
     let (first, second) = (failing(Refusal::quota_spent()), provider().build());
@@ -148,10 +148,10 @@ async fn endpoints_of_one_name_share_the_requests() {
     assert!(took[0] / took[1] >= 1.9, "{took:?}");
 }
 
-/// A refusal may close the gate for longer while others wait at it: they ask again whether they have so much patience.
+/// A refusal may close the gate for longer while requests wait for it. Then they check their patience again.
 #[tokio::test(start_paused = true)]
-async fn patience_is_asked_again_where_a_wait_grows() {
-    // With a priority they wait in a line of their own, and only the first of them for the gate.
+async fn patience_is_checked_again_when_a_wait_grows() {
+    // With a priority they wait in the fair queue, and only the first of them waits for the gate.
     for (priority, endpoints) in [(0, 1), (1, 1), (0, 2), (1, 2)] {
         let simulator = provider()
             .fault_when(|seen| {
@@ -174,12 +174,12 @@ async fn patience_is_asked_again_where_a_wait_grows() {
     }
 }
 
-/// A wrong key beside a right one fails nothing, also where the right one has to be waited for.
+/// A wrong key beside a right one fails no request, also if the right one has to be waited for.
 #[tokio::test(start_paused = true)]
 async fn a_wrong_key_beside_a_right_one_costs_no_request() {
     for wrong_first in [true, false] {
         let wrong = failing(Refusal::status(401));
-        // No headers: its gate is closed by refusals.
+        // Without limit headers, so only refusals close its gate.
         let right = provider().requests_per_minute(120).burst(s(1)).limit_headers(LimitHeaders::None).build();
         let (first, second) = if wrong_first { (&wrong, &right) } else { (&right, &wrong) };
         let manager = manager(first).another_endpoint(endpoint(second)).build().expect("a manager");
@@ -191,7 +191,7 @@ async fn a_wrong_key_beside_a_right_one_costs_no_request() {
     }
 }
 
-/// What one of them refuses, another takes at once.
+/// A request that one endpoint refuses is taken at once by another.
 #[tokio::test(start_paused = true)]
 async fn what_one_endpoint_refuses_another_takes() {
     let long = s(600);
@@ -214,7 +214,7 @@ async fn what_one_endpoint_refuses_another_takes() {
     }
 }
 
-/// Where all of them refuse the key, that is the end, as with one.
+/// If all endpoints refuse the key, requests end as with one endpoint.
 #[tokio::test(start_paused = true)]
 async fn where_all_endpoints_refuse_the_key_that_is_the_end() {
     let (first, second) = (failing(Refusal::status(401)), failing(Refusal::status(401)));
@@ -233,7 +233,7 @@ async fn where_all_endpoints_refuse_the_key_that_is_the_end() {
     assert_eq!(rest.requests.len() + unread + kinds.len(), 100);
 }
 
-/// The weight says how many are in flight at each.
+/// The weights decide how many requests are in flight at each endpoint.
 #[tokio::test(start_paused = true)]
 async fn weights_share_the_load() {
     let (first, second) = (provider().build(), provider().build());
@@ -247,7 +247,7 @@ async fn weights_share_the_load() {
     assert!(first.elapsed() > ms(1));
 }
 
-/// One of two keys is down for long, which is no reason to leave the other for another route.
+/// One of two keys is down for long. That is no reason to take another route while the other key works.
 #[tokio::test(start_paused = true)]
 async fn another_endpoint_goes_before_another_route() {
     let down = provider().trouble(Trouble::Refused, s(0)..s(100_000)).build();
@@ -264,7 +264,7 @@ async fn another_endpoint_goes_before_another_route() {
     assert_eq!((sends(&well), sends(&backup)), (40, 0));
 }
 
-/// A pause is waited for on the route that it met: the other one is paused as well.
+/// A pause is waited for on the present route, because other routes are paused as well.
 #[tokio::test(start_paused = true)]
 async fn a_pause_is_no_reason_for_another_route() {
     let (first, second) = (provider().build(), provider().build());
@@ -280,7 +280,7 @@ async fn a_pause_is_no_reason_for_another_route() {
     assert_eq!(sends(&second), 0);
 }
 
-/// Each short wait is waited for, but not one after the other without end.
+/// Each short wait is waited for, but their sum is bounded.
 #[tokio::test(start_paused = true)]
 async fn short_waits_add_up() {
     let (first, second) = (failing(Refusal::rate_limited().retry_after(s(4))), provider().build());
@@ -290,7 +290,7 @@ async fn short_waits_add_up() {
     assert!((2..=4).contains(&sends(&first)) && outcome.elapsed < s(14), "{outcome:?}");
 }
 
-/// On another route it is another request, and has another key.
+/// Each route has an idempotency key of its own.
 #[tokio::test(start_paused = true)]
 async fn each_route_has_an_idempotency_key_of_its_own() {
     let (first, second) = (failing(Refusal::status(500)), provider().build());
@@ -302,7 +302,7 @@ async fn each_route_has_an_idempotency_key_of_its_own() {
     assert!(keys[0].len() == 1 && keys[1].len() == 1 && keys[0] != keys[1], "{keys:?}");
 }
 
-/// Where one has failed, the others go before it, though it is the least loaded.
+/// Other endpoints are tried before the one that failed, though it has the least load.
 #[tokio::test(start_paused = true)]
 async fn a_retry_goes_to_another_endpoint_first() {
     let (first, second) = (failing(Refusal::status(500)), provider().build());
@@ -313,7 +313,7 @@ async fn a_retry_goes_to_another_endpoint_first() {
     }
 }
 
-/// What is refused for what it is would be refused everywhere, and attempts are counted over all endpoints.
+/// A refusal of the content would be the same everywhere. Attempts are counted over all endpoints.
 #[tokio::test(start_paused = true)]
 async fn other_endpoints_are_no_further_attempts() {
     for (status, total) in [(400, 1), (500, 3)] {
@@ -324,9 +324,9 @@ async fn other_endpoints_are_no_further_attempts() {
     }
 }
 
-/// A key that was refused is not tried again by the same request, however long the others are busy.
+/// A request does not use a key again that refused it, however long the other keys are busy.
 #[tokio::test(start_paused = true)]
-async fn a_key_that_refused_a_request_does_not_get_it_again() {
+async fn a_request_does_not_use_a_key_again_that_refused_it() {
     let (first, second) = (failing(Refusal::status(401)), provider().build());
     let manager = manager(&first).another_endpoint(endpoint(&second).max_concurrent(1)).build();
     let manager = manager.expect("a manager");
@@ -337,9 +337,9 @@ async fn a_key_that_refused_a_request_does_not_get_it_again() {
     assert_eq!(most, Some(2), "once to each key");
 }
 
-/// It is not sent to that key again either where another endpoint has failed after it.
+/// Nor does it after another endpoint has failed.
 #[tokio::test(start_paused = true)]
-async fn a_refused_key_is_not_gone_back_to() {
+async fn a_refused_key_is_not_used_again_after_another_failure() {
     let refused = Fault::Refuse(Refusal::status(401));
     let first = provider().fault_when(move |seen| (seen.sequence == 0).then(|| refused.clone())).build();
     let second = provider().fault_on_attempt(Fault::Refuse(Refusal::status(500)), 1).build();
@@ -348,9 +348,9 @@ async fn a_refused_key_is_not_gone_back_to() {
     assert_eq!((sends(&first), sends(&second)), (1, 2));
 }
 
-/// Where no other endpoint takes it, a failed one is left alone for as long as if it were the only one.
+/// If no other endpoint takes the request, the failed one is left alone as if it were the only one.
 #[tokio::test(start_paused = true)]
-async fn without_another_that_takes_it_a_request_backs_off() {
+async fn without_another_endpoint_a_request_backs_off() {
     let first = failing(Refusal::status(500));
     let second = failing(Refusal::rate_limited().retry_after(s(600)));
     let manager = manager(&first).another_endpoint(endpoint(&second)).max_attempts(4).build();
@@ -359,9 +359,9 @@ async fn without_another_that_takes_it_a_request_backs_off() {
     assert!(outcome.elapsed > ms(5 * 200 + 100), "{:?}", outcome.elapsed);
 }
 
-/// One of two is down for long; the other refuses for a moment. That is waited for.
+/// One of two endpoints is down for long, and the other refuses for a moment. The short wait is waited for.
 #[tokio::test(start_paused = true)]
-async fn the_endpoint_that_is_there_soonest_is_waited_for() {
+async fn the_endpoint_that_is_back_first_is_waited_for() {
     let down = provider().trouble(Trouble::Refused, s(0)..s(100_000)).build();
     let refused = Fault::Refuse(Refusal::rate_limited().retry_after(s(3)));
     let well = provider().fault_when(move |seen| (seen.sequence == 30).then(|| refused.clone())).build();

@@ -1,4 +1,4 @@
-//! Failures of the provider and of the way to it.
+//! Failures of the provider and of the network.
 
 use outbound::{ErrorKind, Provider};
 use outbound_simulator::{Fault, Refusal};
@@ -36,7 +36,7 @@ async fn retry_product() {
     assert_eq!((outcome.charged, simulator.ledger().sends()), (4, 4), "as many as configured, not a product");
 }
 
-/// long-overload: 529s for minutes; three quick retries give up the work.
+/// long-overload: 529s for minutes, so that three quick retries give up.
 #[tokio::test(start_paused = true)]
 async fn long_overload() {
     let simulator = provider().fault_during(Refusal::status(529), s(0)..s(300)).build();
@@ -47,7 +47,7 @@ async fn long_overload() {
     assert!(sends <= 440 + 16, "patience within a budget of extra calls: {sends} sends for 400");
 }
 
-/// duplicate-billing: a timeout after the server had accepted the call is retried blindly.
+/// duplicate-billing: a timeout after the server has accepted the call is retried without a note.
 #[tokio::test(start_paused = true)]
 async fn duplicate_billing() {
     let simulator = provider().fault_on_attempt(Fault::Silence, 1).build();
@@ -69,7 +69,7 @@ async fn what_can_be_repeated_is_no_possible_duplicate() {
         (2, false),
         "the provider promises to honour the key"
     );
-    // Another seed, so other keys: the provider tells requests apart by them.
+    // Another seed makes other idempotency keys, which tell requests apart.
     let outcome = manager(&simulator).seed(8).build().expect("a manager").send(chat(2)).await;
     assert_eq!((outcome.sends, outcome.possible_duplicate), (2, true));
 }
@@ -84,10 +84,10 @@ async fn the_deadline_bounds_everything() {
     assert!(started.elapsed() <= ms(42_001), "{:?}", started.elapsed());
 }
 
-/// slot-held-in-backoff: workers sleep with the permit in hand and throughput collapses.
+/// slot-held-in-backoff: workers sleep while they hold a permit, and throughput collapses.
 #[tokio::test(start_paused = true)]
 async fn slot_held_in_backoff() {
-    // Every second request fails once, and backs off; the others must not wait for it.
+    // Every second request fails once and backs off. The others must not wait for it.
     let odd = |seen: &outbound_simulator::Seen| {
         (seen.attempt == 1 && seen.sequence.is_multiple_of(2)).then_some(())
     };
@@ -96,11 +96,11 @@ async fn slot_held_in_backoff() {
     let manager = manager(&simulator).max_concurrent(2).build().expect("a manager");
     let started = Instant::now();
     all_succeeded(&run(&manager, 20).await);
-    // 30 calls of 200 ms, two at a time, are 3 s; the last back-off adds its own.
+    // 30 calls of 200 ms, two at a time, take 3 s. The last backoff comes on top.
     assert!(started.elapsed() < s(9), "{:?}", started.elapsed());
 }
 
-/// The time of a request of a batch begins with its first admission, and goes on through its attempts.
+/// The deadline of a request in a batch begins with its first admission, and runs through its attempts.
 #[tokio::test(start_paused = true)]
 async fn the_deadline_bounds_a_request_of_a_batch() {
     let simulator = provider().fault(Fault::Silence, 1.0).build();

@@ -1,4 +1,4 @@
-//! A second call beside one that is slow.
+//! Hedging: a second call beside one that is slow.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::stack::{KEY, all_succeeded, chat, client, manager, ms, provider, s};
 
 const HEDGING: Hedging = Hedging::at_percentile(90).budget(100).allow_duplicates();
 
-/// From the 31st request on, the first attempt takes as long as this says.
+/// From the 31st request on, `first` decides the fault of an attempt.
 fn slow(first: impl Fn(&Seen) -> Option<Fault> + Send + Sync + 'static) -> Builder {
     provider().fault_when(move |seen| if seen.sequence >= 30 { first(seen) } else { None })
 }
@@ -24,7 +24,7 @@ fn never(seen: &Seen) -> Option<Fault> {
     (seen.attempt == 1).then_some(Fault::Silence)
 }
 
-/// A manager that knows how long calls take.
+/// A manager that has measured 30 calls.
 async fn warm(simulator: &Simulator, manager: RequestManagerBuilder) -> RequestManager {
     let manager = manager.build().expect("a manager");
     all_succeeded(&stream::iter(100..130).then(|id| manager.send(chat(id))).collect::<Vec<_>>().await);
@@ -50,7 +50,7 @@ async fn a_slow_call_is_made_a_second_time() {
     assert_eq!((given_up.failure, given_up.delivery), (Some(ErrorKind::Cancelled), Delivery::MaybeSent));
     assert!(given_up.after == Duration::ZERO && given_up.took == took, "{given_up:?}");
     assert!(answered.failure.is_none() && answered.after >= ms(200), "{answered:?}");
-    assert_eq!(manager.snapshot().endpoints[0].quota.in_flight, 0, "both have given back their places");
+    assert_eq!(manager.snapshot().endpoints[0].quota.in_flight, 0, "both have given back their permits");
 }
 
 #[tokio::test(start_paused = true)]
@@ -68,7 +68,7 @@ async fn the_first_may_still_be_the_faster_one() {
     assert_eq!(manager.snapshot().endpoints[0].quota.in_flight, 0);
 }
 
-/// Nobody pays twice who has not said so.
+/// Without permission nothing is sent that may be billed twice.
 #[tokio::test(start_paused = true)]
 async fn what_may_be_billed_twice_is_not_sent_twice() {
     let plain = Hedging::at_percentile(90).budget(100);
@@ -113,7 +113,7 @@ async fn it_takes_no_attempt_that_is_not_there_and_no_stream() {
     assert_eq!(items.outcome().await.sends, 1);
 }
 
-/// A hedge never waits in a line, and takes no place that others wait for.
+/// A hedge never waits in a queue, and takes no turn of others.
 #[tokio::test(start_paused = true)]
 async fn there_has_to_be_room_at_once() {
     for (most, sends) in [(1, 1), (2, 2)] {
@@ -121,7 +121,7 @@ async fn there_has_to_be_room_at_once() {
         let manager = warm(&simulator, manager(&simulator).hedge(HEDGING).max_concurrent(most)).await;
         assert_eq!(timed(&manager, 1).await.0.sends, sends, "{most} at once");
     }
-    // 32 a minute: of the 31st and 32nd, one is the hedge of the other; the next has to wait for the quota.
+    // 32 requests a minute: the 31st and the 32nd are a call and its hedge. The next one has to wait for the quota.
     let simulator = slow(late).build();
     let manager = warm(&simulator, manager(&simulator).hedge(HEDGING).requests_per_minute(40)).await;
     let outcomes: Vec<_> = manager.batch((0..20).map(chat)).collect().await;
@@ -153,9 +153,9 @@ async fn another_endpoint_of_the_name_is_the_better_one() {
     assert_eq!((one.ledger().sends(), other.ledger().sends()), (31, 1));
 }
 
-/// A failure of one leaves the other its chance; a refusal of the request for what it is does not.
+/// After a failure of one call the other may still succeed. After a refusal of the content it may not.
 #[tokio::test(start_paused = true)]
-async fn a_failure_leaves_the_other_its_chance() {
+async fn after_a_failure_the_other_call_may_still_succeed() {
     let fails = |status: u16| {
         move |seen: &Seen| match seen.attempt {
             1 => Some(Fault::KeepAlive { every: s(1), count: Some(1) }),
@@ -177,7 +177,7 @@ async fn a_failure_leaves_the_other_its_chance() {
     assert!(took < ms(410), "{took:?}");
     assert_eq!(manager.snapshot().endpoints[0].quota.in_flight, 0);
 
-    // Both fail: the next attempt is a third.
+    // Both fail, so the next attempt is the third.
     let simulator = slow(|seen| (seen.attempt <= 2).then_some(Fault::Silence)).build();
     let builder = crate::stack::manager(&simulator).hedge(HEDGING).attempt_timeout(s(1));
     let manager = warm(&simulator, builder).await;
@@ -187,9 +187,9 @@ async fn a_failure_leaves_the_other_its_chance() {
     assert_eq!(manager.snapshot().endpoints[0].quota.in_flight, 0);
 }
 
-/// Whoever is cut off has sent two, and money knows of both.
+/// An aborted request has sent two calls, and the budget counts both.
 #[tokio::test(start_paused = true)]
-async fn what_is_cut_off_was_sent_twice() {
+async fn an_aborted_hedged_request_was_sent_twice() {
     let simulator = slow(|_| Some(Fault::Silence)).build();
     let prices = Prices::new().model("test", Price::per_million(1e6, 2e6));
     let builder = manager(&simulator).hedge(HEDGING).prices(prices);
@@ -212,7 +212,7 @@ fn late(seen: &Seen) -> Option<Fault> {
     (seen.attempt == 1).then_some(Fault::KeepAlive { every: s(1), count: Some(2) })
 }
 
-/// One call at a time looks whether an outage is over: that one is not doubled.
+/// A probe of an outage is not hedged.
 #[tokio::test(start_paused = true)]
 async fn no_probe_is_hedged() {
     let probe = |seen: &Seen| match seen.attempt {
@@ -226,7 +226,7 @@ async fn no_probe_is_hedged() {
     assert_eq!((outcome.result.is_ok(), outcome.sends), (true, 5), "{outcome:?}");
 }
 
-/// How long answers take is known from answers: refusals come at once, and say nothing of that.
+/// Only answers are measured. Refusals come at once and say nothing about slow calls.
 #[tokio::test(start_paused = true)]
 async fn quick_refusals_make_no_call_slow() {
     let simulator = provider().build();
@@ -239,11 +239,11 @@ async fn quick_refusals_make_no_call_slow() {
     assert_eq!(timed(&manager, 1).await.0.sends, 1);
 }
 
-/// What the budget does not pay for takes nothing from the limits.
+/// A hedge that its budget does not allow takes nothing from the limits.
 #[tokio::test(start_paused = true)]
-async fn a_hedge_that_is_not_made_costs_nothing() {
+async fn a_hedge_without_budget_takes_nothing_from_the_limits() {
     let simulator = slow(late).build();
-    // One every 1.5 s, and each call takes two.
+    // One hedge every 1.5 s, and each call takes two.
     let builder = manager(&simulator).hedge(HEDGING.budget(0).min_delay(ms(1_800))).requests_per_minute(40);
     let manager = warm(&simulator, builder).await;
     tokio::time::sleep(s(2)).await;
@@ -253,7 +253,7 @@ async fn a_hedge_that_is_not_made_costs_nothing() {
     }
 }
 
-/// While nothing new is to be sent, no second call is.
+/// No hedge is sent during a pause or after a stop.
 #[tokio::test(start_paused = true)]
 async fn no_second_call_goes_out_in_a_pause_or_after_a_stop() {
     let simulator = slow(late).build();
@@ -275,33 +275,33 @@ async fn no_second_call_goes_out_in_a_pause_or_after_a_stop() {
     assert_eq!(sends, Some(1));
 }
 
-/// Who looks on hears of both, each by its number, whichever ends first.
+/// Observers get the events of both calls, with their numbers, whichever ends first.
 #[tokio::test(start_paused = true)]
-async fn both_calls_are_told() {
-    type Heard = std::sync::Arc<std::sync::Mutex<Vec<(u32, Option<Option<ErrorKind>>)>>>;
-    struct Hears(Heard);
-    impl Observer for Hears {
+async fn both_calls_have_events() {
+    type Attempts = std::sync::Arc<std::sync::Mutex<Vec<(u32, Option<Option<ErrorKind>>)>>>;
+    struct Recorder(Attempts);
+    impl Observer for Recorder {
         fn event(&self, event: &Event<'_>) {
-            let mut heard = self.0.lock().expect("a lock");
+            let mut attempts = self.0.lock().expect("a lock");
             match event.step {
-                Step::Sent { attempt } if event.id == Some("r1") => heard.push((attempt, None)),
+                Step::Sent { attempt } if event.id == Some("r1") => attempts.push((attempt, None)),
                 Step::AttemptEnded { attempt, failure, .. } if event.id == Some("r1") => {
-                    heard.push((attempt, Some(failure)));
+                    attempts.push((attempt, Some(failure)));
                 }
                 _ => {}
             }
         }
     }
-    let heard = Heard::default();
+    let attempts = Attempts::default();
     let simulator = slow(never).build();
-    let builder = manager(&simulator).hedge(HEDGING).observer(Hears(heard.clone()));
+    let builder = manager(&simulator).hedge(HEDGING).observer(Recorder(attempts.clone()));
     let manager = warm(&simulator, builder).await;
     assert!(timed(&manager, 1).await.0.result.is_ok());
     let given_up = Some(Some(ErrorKind::Cancelled));
-    assert_eq!(*heard.lock().expect("a lock"), [(1, None), (2, None), (1, given_up), (2, Some(None))]);
+    assert_eq!(*attempts.lock().expect("a lock"), [(1, None), (2, None), (1, given_up), (2, Some(None))]);
 }
 
-/// The tail of the tests of `retry`, through the whole stack.
+/// The heavy tail of latencies from the tests of `retry`, through the whole stack.
 #[tokio::test(start_paused = true)]
 async fn a_heavy_tail_is_cut_tenfold_for_one_call_in_twenty() {
     const CALLS: usize = 8_000;
@@ -313,7 +313,7 @@ async fn a_heavy_tail_is_cut_tenfold_for_one_call_in_twenty() {
             builder = builder.hedge(Hedging::at_percentile(95).allow_duplicates());
         }
         let manager = builder.build().expect("a manager");
-        // Until it is known what is slow, none is.
+        // Without measurements no call counts as slow.
         all_succeeded(&crate::stack::run(&manager, 200).await);
         let before = simulator.ledger().sends();
         let outcomes = stream::iter(1_000..1_000 + CALLS).map(|id| timed(&manager, id)).buffer_unordered(50);

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::stack::{all_succeeded, manager, ms, provider, run, s};
 
-/// 1,800 requests at 30 a minute are an hour, with faults of every sort on the way.
+/// 1,800 requests at 30 a minute take an hour. There are faults of every sort.
 async fn an_hour() -> (u64, usize, Duration) {
     let simulator = provider()
         .requests_per_minute(30)
@@ -26,7 +26,7 @@ async fn an_hour() -> (u64, usize, Duration) {
     let started = Instant::now();
     let outcomes = run(&manager, 1_800).await;
     all_succeeded(&outcomes);
-    assert_eq!(simulator.ledger().refused(), 0, "limits that were told are kept");
+    assert_eq!(simulator.ledger().refused(), 0, "configured limits are kept");
     (simulator.ledger().digest(), simulator.ledger().sends(), started.elapsed())
 }
 
@@ -42,7 +42,7 @@ fn an_hour_of_quota_twice_to_the_same_ledger() {
     let (_, sends, virtual_time) = first;
     assert!((1_800..1_900).contains(&sends), "{sends} sends");
     assert!(virtual_time > s(3_500) && virtual_time < s(3_900), "{virtual_time:?}");
-    // Bounded loosely: what is promised is two seconds, on a machine with nothing else to do.
+    // A loose bound. The goal is two seconds on an idle machine.
     let took = began.elapsed().unwrap_or_default();
     assert!(took < s(90), "{took:?} for two hours");
 }

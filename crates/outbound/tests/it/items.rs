@@ -1,4 +1,4 @@
-//! Streams that are handed on item by item.
+//! Streams that are delivered item by item.
 
 use futures::StreamExt;
 use outbound::ErrorKind;
@@ -7,12 +7,12 @@ use tokio::time::Instant;
 
 use crate::stack::{chat, manager, ms, provider, s, stream};
 
-/// How many requests the simulator still has.
+/// How many requests the simulator is still working on.
 fn under_way(simulator: &Simulator) -> usize {
     simulator.ledger().entries().iter().filter(|entry| entry.ended.is_none()).count()
 }
 
-/// The text that came, and how it ended.
+/// The text that came, and how the stream ended.
 async fn read(mut reply: outbound::ReplyStream) -> (String, Option<ErrorKind>, outbound::Outcome) {
     let (mut text, mut error) = (String::new(), None);
     while let Some(item) = reply.next().await {
@@ -45,7 +45,7 @@ async fn items_come_one_by_one_and_make_the_whole() {
     assert!(outcome.elapsed >= ms(200) && outcome.sends == 1);
 }
 
-/// Before the first item all is as with `send`: failures are retried, and nothing of the failed attempts is handed on.
+/// Before the first item failures are retried as with `send`, and nothing of failed attempts is delivered.
 #[tokio::test(start_paused = true)]
 async fn until_the_first_item_an_attempt_may_fail() {
     for fault in [
@@ -63,7 +63,7 @@ async fn until_the_first_item_an_attempt_may_fail() {
     }
 }
 
-/// After it there is no second beginning: the error holds what came.
+/// After the first item the answer cannot start again. The error has the text that came.
 #[tokio::test(start_paused = true)]
 async fn after_the_first_item_a_break_is_an_error_with_what_came() {
     for (fault, kind) in [
@@ -82,7 +82,7 @@ async fn after_the_first_item_a_break_is_an_error_with_what_came() {
     }
 }
 
-/// Nobody reads for ten minutes, which are longer than every limit: nothing is lost, and nothing is held meanwhile.
+/// The stream is not read for ten minutes, longer than every timeout. Nothing is lost, and no permit is held.
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_loses_nothing_and_holds_nothing() {
     let simulator = provider().build();
@@ -97,7 +97,7 @@ async fn a_slow_reader_loses_nothing_and_holds_nothing() {
     assert!(outcome.elapsed < s(60), "{:?}", outcome.elapsed);
 }
 
-/// The permit is held to the end of the stream, and dropping the stream gives it back at once.
+/// The permit is held to the end of the stream. Dropping the stream returns it at once.
 #[tokio::test(start_paused = true)]
 async fn dropping_it_frees_everything() {
     let simulator = provider().fault(Fault::Stall { after: 3 }, 1.0).build();
@@ -137,7 +137,7 @@ async fn it_is_a_stream_and_the_outcome_needs_no_items() {
     assert!(outcome.result.is_ok());
 }
 
-/// What is refused before it is sent ends the stream with that error.
+/// A request that is refused before it is sent ends the stream with that error.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_cannot_be_sent_is_an_error_of_the_stream() {
     let simulator = provider().build();

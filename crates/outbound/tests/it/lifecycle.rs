@@ -1,4 +1,4 @@
-//! Submitting, shutting down, scopes.
+//! Submitting, shutting down, and scopes.
 
 use std::panic::AssertUnwindSafe;
 
@@ -26,7 +26,7 @@ async fn tickets_bring_outcomes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn shutdown_waits_for_what_is_under_way_and_gives_the_rest_back() {
+async fn shutdown_waits_for_attempts_in_flight_and_returns_the_rest() {
     let simulator = provider().latency(Latency::fixed(s(10))).build();
     let manager = manager(&simulator).max_concurrent(2).build().expect("a manager");
     let mut tickets = Vec::new();
@@ -51,7 +51,7 @@ async fn shutdown_waits_for_what_is_under_way_and_gives_the_rest_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn shutdown_cuts_off_senders_after_the_grace() {
+async fn shutdown_aborts_senders_after_the_grace() {
     let simulator = provider().fault(Fault::Silence, 1.0).build();
     let manager = manager(&simulator).build().expect("a manager");
     let sender = tokio::spawn({
@@ -116,7 +116,7 @@ async fn nothing_is_submitted_after_a_shutdown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_the_last_handle_cuts_off_what_was_submitted() {
+async fn dropping_the_last_handle_aborts_submitted_requests() {
     let simulator = provider().fault(Fault::Silence, 1.0).build();
     let manager = manager(&simulator).build().expect("a manager");
     let ticket = manager.submit(chat(1)).await.expect("open");
@@ -128,7 +128,7 @@ async fn dropping_the_last_handle_cuts_off_what_was_submitted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_a_batch_cuts_off_what_is_under_way() {
+async fn dropping_a_batch_aborts_requests_in_flight() {
     let simulator = provider().fault(Fault::Silence, 1.0).build();
     let manager = manager(&simulator).max_concurrent(4).build().expect("a manager");
     let mut batch = manager.batch((0..10).map(chat));
@@ -139,7 +139,7 @@ async fn dropping_a_batch_cuts_off_what_is_under_way() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_cuts_off_a_batch_after_the_grace() {
+async fn a_shutdown_aborts_a_batch_after_the_grace() {
     let simulator = provider().fault(Fault::Silence, 1.0).build();
     let manager = manager(&simulator).max_concurrent(4).build().expect("a manager");
     let outcomes = tokio::spawn({

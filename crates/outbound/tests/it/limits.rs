@@ -1,4 +1,4 @@
-//! Quotas, concurrency, and what may not wait for what.
+//! Quotas and concurrency, and which requests must not wait for others.
 
 use outbound::{ErrorKind, Request};
 use outbound_simulator::{Fault, Latency, Refusal};
@@ -16,7 +16,7 @@ async fn hidden_cap() {
     assert_eq!(simulator.ledger().peak_concurrency(), 150);
 }
 
-/// pool-starvation: waiting for a turn counted as the server being slow.
+/// pool-starvation: waiting for a turn counted as slowness of the server.
 #[tokio::test(start_paused = true)]
 async fn pool_starvation() {
     let simulator = provider().latency(Latency::fixed(s(4))).build();
@@ -27,7 +27,7 @@ async fn pool_starvation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn limits_that_were_told_are_never_overrun() {
+async fn configured_limits_are_never_passed() {
     let simulator = provider().requests_per_minute(120).tokens_per_minute(100_000).burst(s(2)).build();
     let manager = manager(&simulator).requests_per_minute(120).build().expect("a manager");
     all_succeeded(&run(&manager, 200).await);
@@ -65,9 +65,9 @@ async fn estimate_never_settled() {
     assert!(started.elapsed() < s(60), "{:?}", started.elapsed());
 }
 
-/// A refusal by status took nothing: its tokens are there for the next attempt.
+/// A refusal by status costs nothing, so its tokens are there for the next attempt.
 #[tokio::test(start_paused = true)]
-async fn a_refused_request_has_its_tokens_back() {
+async fn a_refused_request_gets_its_tokens_back() {
     let simulator = provider().fault_on_attempt(Refusal::rate_limited(), 1).build();
     let manager = manager(&simulator).tokens_per_minute(3_000).build().expect("a manager");
     let messages = json!([{"role": "user", "content": "all"}]);
@@ -127,7 +127,7 @@ async fn a_dropped_request_gives_everything_back() {
     assert!(manager.send(chat(0)).await.result.is_ok(), "the one place is free again");
 }
 
-/// Chats of 32 tokens that name these models in turn.
+/// Chats of 32 tokens, for these models in turn.
 fn chats_of(models: &[&str], requests: usize) -> Vec<Request> {
     let one = |id: usize| {
         let content = format!("What is {id} and {id}?");
@@ -148,14 +148,14 @@ async fn models_that_share_a_limit_are_paced_together() {
     let started = Instant::now();
     let outcomes: Vec<_> = manager.batch(chats_of(&["one", "two", "three"], 1_000)).collect().await;
     all_succeeded(&outcomes);
-    // The first 64 go out before anything is known.
+    // The first 64 are sent before anything is known.
     let refused = simulator.ledger().refused();
     assert!(refused <= 40 + 44, "{refused} of 1,000 refused");
     assert!(started.elapsed() < s(53), "1,000 at twenty a second are 50 s: {:?}", started.elapsed());
 }
 
-/// A gateway refuses by limits of its own, so many in each minute, and passes on what the provider behind it says of its
-/// limits: that there is room. Its refusals name no time.
+/// A gateway refuses by limits of its own, so many in each minute. Its headers are those of the provider behind it, and
+/// show room. Its refusals have no time.
 #[tokio::test(start_paused = true)]
 async fn refusals_without_a_cause_are_not_repeated_at_the_full_rate() {
     for (limit, requests, at_best) in [(60, 200, 180), (180, 400, 120), (600, 1_500, 120)] {

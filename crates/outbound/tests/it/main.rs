@@ -1,5 +1,5 @@
-//! The whole stack: manager, client, the bytes of HTTP, simulated provider. All but `sockets` runs on the paused clock,
-//! through pipes in memory. Tests named after an incident of the field carry its story in their first line.
+//! The whole stack: manager, client, bytes of HTTP, simulated provider. All modules but `sockets` and `replies` run on
+//! the paused clock, through pipes in memory. A test named after a public incident has its story in the first line.
 
 mod batches;
 mod batching;
@@ -18,6 +18,7 @@ mod lifecycle;
 mod limits;
 mod metrics;
 mod money;
+mod observer_panics;
 mod observers;
 mod orders;
 mod outages;

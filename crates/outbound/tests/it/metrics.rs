@@ -1,4 +1,4 @@
-//! The page for Prometheus, read by a parser of its own.
+//! The page for Prometheus, read by a parser written for the test.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::stack::{KEY, body, chat, client, manager, ms, provider, s};
 
-/// A page, read as the text format says: a sample's name and labels, and its value.
+/// A parsed page: the name and labels of each sample, and its value.
 #[derive(Debug, Default)]
 struct Page {
     samples: BTreeMap<String, f64>,
@@ -45,7 +45,7 @@ impl Page {
         page
     }
 
-    /// The value of the sample with this name and these labels, without those that are empty.
+    /// The value of the sample with this name and these labels. Empty labels are left out.
     fn value(&self, sample: &str) -> f64 {
         *self.samples.get(sample).unwrap_or_else(|| panic!("{sample} is not in {:#?}", self.samples.keys()))
     }
@@ -57,7 +57,7 @@ impl Page {
     }
 }
 
-/// The name, the labels that are not empty in their order, and the value of a line.
+/// The name, the labels in order without empty ones, and the value of a sample.
 fn sample(line: &str) -> (String, BTreeMap<String, String>, f64) {
     let end = line.find(['{', ' ']).expect("a name and more");
     let name = &line[..end];
@@ -105,7 +105,7 @@ async fn the_page_counts_requests_attempts_and_waits_apart() {
         .build()
         .expect("a manager");
     let outcome = manager.send(chat(1)).await;
-    let usage = outcome.usage.expect("tokens are told");
+    let usage = outcome.usage.expect("tokens are reported");
     let mut stream = body(2);
     stream["stream"] = json!(true);
     let streamed = manager.send(Request::chat(&stream)).await;
@@ -137,17 +137,17 @@ async fn the_page_counts_requests_attempts_and_waits_apart() {
         assert!((value - expected).abs() < 1e-9, "{sample}: {value} and not {expected}");
     }
     let waited = page.sum("outbound_wait_seconds_total");
-    let told = (outcome.waited + streamed.waited).as_secs_f64();
-    assert!((waited - told).abs() < 0.01, "{waited} {told}");
+    let recorded = (outcome.waited + streamed.waited).as_secs_f64();
+    assert!((waited - recorded).abs() < 0.01, "{waited} {recorded}");
     assert!(waited >= 5.0 && page.sum("outbound_waits_total") >= 1.0);
     assert_eq!(page.sum("outbound_requests_waiting"), 0.0);
     assert_eq!(page.kinds["outbound_wait_seconds_total"], "counter");
     assert_eq!(page.kinds["outbound_requests_waiting"], "gauge");
 }
 
-/// While it runs, and where it is cut off.
+/// While requests run, and after they are aborted.
 #[tokio::test(start_paused = true)]
-async fn what_is_under_way_is_on_the_page() {
+async fn requests_in_flight_are_on_the_page() {
     let simulator = provider().build();
     let metrics = Metrics::default();
     let manager = manager(&simulator).max_concurrent(2).observer(metrics.clone()).build().expect("a manager");
@@ -174,7 +174,7 @@ async fn what_is_under_way_is_on_the_page() {
     assert_eq!(page.value(&format!("outbound_attempts_total {cut}")), 2.0);
 }
 
-/// Each wait is told of the route that it was on, so that no gauge stays above zero.
+/// Each wait ends under the labels of its own route, so no gauge stays above zero.
 #[tokio::test(start_paused = true)]
 async fn another_route_has_labels_of_its_own() {
     let simulator = provider()
@@ -206,7 +206,7 @@ async fn what_is_reused_is_counted_by_where_it_comes_from() {
     let metrics = Metrics::default();
     let manager = manager(&simulator).coalesce(true).observer(metrics.clone()).build().expect("a manager");
     let (one, two) = futures::join!(manager.send(chat(1)), manager.send(chat(1)));
-    let usage = one.usage.or(two.usage).expect("tokens are told");
+    let usage = one.usage.or(two.usage).expect("tokens are reported");
     let page = Page::read(&metrics.to_string());
     let of = "model=test provider=openai_compatible";
     assert_eq!(page.value(&format!("outbound_requests_reused_total from=in_flight {of}")), 1.0);

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::stack::{chat, manager, ms, provider, s};
 
-/// A dollar for each token of input, and two for each of output: nobody has to count zeros.
+/// One dollar for each token of input, and two for each of output. So amounts are easy to read.
 fn prices() -> Prices {
     Prices::new().model("test", Price::per_million(1e6, 2e6))
 }
@@ -35,10 +35,10 @@ async fn an_outcome_says_what_its_answer_cost() {
     assert_eq!(plain.cost, None, "without prices nobody knows");
 }
 
-/// None over, and nearly all of it used, whatever the budget, the concurrency and the faults.
+/// No budget is passed, and nearly all of it is used, whatever the concurrency and the faults.
 #[tokio::test(start_paused = true)]
 async fn budgets_are_never_passed_and_nearly_used_up() {
-    // In full: OUTBOUND_HISTORIES=1000.
+    // The full test has OUTBOUND_HISTORIES=1000.
     let budgets = std::env::var("OUTBOUND_HISTORIES").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
     for seed in 0..budgets {
         let latency = Latency::log_normal(ms(200), s(2)).max(s(5));
@@ -50,7 +50,7 @@ async fn budgets_are_never_passed_and_nearly_used_up() {
             provider = provider.fault(Fault::Refuse(Refusal::rate_limited().retry_after(s(1))), 0.1);
         }
         let simulator = provider.build();
-        // The dearest request may cost 215: so 20 of these at least, or a twentieth would be too much to ask.
+        // The most expensive request may cost 215. The budget has to be 20 times that for a margin of a twentieth.
         let budget = Money::dollars(5_000.0 + (seed % 97) as f64 * 31.0);
         let concurrent = 1 + usize::try_from(seed % 23).expect("small");
         let manager =
@@ -71,7 +71,7 @@ async fn budgets_are_never_passed_and_nearly_used_up() {
     }
 }
 
-/// What nobody knows the end of counts at its most: cut off, timed out, broken.
+/// A call with an unknown end counts with its estimate: aborted, timed out, or broken.
 #[tokio::test(start_paused = true)]
 async fn what_may_have_been_billed_is_counted() {
     for fault in [Fault::Silence, Fault::ResetAfterHeaders { after: 2 }, Fault::BadJson] {
@@ -93,7 +93,7 @@ async fn what_may_have_been_billed_is_counted() {
     }
 }
 
-/// A larger budget lets those go on that come after.
+/// A larger budget lets later requests go on.
 #[tokio::test(start_paused = true)]
 async fn a_budget_can_be_changed_while_it_runs() {
     let simulator = provider().build();
@@ -110,7 +110,7 @@ async fn a_budget_can_be_changed_while_it_runs() {
     assert!(manager.send(chat(2)).await.result.is_ok() && began.elapsed() < s(1));
 }
 
-/// What has no price is not sent under a budget.
+/// Under a budget a request without a price is not sent.
 #[tokio::test(start_paused = true)]
 async fn a_budget_needs_prices() {
     let simulator = provider().build();
@@ -151,9 +151,9 @@ fn prices_are_found_by_name_and_read_from_data() {
     assert_eq!(vision.at(0.5).of(usage), Money::dollars(2.35));
     for (table, says) in [
         ("[]", "object of models"),
-        (r#"{"m": 1}"#, "\"m\": it is no object"),
+        (r#"{"m": 1}"#, "\"m\": it is not an object"),
         (r#"{"m": {"input": 1}}"#, "output is missing"),
-        (r#"{"m": {"input": -1, "output": 1}}"#, "input is no amount"),
+        (r#"{"m": {"input": -1, "output": 1}}"#, "input is not an amount"),
         (r#"{"m": {"input": 1, "output": 1, "x": 1}}"#, "no price called \"x\""),
         ("{", "EOF"),
     ] {
@@ -165,7 +165,7 @@ fn prices_are_found_by_name_and_read_from_data() {
     assert_eq!((Money::dollars(-1.0), Money::dollars(f64::NAN)), (Money::ZERO, Money::ZERO));
 }
 
-/// Endpoints of one name may write a prompt at different lengths: there has to be money for the longest.
+/// Endpoints of one name may write a prompt at different lengths. The budget needs room for the longest.
 #[tokio::test(start_paused = true)]
 async fn a_budget_holds_over_endpoints_of_different_formats() {
     let simulator = provider().build();

@@ -1,57 +1,22 @@
-//! Those who look on: what they do wrong costs no answer.
+//! Observers: the events of a request, their order, and what each one says.
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
 };
 
 use outbound::{
     Client, Endpoint, ErrorKind, Event, Observer, Origin, Provider, Request, Route, Step, client::Delivery,
 };
 use outbound_simulator::{Fault, Refusal};
-use tracing::{
-    Metadata,
-    span::{Attributes, Id, Record},
-};
 
 use crate::stack::{KEY, all_succeeded, chat, client, manager, ms, provider, run, s, stream};
 
-/// Panics at the nth event, and counts them.
-struct Panics {
-    at: usize,
-    events: Arc<AtomicUsize>,
-}
-
-impl Observer for Panics {
-    fn event(&self, event: &Event<'_>) {
-        let number = self.events.fetch_add(1, Ordering::Relaxed) + 1;
-        assert!(number != self.at, "a mistake in an observer, at {:?}", event.step);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_observer_that_panics_costs_no_answer_and_is_not_called_again() {
-    // Queued, admitted, sent, item, the attempt ended, ended.
-    for at in 1..=6 {
-        let simulator = provider().build();
-        let events = Arc::new(AtomicUsize::new(0));
-        let observer = Panics { at, events: Arc::clone(&events) };
-        let manager = manager(&simulator).observer(observer).build().expect("a manager");
-        let outcome = manager.send(stream(1)).await;
-        assert!(outcome.result.is_ok(), "{at}: {outcome:?}");
-        all_succeeded(&run(&manager, 10).await);
-        assert_eq!((events.load(Ordering::Relaxed), simulator.ledger().sends()), (at, 11));
-    }
-}
-
-/// Keeps the places of all requests it hears of.
+/// Keeps the index of each request.
 #[derive(Clone, Default)]
-struct Places(Arc<Mutex<BTreeMap<usize, String>>>);
+struct Indices(Arc<Mutex<BTreeMap<usize, String>>>);
 
-impl Observer for Places {
+impl Observer for Indices {
     fn event(&self, event: &Event<'_>) {
         let id = event.id.expect("an id").to_owned();
         let known = self.0.lock().expect("no panic").entry(event.index).or_insert(id.clone()).clone();
@@ -60,19 +25,19 @@ impl Observer for Places {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_names_the_place_of_its_request() {
+async fn an_event_has_the_index_of_its_request() {
     let simulator = provider().build();
-    let places = Places::default();
-    let manager = manager(&simulator).observer(places.clone()).build().expect("a manager");
+    let indices = Indices::default();
+    let manager = manager(&simulator).observer(indices.clone()).build().expect("a manager");
     all_succeeded(&run(&manager, 5).await);
-    let places = places.0.lock().expect("no panic").clone();
+    let indices = indices.0.lock().expect("no panic").clone();
     let expected = (0..5).map(|id| (id, format!("r{id}")));
-    assert_eq!(places, expected.collect());
+    assert_eq!(indices, expected.collect());
 }
 
-/// Keeps what it hears, in words.
+/// Keeps each event as words.
 #[derive(Clone, Default)]
-struct Words(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Words(Arc<Mutex<Vec<String>>>);
 
 impl Observer for Words {
     fn event(&self, event: &Event<'_>) {
@@ -95,13 +60,13 @@ impl Observer for Words {
 }
 
 impl Words {
-    fn told(&self) -> String {
+    pub(crate) fn events(&self) -> String {
         self.0.lock().expect("no panic").join("; ")
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_step_is_told_once_and_in_its_order() {
+async fn each_step_has_one_event_in_order() {
     let simulator = provider().fault_on_attempt(Refusal::status(500), 1).build();
     let words = Words::default();
     let manager = manager(&simulator).observer(words.clone()).build().expect("a manager");
@@ -109,10 +74,10 @@ async fn each_step_is_told_once_and_in_its_order() {
     let expected = "queued; admitted; sent 1; failed 1 after 200ms with 500: server_error; \
                     waits for the time between two attempts; waited for the time between two attempts; \
                     admitted; sent 2; item after 200ms; answered 2 after 200ms; ended well";
-    assert_eq!(words.told(), expected);
+    assert_eq!(words.events(), expected);
 }
 
-/// Keeps whether the server had each attempt.
+/// Keeps the delivery of each attempt.
 #[derive(Clone, Default)]
 struct Deliveries(Arc<Mutex<Vec<Delivery>>>);
 
@@ -125,7 +90,7 @@ impl Observer for Deliveries {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_tells_whether_the_server_had_it() {
+async fn the_end_of_an_attempt_says_whether_the_server_received_it() {
     let deliveries = Deliveries::default();
     let taken = || std::mem::take(&mut *deliveries.0.lock().expect("no panic"));
     let simulator = provider().fault_on_attempt(Fault::Silence, 1).build();
@@ -138,77 +103,36 @@ async fn an_attempt_tells_whether_the_server_had_it() {
     });
     let nowhere = manager().client(refused).max_attempts(1).build().expect("a manager");
     assert!(nowhere.send(chat(1)).await.result.is_err());
-    let told = taken();
-    assert!(!told.is_empty() && told.iter().all(|delivery| *delivery == Delivery::NotSent), "{told:?}");
+    let events = taken();
+    assert!(!events.is_empty() && events.iter().all(|delivery| *delivery == Delivery::NotSent), "{events:?}");
 
     let cut_off = manager().build().expect("a manager");
     let sent = tokio::time::timeout(ms(100), cut_off.send(chat(2)));
     assert!(sent.await.is_err(), "it has not ended");
-    // Its task is dropped in its turn.
+    // Lets the runtime drop the aborted task.
     tokio::time::sleep(ms(1)).await;
     assert_eq!(taken(), [Delivery::MaybeSent]);
 }
 
-/// A subscriber of logs that panics.
-struct Subscriber;
-
-impl tracing::Subscriber for Subscriber {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("outbound::")
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        panic!("a mistake in a subscriber, at {:?}", event.metadata().level());
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
-/// The request ends with the panic, and not with a shutdown that was none; and what it held is free again.
+/// A stream that breaks after its first item takes no other route, so the request ends there.
 #[tokio::test(start_paused = true)]
-async fn a_panic_in_the_task_of_a_request_is_told_as_one() {
-    let simulator = provider()
-        .fault_when(|seen| (seen.sequence == 0).then(|| Refusal::rate_limited().retry_after(s(901)).into()))
-        .build();
-    let manager = manager(&simulator).max_concurrent(1).build().expect("a manager");
-    let subscribed = tracing::subscriber::set_default(Subscriber);
-    // That a pause is too long is logged.
-    let outcome = manager.send(chat(1)).await;
-    drop(subscribed);
-    assert_eq!((outcome.error_kind(), outcome.sends), (Some(ErrorKind::Panicked), 1), "{outcome:?}");
-    manager.resume();
-    let outcome = tokio::time::timeout(s(1), manager.send(chat(2))).await.expect("there is room");
-    assert!(outcome.result.is_ok(), "{outcome:?}");
-}
-
-/// A stream that breaks after its first item takes no other route, so that is its end.
-#[tokio::test(start_paused = true)]
-async fn the_end_is_told_once_whatever_the_routes() {
+async fn the_end_has_one_event_whatever_the_routes() {
     for (after, end) in [(3, "stream_broken; ended: stream_broken, 1 sends"), (0, "rerouted")] {
         let simulator = provider().fault_on_attempt(Fault::Truncate { after }, 1).build();
-        let told = Words::default();
-        let manager = manager(&simulator).max_attempts(1).observer(told.clone()).build().expect("a manager");
+        let events = Words::default();
+        let manager =
+            manager(&simulator).max_attempts(1).observer(events.clone()).build().expect("a manager");
         let request = stream(1).fallback(Route::model("other"));
         let _ = manager.stream(request).outcome().await;
-        let told = told.told();
-        assert!(told.contains(end), "{told}");
-        assert_eq!((told.matches("queued").count(), told.matches("ended").count()), (1, 1), "{told}");
+        let events = events.events();
+        assert!(events.contains(end), "{events}");
+        assert_eq!((events.matches("queued").count(), events.matches("ended").count()), (1, 1), "{events}");
     }
 }
 
-/// Nothing was sent, so no attempt is told.
+/// Nothing was sent, so there is no event of an attempt.
 #[tokio::test(start_paused = true)]
-async fn a_request_that_cannot_be_made_ready_is_told_from_its_beginning_to_its_end() {
+async fn a_request_that_cannot_be_prepared_has_a_first_and_a_last_event() {
     let simulator = provider().build();
     for (request, expected) in [
         (Request::post_raw("/chat/completions", "{"), "queued; ended: invalid, 0 sends"),
@@ -226,13 +150,13 @@ async fn a_request_that_cannot_be_made_ready_is_told_from_its_beginning_to_its_e
         let words = Words::default();
         let manager = manager(&simulator).max_attempts(1).observer(words.clone()).build().expect("a manager");
         assert_eq!(manager.send(request).await.error_kind(), Some(ErrorKind::Invalid));
-        assert_eq!(words.told(), expected);
+        assert_eq!(words.events(), expected);
     }
 }
 
-/// Whatever ends a request: it is called off, its future is dropped, its manager is, it is shut down.
+/// Whatever ends a request: it is cancelled, its future or the manager is dropped, or the manager is shut down.
 #[tokio::test(start_paused = true)]
-async fn what_is_cut_off_is_told_to_its_end() {
+async fn an_aborted_request_has_its_end_events() {
     let cut = "queued; admitted; sent 1; failed 1 after 100ms with 0: ";
     for (how, end) in
         [("cancel", "cancelled"), ("drop", "shut_down"), ("manager", "shut_down"), ("shutdown", "shut_down")]
@@ -265,13 +189,13 @@ async fn what_is_cut_off_is_told_to_its_end() {
         for _ in 0..3 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(words.told(), format!("{cut}{end}; ended: {end}, 1 sends"), "{how}");
+        assert_eq!(words.events(), format!("{cut}{end}; ended: {end}, 1 sends"), "{how}");
     }
 }
 
-/// A wait that is cut off is told to its end as well.
+/// An aborted wait has its end event as well.
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_is_cut_off_is_told_to_its_end() {
+async fn an_aborted_wait_has_its_end_event() {
     let simulator = provider().build();
     let words = Words::default();
     let manager = manager(&simulator).observer(words.clone()).build().expect("a manager");
@@ -280,28 +204,10 @@ async fn a_wait_that_is_cut_off_is_told_to_its_end() {
     tokio::task::yield_now().await;
     let expected =
         "queued; waits for the end of a pause; waited for the end of a pause; ended: shut_down, 0 sends";
-    assert_eq!(words.told(), expected);
+    assert_eq!(words.events(), expected);
 }
 
-/// The panic of one is no other's trouble.
-#[tokio::test(start_paused = true)]
-async fn several_observers_hear_the_same() {
-    let simulator = provider().build();
-    let (before, after) = (Words::default(), Words::default());
-    let events = Arc::new(AtomicUsize::new(0));
-    let manager = manager(&simulator)
-        .observer(before.clone())
-        .observer(Panics { at: 2, events: Arc::clone(&events) })
-        .observer(after.clone())
-        .build()
-        .expect("a manager");
-    assert!(manager.send(chat(1)).await.result.is_ok());
-    let expected = "queued; admitted; sent 1; answered 1 after 200ms; ended well";
-    assert_eq!((before.told(), after.told()), (expected.to_owned(), expected.to_owned()));
-    assert_eq!(events.load(Ordering::Relaxed), 2);
-}
-
-/// Keeps what each event says of its request.
+/// Keeps the facts that each event has about its request.
 #[derive(Clone, Default)]
 struct Facts(Arc<Mutex<Vec<String>>>);
 
@@ -321,9 +227,9 @@ impl Observer for Facts {
     }
 }
 
-/// Where it was sent is known from the first attempt on, and forgotten with its route.
+/// The server is known from the first attempt on, and forgotten with its route.
 #[tokio::test(start_paused = true)]
-async fn an_event_says_what_is_asked_of_whom() {
+async fn an_event_has_operation_model_and_server() {
     let simulator =
         provider().fault_when(|seen| (seen.sequence == 0).then(|| Refusal::status(500).into())).build();
     let facts = Facts::default();
@@ -342,7 +248,7 @@ async fn an_event_says_what_is_asked_of_whom() {
     assert!(outcome.result.is_ok(), "{outcome:?}");
     let embed = Request::post("/embeddings", &serde_json::json!({"model": "e", "input": "a river"}));
     assert!(manager.send(embed.to("other")).await.result.is_ok());
-    // What cannot be made ready.
+    // Requests that cannot be prepared.
     for request in [Request::post_raw("/chat", "{").to("other"), chat(3).to("nowhere").model("m3")] {
         assert_eq!(manager.send(request).await.error_kind(), Some(ErrorKind::Invalid));
     }
@@ -362,7 +268,7 @@ tokio::task_local! {
     static CALLER: &'static str;
 }
 
-/// Keeps who called, by the number of the request.
+/// Keeps the callers, by the number of the request.
 #[derive(Clone, Default)]
 struct Callers(Arc<Mutex<BTreeMap<u64, (&'static str, usize)>>>);
 
@@ -382,7 +288,7 @@ impl Observer for Callers {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_calls_is_known_where_a_request_is_taken_in() {
+async fn an_observer_knows_the_caller_when_a_request_is_accepted() {
     let simulator = provider().build();
     let callers = Callers::default();
     let manager = manager(&simulator).observer(callers.clone()).build().expect("a manager");

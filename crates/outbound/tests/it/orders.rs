@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::stack::{chat, manager, ms, provider, s};
 
-/// A server that answers one call a second, and a manager that sends it one at a time.
+/// A server that takes a second for each call, and a manager that sends one at a time.
 fn one_at_a_time() -> (Simulator, RequestManager) {
     let simulator = provider().latency(Latency::fixed(s(1))).build();
     let manager = manager(&simulator).max_concurrent(1).deadline(s(100_000)).build().expect("a manager");
@@ -28,9 +28,9 @@ async fn a_higher_priority_goes_first() {
     assert_eq!(order, ["r0", "r2", "r4", "r1", "r3"]);
 }
 
-/// A tenant's ten thousand requests do not hold up another's one, however they are sent.
+/// Ten thousand requests of one tenant do not delay one of another, however they are sent.
 #[tokio::test(start_paused = true)]
-async fn one_request_waits_no_longer_than_two_of_anothers() {
+async fn one_request_waits_no_longer_than_two_of_another_tenant() {
     for face in ["send", "submit", "batch"] {
         let (_simulator, manager) = one_at_a_time();
         let flood = manager.clone();
@@ -58,7 +58,7 @@ async fn one_request_waits_no_longer_than_two_of_anothers() {
     }
 }
 
-/// Two tenants with the same prompts have half each, whatever their numbers.
+/// Two tenants with equal prompts have half of the limits each, whatever the number of their requests.
 #[tokio::test(start_paused = true)]
 async fn tenants_have_equal_shares() {
     let (_simulator, manager) = one_at_a_time();
@@ -69,7 +69,7 @@ async fn tenants_have_equal_shares() {
     assert!((38..=42).contains(&last), "{last}");
 }
 
-/// Where quota is what makes wait, and over several endpoints, the order is the same.
+/// The order is the same where a quota limits, and with several endpoints.
 #[tokio::test(start_paused = true)]
 async fn the_order_holds_under_quotas_and_over_endpoints() {
     for endpoints in [1, 2] {
@@ -84,7 +84,7 @@ async fn the_order_holds_under_quotas_and_over_endpoints() {
             builder = builder.another_endpoint(endpoint);
         }
         let manager = builder.build().expect("a manager");
-        // What a full bucket lets through at once.
+        // The calls that a full bucket lets through at once.
         answered(&manager, (0..70 * endpoints).map(chat)).await;
         let low = (1_000..1_020).map(|id| chat(id).priority(-5));
         let high = (100..110).map(|id| chat(id).priority(5));

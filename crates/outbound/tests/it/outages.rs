@@ -1,4 +1,4 @@
-//! Blips and outages: how fast a provider that is back is used again, and what a pause may not do.
+//! Short and long outages: how soon a provider that is back is used at the full rate, and what a pause must not do.
 
 use outbound::{ErrorKind, Request};
 use outbound_simulator::{Latency, Refusal};
@@ -13,18 +13,18 @@ async fn a_blip_of_a_second_costs_seconds() {
     let manager = manager(&simulator).build().expect("a manager");
     let started = Instant::now();
     all_succeeded(&run(&manager, 200).await);
-    // What was in flight when it began is not taken for failed probes.
+    // Calls in flight at the beginning do not count as failed probes.
     assert!(started.elapsed() < s(8), "{:?}", started.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_of_our_own_makes_nobody_late() {
+async fn a_pause_that_we_make_fails_no_deadline() {
     let simulator = provider().fault_during(Refusal::status(500), s(0)..ms(300)).build();
     let manager = manager(&simulator).deadline(s(10)).build().expect("a manager");
     all_succeeded(&run(&manager, 1_000).await);
 }
 
-/// A caller whose requests have little time says nothing about the server: the others go on as if nothing had happened.
+/// Requests with short deadlines say nothing about the server. The others go on as if nothing had happened.
 #[tokio::test(start_paused = true)]
 async fn deadlines_that_are_too_short_are_no_outage() {
     let simulator = provider().latency(Latency::fixed(s(2))).build();
@@ -49,12 +49,12 @@ async fn background_errors_do_not_keep_an_endpoint_on_probation() {
         let manager = manager(&simulator).build().expect("a manager");
         let started = Instant::now();
         all_succeeded(&run(&manager, 2_000).await);
-        // 2,000 calls of a second at 64 are 32 s without any fault.
+        // 2,000 calls of a second, 64 at a time, take 32 s without faults.
         assert!(started.elapsed() < s(75), "{share} and {outage} s: {:?}", started.elapsed());
     }
 }
 
-/// one-worker-learns, for an overload: one call is told to wait, the others keep firing.
+/// one-worker-learns, for an overload: one call is asked to wait, and the others go on sending.
 #[tokio::test(start_paused = true)]
 async fn an_overload_that_says_when_to_return_gates_everyone() {
     let refusal = Refusal::status(503).retry_after(s(10));
@@ -64,7 +64,7 @@ async fn an_overload_that_says_when_to_return_gates_everyone() {
     all_succeeded(&run(&manager, 100).await);
     let ledger = simulator.ledger();
     let early = ledger.entries().iter().filter(|entry| entry.seen.at < s(10)).count();
-    // A few failures tell an outage: they free a few places before they do.
+    // A few failures are needed to detect an outage, and each lets another call go.
     assert!(early <= 20 + 4, "those that were in flight: {early}");
     let at_once = ledger.entries().iter().filter(|e| e.seen.at >= s(10) && e.seen.at < ms(10_400)).count();
     assert!(at_once < 10, "and a probe looks whether it is back: {at_once}");
@@ -96,7 +96,7 @@ async fn a_batch_under_a_small_limit_is_slow_and_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn estimates_that_are_too_high_fail_nobody() {
+async fn estimates_that_are_too_high_fail_no_request() {
     let simulator = provider().build();
     let manager = manager(&simulator).tokens_per_minute(10_000).build().expect("a manager");
     let requests = (0..500).map(|id| {
@@ -124,7 +124,7 @@ async fn overloads_after_bare_refusals_are_waited_for_longer_and_longer() {
     let ledger = simulator.ledger();
     let at: Vec<_> = ledger.entries().iter().map(|entry| entry.seen.at).collect();
     let gaps: Vec<_> = at.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    // Jitter may make any one of them short.
+    // Jitter may make a single gap short.
     let longest = |gaps: &[std::time::Duration]| gaps.iter().max().copied();
     assert!(longest(&gaps[6..]) > longest(&gaps[3..6]), "growing: {gaps:?}");
 }

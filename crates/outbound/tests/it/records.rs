@@ -1,4 +1,4 @@
-//! What is told of a request: every send, no send that was none, and whether it may have been processed twice.
+//! The record of a request: every send, nothing that was not sent, and possible duplicates.
 
 use http::{HeaderName, HeaderValue};
 use outbound::{Client, ErrorKind, Origin, Provider, Request, RequestManager};
@@ -9,7 +9,7 @@ use tokio::{io::DuplexStream, time::Instant};
 use crate::stack::{all_succeeded, chat, manager, ms, provider, run, s};
 
 #[tokio::test(start_paused = true)]
-async fn a_send_that_was_cut_off_is_a_send() {
+async fn an_aborted_send_counts_as_a_send() {
     let simulator = provider().fault(Fault::Silence, 1.0).build();
     let manager = manager(&simulator).attempt_timeout(s(5)).build().expect("a manager");
     let sender = tokio::spawn({
@@ -74,7 +74,7 @@ async fn the_callers_own_idempotency_key_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_cannot_be_built_harms_nobody() {
+async fn a_request_that_cannot_be_built_affects_no_other() {
     let simulator = provider().build();
     let manager = manager(&simulator).build().expect("a manager");
     let started = Instant::now();
@@ -84,7 +84,7 @@ async fn a_request_that_cannot_be_built_harms_nobody() {
     all_succeeded(&run(&manager, 20).await);
 }
 
-/// What a submitted request waits for room counts: its time began with the call.
+/// Waiting in `submit` counts: the deadline began with the call.
 #[tokio::test(start_paused = true)]
 async fn the_time_of_a_submitted_request_begins_with_the_call() {
     let simulator = provider().latency(Latency::fixed(s(1))).build();

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::stack::{KEY, all_succeeded, body, chat, client, manager, ms, provider, run, s};
 
-/// herd-after-429, one-worker-learns: all workers wake at the same tick, or only one learns that it has to wait.
+/// herd-after-429, one-worker-learns: all workers wake at the same moment, or only one learns that it has to wait.
 #[tokio::test(start_paused = true)]
 async fn herd_after_429() {
     let refusal = Refusal::rate_limited().retry_after(s(10));
@@ -42,7 +42,7 @@ async fn retry_after_is_a_lower_bound_in_every_form() {
     }
 }
 
-/// retry-after-absurd: the hint says two days and the agent sleeps two days.
+/// retry-after-absurd: the hint says two days, and the caller sleeps two days.
 #[tokio::test(start_paused = true)]
 async fn retry_after_absurd() {
     let simulator = provider().fault(Refusal::rate_limited().retry_after(s(2 * 86_400)), 1.0).build();
@@ -55,7 +55,7 @@ async fn retry_after_absurd() {
     assert!(started.elapsed() < s(1));
 }
 
-/// rate-limit-is-not-failure: per-minute 429s use up the attempts and the item is given up for lost.
+/// rate-limit-is-not-failure: 429s per minute use up the attempts, and the request fails.
 #[tokio::test(start_paused = true)]
 async fn rate_limit_is_not_failure() {
     let refusal = Refusal::rate_limited().retry_after(s(20));
@@ -68,7 +68,7 @@ async fn rate_limit_is_not_failure() {
     assert!(!outcome.possible_duplicate, "a refusal is proof that nothing was processed");
 }
 
-/// quota-spent: `insufficient_quota` retried for hours, resending the whole prompt.
+/// quota-spent: `insufficient_quota` is retried for hours, with the whole prompt each time.
 #[tokio::test(start_paused = true)]
 async fn quota_spent() {
     let simulator = provider().fault(Refusal::quota_spent(), 1.0).build();
@@ -105,7 +105,7 @@ async fn a_wrong_key_costs_two_requests() {
     assert_eq!(simulator.ledger().sends(), 2, "one, and a witness");
 }
 
-/// money-paid-in: what is refused now is not refused for ever, and nobody should have to restart a service for that.
+/// money-paid-in: a refusal of today may be over tomorrow, and nobody should have to restart a service for that.
 #[tokio::test(start_paused = true)]
 async fn a_refusal_of_key_or_money_is_tried_again_after_a_minute() {
     for refusal in [Refusal::quota_spent(), Refusal::status(401)] {
@@ -126,7 +126,7 @@ async fn a_refusal_of_key_or_money_is_tried_again_after_a_minute() {
     }
 }
 
-/// dear-model: the credit does not reach for one model, and the requests of all others are stopped with it.
+/// dear-model: the credit is too small for one model, and the requests of all other models are stopped with it.
 #[tokio::test(start_paused = true)]
 async fn money_that_does_not_reach_for_one_model_stops_that_model_only() {
     let simulator = provider()
@@ -138,7 +138,7 @@ async fn money_that_does_not_reach_for_one_model_stops_that_model_only() {
         body["model"] = model.into();
         Request::chat(&body).id(format!("r{id}"))
     };
-    // Two that meet, with nothing else under way.
+    // Two at the same time, with nothing else in flight.
     let (one, two) = tokio::join!(manager.send(of("dear", 1)), manager.send(of("dear", 2)));
     for outcome in [one, two] {
         assert_eq!(outcome.error_kind(), Some(ErrorKind::QuotaSpent));
@@ -147,7 +147,7 @@ async fn money_that_does_not_reach_for_one_model_stops_that_model_only() {
     assert_eq!(simulator.ledger().sends(), 2);
     all_succeeded(&join_all((4..30).map(|id| manager.send(of("cheap", id)))).await);
     assert_eq!(manager.send(of("dear", 30)).await.error_kind(), Some(ErrorKind::Stopped));
-    // A batch of both: what is not sent comes back, and nothing else.
+    // A batch of both models: exactly the requests that were not sent come back.
     for in_order in [false, true] {
         let mut batch = manager.batch((40..100).map(|id| of(["cheap", "dear", "dear"][id % 3], id)));
         if in_order {
@@ -161,7 +161,7 @@ async fn money_that_does_not_reach_for_one_model_stops_that_model_only() {
     }
 }
 
-/// A wrong key is found out by the first two calls, and by a third where they are of one model.
+/// The first two calls detect a wrong key. A third is needed if both name the same model.
 #[tokio::test(start_paused = true)]
 async fn a_wrong_key_stops_all_models() {
     let simulator = provider().build();
@@ -175,7 +175,7 @@ async fn a_wrong_key_stops_all_models() {
     assert_eq!(simulator.ledger().sends(), 3);
 }
 
-/// A source that brings nothing more does not keep a refused batch from its end; one that has more is asked.
+/// A source without a further request ready does not keep a refused batch open. A source that has one is read.
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_is_refused_does_not_wait_for_its_source() {
     let simulator = provider().build();
@@ -191,7 +191,7 @@ async fn a_batch_that_is_refused_does_not_wait_for_its_source() {
     assert!(tokio::time::timeout(s(1_000), batch.next()).await.is_err(), "more may come");
 }
 
-/// The key of one endpoint is refused: what goes to another is taken and sent all the same.
+/// The key of one endpoint is refused. Requests to another endpoint are taken and sent as before.
 #[tokio::test(start_paused = true)]
 async fn an_account_that_is_stopped_stops_no_other_endpoint() {
     let (home, other) = (provider().build(), provider().build());
@@ -215,7 +215,7 @@ async fn an_account_that_is_stopped_stops_no_other_endpoint() {
     assert_eq!(batch.into_rest().requests.len(), 4);
 }
 
-/// nonretryable-retried: 400 tried five times.
+/// nonretryable-retried: a 400 is sent five times.
 #[tokio::test(start_paused = true)]
 async fn nonretryable_retried() {
     for status in [400, 403, 404, 413, 422] {
@@ -238,7 +238,7 @@ async fn bare_429s_are_free_and_asked_less_and_less() {
     assert!((5..60).contains(&outcome.sends), "{} sends in ten minutes", outcome.sends);
 }
 
-/// A server that always says "in a moment" would be asked a thousand times a second.
+/// A server that always gives tiny hints would be asked a thousand times a second.
 #[tokio::test(start_paused = true)]
 async fn tiny_hints_for_ever_are_no_hot_loop() {
     let simulator = provider().fault(Refusal::rate_limited().retry_after_ms(ms(1)), 1.0).build();

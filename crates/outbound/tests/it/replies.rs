@@ -1,4 +1,4 @@
-//! Odd replies over real sockets: what is an answer is bought once, what is none is tried once more.
+//! Unusual replies over real sockets: an answer is bought once, and anything else is tried once more.
 
 use outbound::{ErrorKind, Outcome, Provider, RequestManager};
 use tokio::{
@@ -11,7 +11,7 @@ use crate::stack::{chat, stream};
 const WHOLE: &str =
     r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"fine"},"finish_reason":"stop"}]}"#;
 
-/// Serves one reply a connection, in their order, and says how many requests came.
+/// Sends one reply for each connection, in order. Returns how many requests came.
 async fn send(replies: Vec<Vec<u8>>, streamed: bool) -> (Outcome, usize) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("its address");
@@ -25,7 +25,7 @@ async fn send(replies: Vec<Vec<u8>>, streamed: bool) -> (Outcome, usize) {
             let _ = socket.shutdown().await;
             served += 1;
         }
-        // One more would be one too many.
+        // A further connection would be one attempt too many.
         drop(listener);
         served
     });

@@ -1,4 +1,4 @@
-//! What of a request reaches the wire: method, headers, bodies of every kind.
+//! What a request looks like on the wire: method, headers, and bodies of every kind.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +13,7 @@ use crate::stack::{KEY, s};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}";
 
-/// A manager, and all that its servers have read.
+/// A manager, and everything that its servers have read.
 fn manager() -> (RequestManager, Arc<Mutex<String>>) {
     let wire = Arc::new(Mutex::new(String::new()));
     let seen = Arc::clone(&wire);
@@ -35,7 +35,7 @@ async fn answer(mut pipe: DuplexStream, wire: Arc<Mutex<String>>) -> std::io::Re
     pipe.write_all(ANSWER).await
 }
 
-/// The head in small letters, and the body.
+/// The head in lower case, and the body.
 async fn sent(request: Request) -> (String, String) {
     let (manager, wire) = manager();
     let outcome = manager.send(request).await;
@@ -96,12 +96,12 @@ async fn files_are_sent_as_parts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_wrong_is_said_when_it_is_sent() {
+async fn an_invalid_part_is_reported_when_the_request_is_sent() {
     let (manager, wire) = manager();
     let stream = futures::stream::empty::<std::io::Result<outbound::client::Bytes>>();
     let wrong = [
-        (Request::get("/x").header("a b", "c"), "a header's name is none"),
-        (Request::get("/x").header("a", "b\nc"), "a header's value is none"),
+        (Request::get("/x").header("a b", "c"), "the name of a header is not valid"),
+        (Request::get("/x").header("a", "b\nc"), "the value of a header is not valid"),
         (Request::new(Method::POST, "/x").form(&7), "the form is not made of pairs"),
         (
             Request::new(Method::POST, "/x")

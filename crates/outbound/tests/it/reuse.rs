@@ -1,4 +1,4 @@
-//! Answers that no call of the request's own has brought: of equal requests in flight, and from a cache.
+//! Reused answers: from equal requests in flight, and from a cache.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ async fn equal_requests_in_flight_share_one_call() {
             assert_eq!(
                 (outcome.sends, outcome.usage, outcome.charged),
                 (0, None, 0),
-                "nothing is told twice"
+                "usage and cost are reported once"
             );
         }
     }
@@ -71,7 +71,7 @@ async fn what_differs_makes_its_own_call() {
     ];
     let outcomes = join_all(requests.into_iter().map(|request| manager.send(request))).await;
     assert!(outcomes.iter().all(|outcome| outcome.reused.is_none()), "{outcomes:#?}");
-    // These do not tell two requests apart.
+    // These do not make requests different.
     let same = [chat(1).id("other"), chat(1).priority(3).tenant("t").deadline(s(9)), chat(1).max_attempts(2)];
     for request in same {
         assert_eq!(manager.send(request).await.reused, Some(Reused::Cache));
@@ -95,7 +95,7 @@ async fn prompts_are_equal_by_all_that_they_say() {
     assert_eq!(reused, [false, true, false, false, false]);
 }
 
-/// Whoever waits for another keeps its own deadline, and the answer that has come is read before the clock.
+/// A follower keeps its own deadline. An answer that has come is read before the clock.
 #[tokio::test(start_paused = true)]
 async fn each_keeps_its_own_deadline() {
     let simulator = provider().latency(outbound_simulator::Latency::fixed(s(10))).build();
@@ -116,7 +116,7 @@ async fn each_keeps_its_own_deadline() {
     assert_eq!(calls(&simulator), 1);
 }
 
-/// Whose own deadline ends the call, takes no other with it.
+/// A leader whose own deadline passes ends no other request.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_ends_by_itself_is_taken_over() {
     for cut in ["deadline", "drop", "cancel"] {
@@ -148,7 +148,7 @@ async fn a_call_that_ends_by_itself_is_taken_over() {
     }
 }
 
-/// A refusal of the request for what it is holds for its equals; any other failure is of that call alone.
+/// A refusal of the content holds for equal requests. Any other failure belongs to that call alone.
 #[tokio::test(start_paused = true)]
 async fn only_a_refusal_of_the_request_is_shared() {
     let simulator = provider().fault(Fault::Refuse(Refusal::status(400)), 1.0).build();
@@ -171,7 +171,7 @@ async fn only_a_refusal_of_the_request_is_shared() {
     assert_eq!(calls(&simulator), 4, "each has its own attempts, one after the other");
 }
 
-/// A batch of equal requests is one call; those that wait for it take no place of the others.
+/// A batch of equal requests makes one call. Followers count as blocked, so the batch reads on.
 #[tokio::test(start_paused = true)]
 async fn a_batch_reads_on_behind_equal_requests() {
     let simulator = provider().latency(outbound_simulator::Latency::fixed(s(10))).build();
@@ -185,7 +185,7 @@ async fn a_batch_reads_on_behind_equal_requests() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_gives_back_who_waits_for_an_equal() {
+async fn a_shutdown_returns_requests_that_wait_for_an_equal_one() {
     let simulator = provider().latency(outbound_simulator::Latency::fixed(s(10))).build();
     let manager = coalescing(&simulator);
     let tickets = [manager.submit(chat(1)).await.expect("in"), manager.submit(chat(1)).await.expect("in")];
@@ -198,7 +198,7 @@ async fn a_shutdown_gives_back_who_waits_for_an_equal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_observer_hears_what_it_waits_for() {
+async fn an_observer_gets_the_reason_of_a_wait() {
     let heard = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     struct Hears(std::sync::Arc<std::sync::Mutex<Vec<Waiting>>>);
     impl outbound::Observer for Hears {
@@ -228,7 +228,7 @@ async fn answers_are_kept_and_errors_are_not() {
         let simulator = provider().build();
         let first = with(&simulator).send(chat(1)).await;
         assert!(first.reused.is_none() && first.usage.is_some());
-        // Another manager with the same answers, whose server would refuse everything.
+        // Another manager with the same cache. Its server would refuse everything.
         let manager = with(&failing);
         let again = manager.send(chat(1)).await;
         assert_eq!((text(&again), again.reused), (text(&first), Some(Reused::Cache)));
@@ -241,7 +241,7 @@ async fn answers_are_kept_and_errors_are_not() {
     assert_eq!(names, 1, "one answer was kept");
 }
 
-/// Whose route has failed by the refusal of another, and who then makes a call of its own, has its own answer.
+/// A request whose route failed by a shared refusal makes a call of its own on the next route, and has its own answer.
 #[tokio::test(start_paused = true)]
 async fn another_route_is_another_answer() {
     let gone = |seen: &outbound_simulator::Seen| {
@@ -258,7 +258,7 @@ async fn another_route_is_another_answer() {
     }
 }
 
-/// The items of a stream are not handed to two.
+/// The items of a stream cannot go to two readers.
 #[tokio::test(start_paused = true)]
 async fn equal_streams_make_their_own_calls() {
     let simulator = provider().build();
@@ -276,7 +276,7 @@ async fn equal_streams_make_their_own_calls() {
     assert_eq!(calls(&simulator), 3);
 }
 
-/// A refused key is no refusal of the request: whether it holds for all is found out by another call.
+/// A refused key is not a refusal of the request. Another call finds out whether it holds for all.
 #[tokio::test(start_paused = true)]
 async fn a_refused_key_has_its_witness() {
     let simulator = provider().build();
@@ -296,12 +296,12 @@ async fn another_address_has_answers_of_its_own() {
         let manager = with().base_url(url).build().expect("a manager");
         assert_eq!(manager.send(chat(1)).await.reused, None, "{url}");
     }
-    // A key is no part of the answer.
+    // The API key is not a part of the cache key.
     let manager = with().key("another").build().expect("a manager");
     assert_eq!(manager.send(chat(1)).await.reused, Some(Reused::Cache));
 }
 
-/// What is streamed is kept as the whole that it makes, and a kept answer is one item.
+/// A streamed answer is kept as a whole, and a kept answer is one item.
 #[tokio::test(start_paused = true)]
 async fn a_stream_is_kept_too() {
     let simulator = provider().build();
@@ -337,7 +337,7 @@ async fn an_old_answer_is_asked_for_again() {
     }
 }
 
-/// Twenty equal refusals stop a batch; one refusal that twenty share does not.
+/// Twenty equal refusals stop a batch. One refusal that twenty requests share does not.
 #[tokio::test(start_paused = true)]
 async fn a_shared_refusal_counts_once() {
     let simulator = provider().way_in(outbound_simulator::Latency::fixed(ms(200))).build();

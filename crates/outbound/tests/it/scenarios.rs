@@ -15,50 +15,50 @@ fn folder() -> &'static Path {
 }
 
 fn manager(scenario: &Scenario, simulator: &Simulator) -> RequestManager {
-    let told = scenario.workload();
+    let workload = scenario.workload();
     let mut manager = RequestManager::builder()
         .provider(outbound::Provider::openai_compatible())
         .base_url("http://provider.test/v1")
         .client(client(simulator))
         .seed(7)
         .wall_clock(std::time::SystemTime::UNIX_EPOCH + s(1_767_225_600));
-    if let Some(key) = &told.key {
+    if let Some(key) = &workload.key {
         manager = manager.key(key.as_str());
     }
-    if let Some(most) = told.concurrency {
+    if let Some(most) = workload.concurrency {
         manager = manager.max_concurrent(most);
     }
-    if let Some(limit) = told.requests_per_minute {
+    if let Some(limit) = workload.requests_per_minute {
         manager = manager.requests_per_minute(limit);
     }
-    if let Some(limit) = told.tokens_per_minute {
+    if let Some(limit) = workload.tokens_per_minute {
         manager = manager.tokens_per_minute(limit);
     }
-    if let Some(time) = told.deadline {
+    if let Some(time) = workload.deadline {
         manager = manager.deadline(time);
     }
-    if let Some(time) = told.attempt_timeout {
+    if let Some(time) = workload.attempt_timeout {
         manager = manager.attempt_timeout(time);
     }
-    if let Some(attempts) = told.max_attempts {
+    if let Some(attempts) = workload.max_attempts {
         manager = manager.max_attempts(attempts);
     }
     manager.build().expect("a manager")
 }
 
 fn request(scenario: &Scenario, index: usize) -> Request {
-    let told = scenario.workload();
-    let model = &told.models[index % told.models.len()];
+    let workload = scenario.workload();
+    let model = &workload.models[index % workload.models.len()];
     let content = format!("What is {index} and {index}?");
     Request::chat(&json!({
         "model": model,
         "messages": [{"role": "user", "content": content}],
-        "max_tokens": told.max_tokens,
-        "stream": told.stream,
+        "max_tokens": workload.max_tokens,
+        "stream": workload.stream,
     }))
 }
 
-/// What is not as it has to be, a line each.
+/// Runs a scenario. Returns what is wrong, one text for each fault.
 async fn run(scenario: &Scenario) -> Vec<String> {
     let simulator = scenario.server().build();
     let manager = manager(scenario, &simulator);
@@ -144,7 +144,7 @@ fn all_scenarios_end_as_they_have_to() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-/// The incidents of the field that are known by a name.
+/// The public incidents that have a name.
 const INCIDENTS: &[&str] = &[
     "stall-mid-stream",
     "stall-before-first",

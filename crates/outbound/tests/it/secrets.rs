@@ -1,4 +1,4 @@
-//! key-in-logs, key-to-stranger: a planted key turns up nowhere but in its own header.
+//! key-in-logs, key-to-stranger: a test key appears nowhere but in its own header.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,11 +7,11 @@ use outbound_simulator::{Fault, Refusal};
 
 use crate::stack::{KEY, chat, manager, provider, s, stream};
 
-/// Keeps all that it hears.
+/// Collects everything that is logged.
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<String>>);
+struct Events(Arc<Mutex<String>>);
 
-impl Observer for Heard {
+impl Observer for Events {
     fn event(&self, event: &Event<'_>) {
         *self.0.lock().expect("no panic") += &format!("{event:?}");
     }
@@ -24,9 +24,9 @@ async fn key_in_logs() {
         [Refusal::status(400).into(), Refusal::status(500).into(), Fault::ResetBeforeHeaders, Fault::Silence]
     {
         let simulator = provider().fault(fault, 1.0).build();
-        let (heard, metrics) = (Heard::default(), Metrics::default());
+        let (events, metrics) = (Events::default(), Metrics::default());
         let builder = manager(&simulator).max_attempts(1).attempt_timeout(s(1));
-        let builder = builder.observer(heard.clone()).observer(metrics.clone());
+        let builder = builder.observer(events.clone()).observer(metrics.clone());
         shown += &format!("{builder:?}");
         let manager = builder.build().expect("a manager");
         for request in [chat(1), stream(2)] {
@@ -40,7 +40,7 @@ async fn key_in_logs() {
                 cause = error.source();
             }
         }
-        let events = heard.0.lock().expect("no panic").clone();
+        let events = events.0.lock().expect("no panic").clone();
         assert!(events.contains("AttemptEnded") && events.contains("message"), "{events}");
         shown += &format!("{events} {metrics} {metrics:?}");
     }

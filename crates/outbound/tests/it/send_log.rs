@@ -1,4 +1,4 @@
-//! What is written down before a request leaves.
+//! The send log: what is written before a request is sent.
 
 use std::{
     sync::{Arc, Mutex},
@@ -12,27 +12,27 @@ use tokio::time::Instant;
 
 use crate::stack::{all_succeeded, chat, manager, ms, provider, run, s};
 
-/// Keeps what it is told, in words.
+/// A log that keeps its entries as words.
 #[derive(Clone, Default)]
 struct Words {
-    said: Arc<Mutex<Vec<String>>>,
-    /// So long each takes.
+    entries: Arc<Mutex<Vec<String>>>,
+    /// How long each entry takes.
     takes: Duration,
-    /// After so many it fails.
+    /// It fails after this many entries.
     room: Option<usize>,
-    /// Sends that the server had seen when one was written down.
+    /// With this, each entry also has the number of sends that the server has seen.
     server: Option<Simulator>,
 }
 
 impl Words {
-    fn said(&self) -> Vec<String> {
-        self.said.lock().expect("no panic").clone()
+    fn entries(&self) -> Vec<String> {
+        self.entries.lock().expect("no panic").clone()
     }
 
     fn say(&self, word: &str, request: Sending<'_>) -> usize {
-        let mut said = self.said.lock().expect("no panic");
-        said.push(format!("{word} {}", request.id.unwrap_or_default()));
-        said.len()
+        let mut entries = self.entries.lock().expect("no panic");
+        entries.push(format!("{word} {}", request.id.unwrap_or_default()));
+        entries.len()
     }
 }
 
@@ -41,7 +41,7 @@ impl SendLog for Words {
         Box::pin(async move {
             let sends = self.server.as_ref().map(|server| server.ledger().sends());
             tokio::time::sleep(self.takes).await;
-            // Nothing of it left meanwhile.
+            // Nothing was sent while the entry was written.
             assert_eq!(self.server.as_ref().map(|server| server.ledger().sends()), sends);
             let written = self.say("sending", request);
             match self.room {
@@ -57,31 +57,31 @@ impl SendLog for Words {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_waits_until_it_is_written_down() {
+async fn a_request_waits_until_the_log_is_written() {
     let simulator = provider().build();
     let log = Words { takes: s(3), server: Some(simulator.clone()), ..Words::default() };
     let manager = manager(&simulator).max_concurrent(1).send_log(log.clone()).build().expect("a manager");
     let began = Instant::now();
     all_succeeded(&run(&manager, 2).await);
     assert!(began.elapsed() >= s(6));
-    assert_eq!(log.said(), ["sending r0", "sending r1"]);
+    assert_eq!(log.entries(), ["sending r0", "sending r1"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_status_refuses_was_not_processed_and_is_written_down_anew() {
+async fn what_a_status_refuses_was_not_processed_and_is_logged_again() {
     for refusal in [Refusal::rate_limited(), Refusal::status(503)] {
         let simulator = provider().fault_on_attempt(refusal, 1).build();
         let log = Words::default();
         let manager = manager(&simulator).send_log(log.clone()).build().expect("a manager");
         let outcome = manager.send(chat(1)).await;
         assert!(outcome.result.is_ok() && !outcome.possible_duplicate, "{outcome:?}");
-        assert_eq!(log.said(), ["sending r1", "not processed r1", "sending r1"]);
+        assert_eq!(log.entries(), ["sending r1", "not processed r1", "sending r1"]);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_may_have_been_processed_stays_written_down() {
-    // A reset after the request was written, then a refusal: the refusal takes nothing back.
+async fn what_may_have_been_processed_stays_in_the_log() {
+    // The first attempt is reset after the request was written. The refusal of the second one does not undo that.
     let simulator = provider()
         .fault_on_attempt(Fault::ResetBeforeHeaders, 1)
         .fault_on_attempt(Refusal::rate_limited(), 2)
@@ -91,7 +91,7 @@ async fn what_may_have_been_processed_stays_written_down() {
     let manager = manager(&simulator).send_log(log.clone()).build().expect("a manager");
     let outcome = manager.send(chat(1)).await;
     assert!(outcome.result.is_ok() && outcome.possible_duplicate, "{outcome:?}");
-    assert_eq!((outcome.sends, log.said()), (4, vec![String::from("sending r1")]));
+    assert_eq!((outcome.sends, log.entries()), (4, vec![String::from("sending r1")]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -112,7 +112,7 @@ async fn a_log_that_fails_stops_the_batch_and_sends_nothing_more() {
     );
     let stopped = batch.stopped().expect("it is stopped");
     assert_eq!(stopped.kind, ErrorKind::Stopped);
-    assert!(stopped.message.ends_with("could not be written down first: the disk is full"), "{stopped:?}");
+    assert!(stopped.message.ends_with("the send log could not be written: the disk is full"), "{stopped:?}");
     let rest = batch.into_rest();
     let source: Vec<_> = rest.source.expect("not read to its end").collect().await;
     assert_eq!(rest.requests.len() + source.len(), 95);
@@ -129,12 +129,12 @@ async fn what_an_earlier_run_may_have_sent_is_a_possible_duplicate_once_it_is_se
     let manager = manager(&simulator).send_log(log.clone()).build().expect("a manager");
     let outcome = manager.send(chat(1).maybe_sent_before()).await;
     assert!(outcome.result.is_ok() && outcome.possible_duplicate && outcome.sends == 2, "{outcome:?}");
-    assert!(log.said().is_empty(), "a refusal of this run says nothing of the earlier one");
-    // What never leaves is none.
+    assert!(log.entries().is_empty(), "a refusal of this run says nothing of the earlier one");
+    // A request that is never sent is no duplicate.
     manager.shutdown(ms(0)).await;
     let outcome = manager.send(chat(2).maybe_sent_before()).await;
     assert!(outcome.result.is_err() && !outcome.possible_duplicate, "{outcome:?}");
-    // And what does nothing twice is none.
+    // Nor is a request that may be sent twice without further effect.
     let other = crate::stack::manager(&simulator).build().expect("a manager");
     let outcome = other.send(Request::get("/models").maybe_sent_before()).await;
     assert!(!outcome.possible_duplicate && outcome.sends == 1, "{outcome:?}");

@@ -1,4 +1,4 @@
-//! Several keys, several models, and quotas that others use too.
+//! Several keys, several models, and quotas that other users share.
 
 use outbound::{Endpoint, Provider, Request, RequestManager};
 use outbound_simulator::{
@@ -16,7 +16,7 @@ fn provider() -> Builder {
     Simulator::builder().seed(11).latency(Latency::fixed(ms(200)))
 }
 
-/// The same account's other key.
+/// The other key of the same account.
 fn second_key(simulator: &Simulator) -> Endpoint {
     Endpoint::new(Provider::openai_compatible())
         .base_url("http://provider.test/v1")
@@ -30,7 +30,7 @@ fn to(model: &str, id: usize) -> Request {
     Request::chat(&body).id(format!("{model}-{id}"))
 }
 
-/// Answers per second of a batch, after what the quota lets through at once.
+/// Answers per second of a batch, not counting what a full quota lets through at once.
 async fn goodput(simulator: &Simulator, manager: &RequestManager, requests: usize) -> f64 {
     let started = Instant::now();
     all_succeeded(&run(manager, requests).await);
@@ -45,13 +45,13 @@ fn refused_per_1_000(simulator: &Simulator) -> f64 {
 
 #[tokio::test(start_paused = true)]
 async fn two_keys_have_nearly_twice_the_goodput_of_one() {
-    for told in [true, false] {
+    for with_headers in [true, false] {
         let mut rates = Vec::new();
         for keys in [1, 2] {
             let simulator = provider().key(KEY).key(SECOND_KEY).requests_per_minute(600).burst(s(1)).build();
             let mut builder = manager(&simulator).max_concurrent(32);
             let mut second = second_key(&simulator).max_concurrent(32);
-            if told {
+            if with_headers {
                 builder = builder.requests_per_minute(600);
                 second = second.requests_per_minute(600);
             }
@@ -62,16 +62,16 @@ async fn two_keys_have_nearly_twice_the_goodput_of_one() {
             rates.push(goodput(&simulator, &manager, 1_200).await);
             let refused = refused_per_1_000(&simulator);
             assert!(
-                refused <= if told { 0.0 } else { 50.0 },
-                "told {told}: {refused} of 1,000 sends refused"
+                refused <= if with_headers { 0.0 } else { 50.0 },
+                "with_headers {with_headers}: {refused} of 1,000 sends refused"
             );
         }
-        assert!(rates[1] >= 1.9 * rates[0], "told {told}: {rates:?} answers per second");
+        assert!(rates[1] >= 1.9 * rates[0], "with_headers {with_headers}: {rates:?} answers per second");
     }
 }
 
-/// One model's 429 must not hold back what another model has room for. Where the limited one comes first and takes every
-/// place, the other waits for its first replies, and by these it is known to have limits of its own.
+/// A 429 of one model must not hold back another model. If the limited model comes first and takes all of the
+/// concurrency, the other one waits for the first replies. They show that each model has limits of its own.
 #[tokio::test(start_paused = true)]
 async fn a_model_at_its_limit_does_not_hold_another_back() {
     let mut times = Vec::new();
@@ -98,10 +98,10 @@ async fn a_model_at_its_limit_does_not_hold_another_back() {
     assert!(times[3] <= times[0] + s(6), "{times:?}");
 }
 
-/// Somebody else takes half of the key's quota: theirs is not ours to lose, and the rest is to be used. Where no header
-/// tells what remains, refusals are all there is to learn from.
+/// Another user takes half of the quota of the key. The manager uses the rest, and never loses requests to it. Without
+/// headers that report a remainder, it learns from refusals only.
 #[tokio::test(start_paused = true)]
-async fn who_shares_a_quota_uses_what_is_left() {
+async fn with_a_shared_quota_the_rest_of_it_is_used() {
     for (headers, burst, most_refused) in [
         (LimitHeaders::All, 10, 25.0),
         (LimitHeaders::All, 1, 60.0),
@@ -149,11 +149,11 @@ async fn where_a_key_is_revoked_the_other_goes_on() {
     all_succeeded(&outcomes);
     assert_eq!(ledger.answered(), 800);
     assert!(refused <= 4, "{refused} sends with the revoked key");
-    // 400 in the first 20 s, and 10 a second after that.
+    // 400 requests in the first 20 s, and 10 a second after that.
     assert!(simulator.elapsed() < s(66), "{:?}", simulator.elapsed());
 }
 
-/// The same limit for several models, which moves: for a moment replies tell different ones, and it is shared all the same.
+/// All models share a limit that changes. For a moment replies report two limits, and it still counts as shared.
 #[tokio::test(start_paused = true)]
 async fn a_limit_that_moves_stays_shared_by_all_models() {
     let simulator = provider()

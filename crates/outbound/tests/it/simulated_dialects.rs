@@ -1,4 +1,5 @@
-//! The manager against a simulator of each dialect: plain, streamed, refused with a hint, stopped by a quota, cut.
+//! The manager against a simulator of each dialect: whole answers, streams, refusals with a hint, spent quotas, cut
+//! streams.
 
 use outbound::{ErrorKind, Provider, Request, RequestManagerBuilder};
 use outbound_simulator::{Fault, Refusal, Simulator};
@@ -7,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::stack::{self, provider, s};
 
-/// Providers whose chats have a format of their own, each with the base that it is served at.
+/// Providers whose chats have a format of their own, each with the path prefix of its simulated server.
 fn chats() -> Vec<(Provider, &'static str)> {
     vec![
         (Provider::gemini(), "http://provider.test/v1beta"),
@@ -37,7 +38,7 @@ async fn a_plain_answer_is_read_with_its_usage() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_is_handed_on_to_its_end() {
+async fn a_stream_is_delivered_to_its_end() {
     for (of, base) in chats() {
         let name = of.name();
         let simulator = provider().output_tokens(5..=5).build();
@@ -54,7 +55,7 @@ async fn a_stream_is_handed_on_to_its_end() {
     }
 }
 
-/// The hint is waited for; the refusal is not charged.
+/// The hint is waited for, and the refusal is not charged.
 #[tokio::test(start_paused = true)]
 async fn a_refusal_with_a_hint_is_tried_again_after_it() {
     for (of, base) in chats() {
@@ -75,7 +76,7 @@ async fn a_refusal_with_a_hint_is_tried_again_after_it() {
 #[tokio::test(start_paused = true)]
 async fn geminis_quota_per_day_stops_and_its_quota_per_minute_does_not() {
     let of = Provider::gemini();
-    // Google tells some seconds beside it, after which it is refused again.
+    // Google sends a wait of some seconds with it. After that wait the request would be refused again.
     for refusal in [Refusal::quota_spent(), Refusal::quota_spent().hint(s(22))] {
         let simulator = provider().fault(refusal, 1.0).build();
         let stopped = manager(of, "http://provider.test/v1beta", &simulator).build().expect("a manager");
@@ -96,7 +97,7 @@ async fn geminis_quota_per_day_stops_and_its_quota_per_minute_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_ends_early_or_tells_an_overload_is_no_answer() {
+async fn a_stream_that_ends_early_or_reports_an_overload_is_no_answer() {
     for (of, base) in chats() {
         let name = of.name();
         let simulator = provider().fault(Fault::Truncate { after: 3 }, 1.0).build();
@@ -110,7 +111,7 @@ async fn a_stream_that_ends_early_or_tells_an_overload_is_no_answer() {
         let overloaded = manager(of, base, &simulator).build().expect("a manager");
         let outcome = overloaded.stream(Request::prompt("m", "Two rivers?")).outcome().await;
         assert!(outcome.result.is_ok(), "{name}: {outcome:?}");
-        // Ollama's error is a sentence without a code, and is taken for a failure that counts.
+        // The error of Ollama is a sentence without a code. It counts as a charged failure.
         let charged = if name == "ollama" { 2 } else { 1 };
         assert_eq!((outcome.sends, outcome.charged), (2, charged), "{name}: the action of an overload");
     }

@@ -1,4 +1,4 @@
-//! Real sockets on loopback, real time.
+//! Real sockets on loopback, in real time.
 
 use futures::future::join_all;
 use outbound::{ErrorKind, Provider, RequestManager};
@@ -22,7 +22,7 @@ async fn stale_socket() {
         assert!(outcome.result.is_ok(), "{outcome:?}");
         tokio::time::sleep(ms(28 + id as u64 % 5)).await;
     }
-    // Others: a key repeats with its id.
+    // Other requests: the same id would repeat the key.
     for outcome in join_all((100..150).map(|id| manager.send(chat(id)))).await {
         assert!(outcome.result.is_ok(), "{outcome:?}");
     }

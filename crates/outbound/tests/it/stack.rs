@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Helpers of the tests.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,12 +16,12 @@ pub(crate) const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A provider with nothing wrong with it, that answers in 200 ms.
+/// A provider without faults, which answers in 200 ms.
 pub(crate) fn provider() -> Builder {
     Simulator::builder().seed(11).key(KEY).latency(Latency::fixed(ms(200)))
 }
 
-/// A manager that speaks to a simulator through pipes in memory, with no option set but address and key.
+/// A manager that reaches a simulator through pipes in memory. Only address and key are set.
 pub(crate) fn manager(simulator: &Simulator) -> RequestManagerBuilder {
     RequestManager::builder()
         .provider(Provider::openai_compatible())
@@ -58,7 +58,7 @@ pub(crate) fn body(id: usize) -> Value {
     })
 }
 
-/// Runs a batch of so many requests, in no order.
+/// Runs a batch with this many requests. Outcomes come in no special order.
 pub(crate) async fn run(manager: &RequestManager, requests: usize) -> Vec<Outcome> {
     manager.batch((0..requests).map(chat)).collect().await
 }

@@ -1,4 +1,4 @@
-//! Streams that stall, stop, lie, or hide an error.
+//! Streams that stall, stop, claim to be complete, or hide an error.
 
 use outbound::ErrorKind;
 use outbound_simulator::Fault;
@@ -44,7 +44,7 @@ async fn stall_before_first() {
     }
 }
 
-/// silent-truncation: a stream ends without the end marker and is taken for a full answer.
+/// silent-truncation: a stream ends without its end marker, and counts as a full answer.
 #[tokio::test(start_paused = true)]
 async fn silent_truncation() {
     let simulator = provider().fault(Fault::Truncate { after: 3 }, 1.0).build();
@@ -54,7 +54,7 @@ async fn silent_truncation() {
     assert!(error.partial().is_some_and(|text| !text.is_empty()));
 }
 
-/// error-inside-200: overload arrives as an error event inside a stream that began well.
+/// error-inside-200: an overload comes as an error event inside a stream that began well.
 #[tokio::test(start_paused = true)]
 async fn error_inside_200() {
     let simulator = provider().fault_on_attempt(Fault::ErrorEvent { after: 2 }, 1).build();
@@ -66,7 +66,7 @@ async fn error_inside_200() {
     }
 }
 
-/// comment-keepalive: comments keep a dead generation alive, or a slow one is cut because they are not counted.
+/// comment-keepalive: comments keep a dead generation alive, or a slow one is ended because they do not count.
 #[tokio::test(start_paused = true)]
 async fn comment_keepalive() {
     let slow = Fault::KeepAlive { every: s(4), count: Some(4) };

@@ -1,4 +1,4 @@
-//! What the manager tells `tracing`: names, levels and fields are stable.
+//! Spans and events for `tracing`. Their names, levels and fields are stable.
 
 use std::{
     collections::BTreeMap,
@@ -20,15 +20,15 @@ use tracing_core::span::Current;
 
 use crate::stack::{body, chat, manager, ms, provider};
 
-/// Writes down spans and events, each with the number of the span it is in.
+/// Records spans and events, each with the number of its span.
 #[derive(Clone)]
 struct Recorder {
-    heard: Arc<Mutex<Heard>>,
+    recorded: Arc<Mutex<Recorded>>,
     most: LevelFilter,
 }
 
 #[derive(Default)]
-struct Heard {
+struct Recorded {
     spans: Vec<Span>,
     entered: Vec<u64>,
     events: Vec<String>,
@@ -63,22 +63,22 @@ impl fmt::Display for Fields {
 
 impl Recorder {
     fn up_to(most: LevelFilter) -> Self {
-        Self { heard: Arc::default(), most }
+        Self { recorded: Arc::default(), most }
     }
 
-    /// One line for each span, in the order of their beginnings.
+    /// One text for each span, in the order in which they began.
     fn spans(&self) -> Vec<String> {
-        let heard = self.heard.lock().expect("no panic");
+        let recorded = self.recorded.lock().expect("no panic");
         let line = |span: &Span| {
             let parent = span.parent.map_or("-".to_owned(), |parent| parent.to_string());
             let end = if span.closed { "closed" } else { "open" };
             format!("{} {} in {parent}, {end}: {}", span.metadata.level(), span.metadata.name(), span.fields)
         };
-        heard.spans.iter().map(line).collect()
+        recorded.spans.iter().map(line).collect()
     }
 
     fn events(&self) -> Vec<String> {
-        self.heard.lock().expect("no panic").events.clone()
+        self.recorded.lock().expect("no panic").events.clone()
     }
 }
 
@@ -93,19 +93,19 @@ impl Subscriber for Recorder {
     }
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {
-        let mut heard = self.heard.lock().expect("no panic");
+        let mut recorded = self.recorded.lock().expect("no panic");
         let mut fields = Fields::default();
         span.record(&mut fields);
         let metadata = span.metadata();
-        let current = if span.is_contextual() { heard.entered.last().copied() } else { None };
+        let current = if span.is_contextual() { recorded.entered.last().copied() } else { None };
         let parent = span.parent().map(Id::into_u64).or(current);
-        heard.spans.push(Span { metadata, parent, fields, closed: false });
-        Id::from_u64(heard.spans.len() as u64)
+        recorded.spans.push(Span { metadata, parent, fields, closed: false });
+        Id::from_u64(recorded.spans.len() as u64)
     }
 
     fn record(&self, id: &Id, values: &Record<'_>) {
-        let mut heard = self.heard.lock().expect("no panic");
-        values.record(&mut heard.spans[id.into_u64() as usize - 1].fields);
+        let mut recorded = self.recorded.lock().expect("no panic");
+        values.record(&mut recorded.spans[id.into_u64() as usize - 1].fields);
     }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
@@ -115,32 +115,32 @@ impl Subscriber for Recorder {
         event.record(&mut fields);
         let parent = event.parent().map_or("-".to_owned(), |id| id.into_u64().to_string());
         let (name, level) = (event.metadata().name(), event.metadata().level());
-        self.heard.lock().expect("no panic").events.push(format!("{level} {name} in {parent}: {fields}"));
+        self.recorded.lock().expect("no panic").events.push(format!("{level} {name} in {parent}: {fields}"));
     }
 
     fn enter(&self, id: &Id) {
-        self.heard.lock().expect("no panic").entered.push(id.into_u64());
+        self.recorded.lock().expect("no panic").entered.push(id.into_u64());
     }
 
     fn exit(&self, _: &Id) {
-        self.heard.lock().expect("no panic").entered.pop();
+        self.recorded.lock().expect("no panic").entered.pop();
     }
 
     fn try_close(&self, id: Id) -> bool {
-        self.heard.lock().expect("no panic").spans[id.into_u64() as usize - 1].closed = true;
+        self.recorded.lock().expect("no panic").spans[id.into_u64() as usize - 1].closed = true;
         true
     }
 
     fn current_span(&self) -> tracing_core::span::Current {
-        let heard = self.heard.lock().expect("no panic");
-        heard.entered.last().map_or_else(Current::none, |id| {
-            let metadata = heard.spans[*id as usize - 1].metadata;
+        let recorded = self.recorded.lock().expect("no panic");
+        recorded.entered.last().map_or_else(Current::none, |id| {
+            let metadata = recorded.spans[*id as usize - 1].metadata;
             Current::new(Id::from_u64(*id), metadata)
         })
     }
 }
 
-/// The span of the caller, the request in it, and two attempts in that.
+/// The span of a request is inside the span of its caller, and two attempts are inside the request.
 #[tokio::test(start_paused = true)]
 async fn a_request_is_a_span_in_that_of_its_caller_and_each_attempt_one_in_it() {
     let recorder = Recorder::up_to(LevelFilter::TRACE);
@@ -151,7 +151,7 @@ async fn a_request_is_a_span_in_that_of_its_caller_and_each_attempt_one_in_it() 
     body["stream"] = json!(true);
     body["stream_options"] = json!({"include_usage": true});
     let outcome = manager.send(Request::chat(&body).id("r1")).instrument(tracing::info_span!("caller")).await;
-    let usage = outcome.usage.expect("tokens are told");
+    let usage = outcome.usage.expect("tokens are reported");
     let request = format!(
         "INFO outbound.request in 1, closed: id=r1 index=0 input_tokens={} model=test number=0 operation=chat \
          outcome=answered output_tokens={} provider=openai_compatible sends=2 stream=true",
@@ -187,7 +187,7 @@ async fn a_request_is_a_span_in_that_of_its_caller_and_each_attempt_one_in_it() 
     assert!(recorder.events()[2].contains("reason=backoff"), "{:?}", recorder.events());
 }
 
-/// What follows from a failure is the caller's to judge, so it is no warning.
+/// The caller decides what a failure means, so a failure is not a warning.
 #[tokio::test(start_paused = true)]
 async fn at_the_level_of_info_there_is_what_fails() {
     let recorder = Recorder::up_to(LevelFilter::INFO);
@@ -207,7 +207,7 @@ async fn at_the_level_of_info_there_is_what_fails() {
     assert!(recorder.events()[3].contains("kind=shut_down"), "{:?}", recorder.events());
 }
 
-/// A slow attempt and its hedge are two spans, and each has its own end.
+/// A slow attempt and its hedge have a span each, with an end each.
 #[tokio::test(start_paused = true)]
 async fn two_attempts_at_once_are_two_spans() {
     let late = Fault::KeepAlive { every: ms(50), count: Some(2) };
@@ -233,7 +233,7 @@ async fn two_attempts_at_once_are_two_spans() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_only_warnings_are_asked_for_nothing_is_told() {
+async fn a_subscriber_of_warnings_gets_nothing() {
     let recorder = Recorder::up_to(LevelFilter::WARN);
     let _subscribed = subscriber::set_default(recorder.clone());
     let simulator = provider().fault_on_attempt(Refusal::status(400), 1).build();
@@ -242,7 +242,7 @@ async fn where_only_warnings_are_asked_for_nothing_is_told() {
     assert_eq!((recorder.spans().len(), recorder.events().len()), (0, 0));
 }
 
-/// A subscriber with a mistake in it.
+/// A subscriber that panics.
 struct Panics(Arc<Mutex<usize>>);
 
 impl Subscriber for Panics {
@@ -269,7 +269,7 @@ impl Subscriber for Panics {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_subscriber_that_panics_costs_no_answer_and_hears_no_more_of_the_request() {
+async fn a_subscriber_that_panics_costs_no_answer_and_gets_no_more_events_of_the_request() {
     let events = Arc::default();
     let _subscribed = subscriber::set_default(Panics(Arc::clone(&events)));
     let simulator = provider().build();

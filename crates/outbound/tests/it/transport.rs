@@ -1,5 +1,5 @@
-//! Outages below HTTP: before the first reply and in the middle, short and long, alone and in turns with refusals. They
-//! cost time and no request; calls are not wasted on them, and the full rate is back at once.
+//! Outages below HTTP: before the first reply and later, short and long, alone and mixed with refusals. They cost time
+//! and no request. Few calls are wasted on them, and the full rate is back at once.
 
 use std::{ops::Range, time::Duration};
 
@@ -26,7 +26,7 @@ fn healthy() -> outbound_simulator::Builder {
     provider().latency(Latency::fixed(LATENCY)).dial_time(ms(5))
 }
 
-/// What a batch with an outage came to.
+/// The result of a batch with an outage.
 struct Run {
     outcomes: Vec<Outcome>,
     simulator: Simulator,
@@ -42,13 +42,13 @@ async fn through(builder: outbound_simulator::Builder, requests: usize) -> Run {
 }
 
 impl Run {
-    /// Calls sent in a span of time.
+    /// Calls that were sent in a range of time.
     fn sent(&self, times: Range<Duration>) -> usize {
         let ledger = self.simulator.ledger();
         ledger.entries().iter().filter(|entry| times.contains(&entry.seen.at)).count()
     }
 
-    /// When the first call came to the server after an instant.
+    /// When the first call after this instant reached the server.
     fn first_after(&self, at: Duration) -> Duration {
         let ledger = self.simulator.ledger();
         ledger.entries().iter().map(|entry| entry.seen.at).filter(|sent| *sent >= at).min().expect("a call")
@@ -63,7 +63,7 @@ async fn an_outage_in_the_middle_costs_its_time_and_no_request() {
         for seconds in [5, 60, 600] {
             let what = format!("{trouble:?} for {seconds} s");
             let (begins, ends) = (s(5), s(5 + seconds));
-            // So many that it lasts past the outage.
+            // Enough requests to last past the outage.
             let requests = 1_500;
             let run = through(healthy().trouble(trouble, begins..ends), requests).await;
             all_succeeded(&run.outcomes);
@@ -71,14 +71,14 @@ async fn an_outage_in_the_middle_costs_its_time_and_no_request() {
             let sends: u32 = run.outcomes.iter().map(|outcome| outcome.sends).sum();
             let extra = sends as usize - requests;
             assert!(extra <= WIDTH + requests / 100, "{what}: {extra} extra calls");
-            // A name or a certificate that is gone leaves the open connections alone.
+            // Open connections outlive a missing name or a broken certificate.
             if matches!(trouble, Trouble::NameGone | Trouble::TlsBroken) {
                 continue;
             }
             let first = run.first_after(ends);
             let pause = if seconds <= 60 { s(2) } else { s(20) };
             assert!(first <= ends + pause + s(2), "{what}: first call {:?} late", first - ends);
-            // After the first reply all may go: as many in two seconds as latency and width allow, less one round.
+            // After the first reply all requests may be sent: the full rate of two seconds, minus one round.
             let full_rate = WIDTH * 5;
             let back = first + LATENCY..first + LATENCY + s(3);
             let sent = run.sent(back);
@@ -101,7 +101,8 @@ async fn a_server_that_starts_late_costs_its_time() {
 
 #[tokio::test(start_paused = true)]
 async fn what_never_heals_ends_soon_with_nothing_consumed() {
-    // A connector of one's own does not say that a name is gone for good: then it is tried as long as any other.
+    // A custom connector does not say that a name is permanently missing. So it is tried as long as in any other
+    // failure.
     for (trouble, most) in [
         (Trouble::NameGone, s(35)),
         (Trouble::TlsBroken, s(35)),
@@ -122,7 +123,7 @@ async fn what_never_heals_ends_soon_with_nothing_consumed() {
     }
 }
 
-/// A source's remaining length.
+/// How many requests a source still has.
 trait CountOf {
     fn count_of(self) -> usize;
 }
@@ -135,7 +136,7 @@ impl<I: Iterator> CountOf for futures::stream::Iter<I> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn outages_in_turns_with_overloads() {
+async fn outages_alternating_with_overloads() {
     let simulator = healthy()
         .trouble(Trouble::Refused, s(3)..s(20))
         .fault_during(Refusal::status(503), s(20)..s(40))
@@ -150,10 +151,10 @@ async fn outages_in_turns_with_overloads() {
     assert!(extra <= 4 * WIDTH + requests / 50, "{extra} extra calls");
 }
 
-/// A proxy that takes connections and calls, and answers nobody: what hangs then ends by its own limit, but the others do
+/// A proxy takes connections and calls, and answers none. Hung calls end by their own timeout. The other requests do
 /// not wait for that.
 #[tokio::test(start_paused = true)]
-async fn a_server_that_swallows_calls_is_asked_until_it_answers() {
+async fn a_server_that_answers_no_call_is_probed_until_it_answers() {
     for seconds in [5, 60, 600] {
         let (begins, ends) = (s(5), s(5 + seconds));
         let requests = 3_000;
@@ -163,14 +164,14 @@ async fn a_server_that_swallows_calls_is_asked_until_it_answers() {
         let sends: u32 = run.outcomes.iter().map(|outcome| outcome.sends).sum();
         let extra = sends as usize - requests;
         assert!(extra <= WIDTH + requests / 100, "{seconds} s: {extra} extra calls");
-        // The pause grows with the silence: half as long as that, a minute at the most, ten seconds at first.
+        // The pause is half of the silence: ten seconds at first, a minute at most.
         let first = run.first_after(ends);
         let pause = s((seconds / 2).clamp(10, 60));
         assert!(first <= ends + pause + s(2), "{seconds} s: first call {:?} late", first - ends);
         let back = first + LATENCY..first + LATENCY + s(2);
         let sent = run.sent(back);
         assert!(sent >= WIDTH * 5, "{seconds} s: {sent} calls in 2 s after the first reply");
-        // The last to end are those that hang, by the limit of an attempt.
+        // The hung calls are the last to end, by the timeout of an attempt.
         assert!(run.took < ends + s(300) + s(10), "{seconds} s: {:?}", run.took);
     }
 }
@@ -184,13 +185,13 @@ async fn one_call_at_a_time_is_enough_to_be_asked_again() {
     all_succeeded(&outcomes);
     let sends: u32 = outcomes.iter().map(|outcome| outcome.sends).sum();
     assert!(sends as usize <= 600 + 1 + 6, "{sends}");
-    // 240 s of work, and the outage; what hangs ends meanwhile or a little later.
+    // 240 s of work, plus the outage. The hung calls end meanwhile or a little later.
     assert!(began.elapsed() < s(65 + 300 + 60), "{:?}", began.elapsed());
 }
 
-/// A server that stands still looks the same until it goes on. Then nothing was lost, and nothing is sent again.
+/// A stopped server looks the same until it goes on. Then nothing was lost, and nothing is sent twice.
 #[tokio::test(start_paused = true)]
-async fn a_server_that_stands_still_for_a_while_is_sent_nothing_twice() {
+async fn a_stopped_server_is_sent_nothing_twice() {
     let (begins, ends) = (s(5), s(50));
     let builder = healthy().fault_when(move |seen| {
         let every = ends.checked_sub(seen.at).filter(|_| seen.at >= begins)?;
@@ -206,9 +207,9 @@ async fn a_server_that_stands_still_for_a_while_is_sent_nothing_twice() {
     assert!(at_once <= WIDTH + 4, "{at_once}: what hung is over, so no more than before are in flight");
 }
 
-/// Once it has answered again, a silence is found as soon as the first was.
+/// After the server has answered again, a silence is detected as soon as the first one was.
 #[tokio::test(start_paused = true)]
-async fn a_slow_spell_makes_no_later_silence_longer() {
+async fn a_slow_time_does_not_delay_the_detection_of_a_later_silence() {
     let (slow_from, slow_until) = (s(2), s(30));
     let (begins, ends) = (s(45), s(52));
     let builder = healthy().trouble(Trouble::SilentDrop, begins..ends).fault_when(move |seen| {
@@ -222,7 +223,7 @@ async fn a_slow_spell_makes_no_later_silence_longer() {
     assert!(late <= s(2), "{late:?}");
 }
 
-/// Whoever looks for a silence is one for all calls.
+/// One task watches for silence, whatever the number of calls.
 #[tokio::test(start_paused = true)]
 async fn one_task_looks_for_silences() {
     let simulator = healthy().build();
@@ -232,7 +233,7 @@ async fn one_task_looks_for_silences() {
         assert!(batch.next().await.is_some());
     }
     let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
-    // Four requests, both ends of four connections, and those that wait for their turn.
+    // Four requests, both ends of four connections, and the requests that wait for their turn.
     assert!(tasks <= 4 * 3 + 4 + 1, "{tasks} tasks");
     assert_eq!(batch.count().await, 50);
     let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
@@ -242,7 +243,7 @@ async fn one_task_looks_for_silences() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silence_is_looked_for_again_after_a_rest() {
+async fn a_silence_is_detected_again_after_a_time_without_calls() {
     let (begins, ends) = (s(20), s(80));
     let simulator = healthy().trouble(Trouble::SilentDrop, begins..ends).build();
     let manager = manager(&simulator).build().expect("a manager");
@@ -256,19 +257,19 @@ async fn a_silence_is_looked_for_again_after_a_rest() {
     assert!(late <= s(4), "{late:?}");
 }
 
-/// A slow server is not taken for one that is gone.
+/// A slow server does not count as gone.
 #[tokio::test(start_paused = true)]
 async fn a_silent_server_that_takes_connections_is_only_slow() {
     let run = through(healthy().latency(Latency::fixed(s(100))), 100).await;
     all_succeeded(&run.outcomes);
     assert_eq!(run.simulator.ledger().sends(), 100);
-    // Each look opens a connection, and the next look is twice as far away.
+    // Each check opens a connection, and the next check is twice as far away.
     let connections = run.simulator.ledger().connections();
     assert!(connections <= WIDTH + 32, "{connections} connections");
     assert!(run.took <= s(401), "{:?}", run.took);
 }
 
-/// A server that comes when nobody waits any more is used again, without a word from the caller.
+/// A server that starts after everything has stopped is used again, without any action of the caller.
 #[tokio::test(start_paused = true)]
 async fn an_address_that_was_given_up_is_tried_again_later() {
     let simulator = healthy().trouble(Trouble::Refused, s(0)..s(50)).build();
@@ -283,9 +284,9 @@ async fn an_address_that_was_given_up_is_tried_again_later() {
     assert!(manager.send(chat(3)).await.result.is_ok());
 }
 
-/// Nothing was asked in a rest, so nothing was to be heard.
+/// While nothing was sent, no reply was due, so this time is not a silence.
 #[tokio::test(start_paused = true)]
-async fn a_rest_is_no_silence() {
+async fn a_time_without_calls_is_no_silence() {
     let simulator = healthy().latency(Latency::fixed(s(2))).build();
     let manager = manager(&simulator).max_concurrent(4).build().expect("a manager");
     all_succeeded(&run(&manager, 4).await);
@@ -295,9 +296,9 @@ async fn a_rest_is_no_silence() {
     assert_eq!(simulator.ledger().sends(), 4 + 4, "no probes beside them");
 }
 
-/// Whoever looks on is told when somebody looks next whether the server is back.
+/// A snapshot says when the server is probed next.
 #[tokio::test(start_paused = true)]
-async fn a_snapshot_tells_when_the_server_is_asked_next() {
+async fn a_snapshot_says_when_the_server_is_probed_next() {
     for (builder, reached) in [
         (healthy().trouble(Trouble::Refused, s(5)..s(65)), false),
         (healthy().fault_during(Refusal::status(500), s(5)..s(65)), true),
@@ -309,22 +310,22 @@ async fn a_snapshot_tells_when_the_server_is_asked_next() {
             let snapshot = manager.snapshot();
             let endpoint = &snapshot.endpoints[0];
             assert_eq!((endpoint.next_probe, endpoint.models[0].next_probe), (None, None), "all is well");
-            let mut told = Vec::new();
+            let mut waits = Vec::new();
             for _ in 0..40 {
                 tokio::time::sleep(ms(500)).await;
                 let snapshot = manager.snapshot();
                 let endpoint = &snapshot.endpoints[0];
                 let next = if reached { endpoint.models[0].next_probe } else { endpoint.next_probe };
-                told.extend(next.map(|at| at.saturating_duration_since(Instant::now())));
+                waits.extend(next.map(|at| at.saturating_duration_since(Instant::now())));
             }
-            told
+            waits
         };
-        let (outcomes, told) = tokio::join!(run(&manager, 1_000), looks);
+        let (outcomes, waits) = tokio::join!(run(&manager, 1_000), looks);
         all_succeeded(&outcomes);
-        assert!(told.len() > 10, "{reached}: {told:?}");
+        assert!(waits.len() > 10, "{reached}: {waits:?}");
         assert!(
-            told.iter().any(|wait| *wait > ms(500)) && told.iter().all(|wait| *wait <= s(20)),
-            "{told:?}"
+            waits.iter().any(|wait| *wait > ms(500)) && waits.iter().all(|wait| *wait <= s(20)),
+            "{waits:?}"
         );
     }
 }

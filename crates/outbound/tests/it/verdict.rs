@@ -1,4 +1,4 @@
-//! What a failed call means for its retry, when the manager is not there.
+//! The verdict on a failed call, without the manager.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn reply(simulator: &Simulator) -> Result<Reply, Error> {
 async fn failure(fault: impl Into<Fault>) -> Error {
     let simulator = Simulator::builder().fault_on_attempt(fault.into(), 1).build();
     let answer = async { reply(&simulator).await?.error_for_status().await?.json::<Value>().await };
-    answer.await.expect_err("it was told to fail")
+    answer.await.expect_err("every reply is an error")
 }
 
 async fn refused(refusal: Refusal) -> Verdict {
@@ -72,7 +72,7 @@ async fn an_answer_of_another_type_is_not_bought_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_nothing_was_sent_the_next_try_is_free_and_waits_are_spread() {
+async fn where_nothing_was_sent_the_retry_is_free_and_has_jitter() {
     let refused = |_: &outbound::Origin| async {
         Err::<tokio::io::DuplexStream, _>(std::io::Error::from(std::io::ErrorKind::ConnectionRefused))
     };

@@ -1,4 +1,4 @@
-//! Waits that come together: whoever waits does so without a hot loop, and ends when it has to.
+//! Waits for several things at once: no wait is a hot loop, and each ends in time.
 
 use std::{
     future::Future,
@@ -19,7 +19,8 @@ use tokio::time::Instant;
 
 use crate::stack::{all_succeeded, chat, manager, ms, provider, run, s};
 
-/// Runs a test on the paused clock. A hot loop keeps that clock from moving on, so the real one is watched.
+/// Runs a test on the paused clock. A hot loop would keep that clock from advancing, so a real timeout watches the
+/// test.
 fn ends<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
     let (done, ended) = mpsc::channel();
     let thread = std::thread::spawn(move || {
@@ -34,7 +35,7 @@ fn ends<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
     }
 }
 
-/// So many connections are made at once; the others are refused until a time.
+/// This many connections are made at once. Further ones are refused until a certain time.
 fn few_connections(simulator: &Simulator, few: usize, until: Duration) -> RequestManagerBuilder {
     let (dialled, began) = (Arc::new(AtomicUsize::new(0)), Instant::now());
     let pipes = simulator.clone();
@@ -46,7 +47,7 @@ fn few_connections(simulator: &Simulator, few: usize, until: Duration) -> Reques
     manager(simulator).client(client)
 }
 
-/// The way to the server may be looked at, and the model may not be asked yet: nobody can be the probe.
+/// The origin may be probed, and the model may not yet. So no request can be the probe.
 #[test]
 fn a_server_that_is_overloaded_and_then_refuses_connections() {
     ends(|| async {
@@ -62,7 +63,7 @@ fn a_server_that_is_overloaded_and_then_refuses_connections() {
     });
 }
 
-/// An extra call that nobody pays for is waited for no longer than the request has time.
+/// A retry waits for the retry budget no longer than until its deadline.
 #[test]
 fn a_deadline_that_passes_while_a_retry_waits_for_its_payment() {
     ends(|| async {
@@ -82,7 +83,7 @@ fn a_deadline_that_passes_while_a_retry_waits_for_its_payment() {
     });
 }
 
-/// A stopped process: the turn of a request came before its deadline, and it is looked at after it.
+/// A stopped process: the turn of a request came before its deadline, and its task runs after it.
 #[tokio::test(start_paused = true)]
 async fn a_request_whose_turn_is_seen_too_late_is_not_sent() {
     let simulator = provider().build();
@@ -111,7 +112,7 @@ fn of_model(model: &str, id: usize) -> Request {
         .id(format!("{model}-{id}"))
 }
 
-/// One model wants a pause that is too long to wait for: the requests for the other go on.
+/// One model needs a pause that is too long to wait for. Requests for the other model go on.
 #[tokio::test(start_paused = true)]
 async fn a_stop_of_one_model_leaves_the_others_alone() {
     let pause = Refusal::rate_limited().retry_after(s(2_000));

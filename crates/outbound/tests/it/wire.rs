@@ -1,4 +1,4 @@
-//! Replies that the simulator would not give, byte by byte.
+//! Replies that the simulator does not send, byte by byte.
 
 use std::{
     collections::VecDeque,
@@ -17,7 +17,7 @@ use crate::stack::{KEY, chat, ms, s, stream};
 const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: 68\r\n\r\n\
                       {\"choices\":[{\"message\":{\"role\":\"assistant\",\"content\":\"whole one\"}}]}";
 
-/// A reply, and whether the connection ends with it or stays open in silence.
+/// A reply. `true`: the connection ends with it. `false`: it stays open and silent.
 type Scripted = (&'static str, bool);
 
 fn manager(replies: impl Into<VecDeque<Scripted>>) -> RequestManagerBuilder {
@@ -66,7 +66,7 @@ async fn what_follows_a_whole_answer_does_not_break_it() {
         let started = Instant::now();
         let reply = manager.send(stream(1)).await.result.expect("whole, though the body is not");
         assert_eq!(reply.content().as_deref(), Some("All of it"));
-        // But for a count of tokens, which comes last where it comes.
+        // Only a count of tokens could still come, and that is not waited for long.
         assert!(started.elapsed() <= ms(1_100), "nor is it waited for");
     }
 }
@@ -79,7 +79,7 @@ async fn the_providers_own_word_on_retrying_is_taken() {
     assert!(outcome.result.is_err() && outcome.sends == 1, "{outcome:?}");
 }
 
-/// key-in-logs: a provider that repeats the key in its refusal.
+/// key-in-logs: a provider repeats the key in its refusal.
 #[tokio::test(start_paused = true)]
 async fn an_echoed_key_is_not_shown() {
     let echo = "HTTP/1.1 401 Unauthorized\r\ncontent-type: application/json\r\nset-cookie: session=canary-cookie\r\n\
@@ -94,7 +94,7 @@ async fn an_echoed_key_is_not_shown() {
     assert!(!format!("{request:?}").contains("hunter"), "{request:?}");
 }
 
-/// A key of no known form is known by being the key.
+/// A key is recognised by its value, not by its form.
 #[tokio::test(start_paused = true)]
 async fn an_echoed_key_of_any_form_is_not_shown() {
     let echo = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: 60\r\n\r\n\
@@ -116,7 +116,7 @@ async fn the_first_item_limit_runs_from_the_request_on() {
     assert_eq!(started.elapsed(), s(20));
 }
 
-/// silent-truncation, of a plain stream: it has no end marker, so its end is that of the body, and a cut is a cut.
+/// silent-truncation of a plain stream: it has no end marker, so it ends with its body, and a cut body is an error.
 #[tokio::test(start_paused = true)]
 async fn a_plain_stream_is_read_to_the_end_of_its_body() {
     const HEAD: &str =

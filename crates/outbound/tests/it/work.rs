@@ -1,4 +1,4 @@
-//! Stores of work: one suite for all, a simple model beside them, and crashes of the one in a folder.
+//! Stores of work: one suite for all, a comparison with a simple model, and crashes of the store in a folder.
 
 mod crash;
 mod folder;
@@ -40,7 +40,7 @@ async fn a_folder_conforms() {
     .await;
 }
 
-/// With a journal that is rewritten and rolls all the time.
+/// With a journal whose segments are small, so that it is rewritten and split all the time.
 #[tokio::test(start_paused = true)]
 async fn a_folder_in_memory_conforms() {
     suite::conforms(async || in_memory(&Memory::new())).await;

@@ -1,4 +1,4 @@
-//! The fields of error bodies, and what each is good for.
+//! The fields of error bodies, and what each one tells.
 
 use std::time::Duration;
 
@@ -106,7 +106,7 @@ impl ErrorBody {
         }
     }
 
-    /// Details, or several errors, of which the first has the word.
+    /// Details, or several errors. Of several the first counts.
     fn list(&mut self, items: &[Value]) {
         for item in items.iter().take(16) {
             match item {
@@ -137,7 +137,7 @@ impl ErrorBody {
         for name in ["resets_at", "reset_at"] {
             if let Some(at) = detail.get(name).and_then(Value::as_str) {
                 self.is_dated = true;
-                self.told(self.clock.and_then(|clock| clock::until(at, clock)));
+                self.add_wait(self.clock.and_then(|clock| clock::until(at, clock)));
             }
         }
         for violation in detail.get("violations").and_then(Value::as_array).into_iter().flatten() {
@@ -148,7 +148,7 @@ impl ErrorBody {
         for (name, value) in detail.get("headers").and_then(Value::as_object).into_iter().flatten() {
             if name.eq_ignore_ascii_case("x-ratelimit-reset") || name.eq_ignore_ascii_case("retry-after") {
                 self.is_dated = true;
-                self.told(
+                self.add_wait(
                     value.as_str().zip(self.clock).and_then(|(value, clock)| clock::until(value, clock)),
                 );
             }
@@ -157,7 +157,7 @@ impl ErrorBody {
 
     fn waits(&mut self, fields: &Map<String, Value>) {
         for (name, unit) in WAITS {
-            self.told(fields.get(*name).and_then(|wait| wait_of(wait, Duration::from_millis(*unit))));
+            self.add_wait(fields.get(*name).and_then(|wait| wait_of(wait, Duration::from_millis(*unit))));
         }
     }
 }

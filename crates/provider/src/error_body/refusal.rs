@@ -25,8 +25,8 @@ const ANSWERS: &[&str] = &[
     "predictions",
 ];
 
-/// Whether this is an error, in any provider's shape. Names of fields alone prove nothing: an error of null is
-/// none, and where an answer stands beside it only what plainly calls itself an error is one.
+/// Whether this is an error, in any provider's shape. The names of fields alone prove nothing. An `error` that is null is
+/// no error. Beside an answer, only what plainly calls itself an error is one.
 pub(crate) fn is_refusal(value: &Value) -> bool {
     let Value::Object(fields) = unwrap_array(value) else { return false };
     let get = |name: &str| fields.get(name).unwrap_or(&Value::Null);
@@ -48,7 +48,7 @@ pub(crate) fn is_refusal(value: &Value) -> bool {
 }
 
 /// Whether an object without good choices holds an answer in another way. Anthropic's content and the output of a
-/// response may be empty; a resource, with an id and a kind, is an answer to whoever made it.
+/// response may be empty. A resource, which has an id and a kind, is the answer to the request that made it.
 pub(crate) fn has_answer(value: &Value) -> bool {
     let Value::Object(fields) = unwrap_array(value) else { return false };
     let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -63,8 +63,8 @@ pub(crate) fn has_answer(value: &Value) -> bool {
     ANSWERS.iter().any(is_answer) || list("content") || list("output") || resource
 }
 
-/// Whether one choice is an answer, be it an empty one: it has a message or a text, and in it or beside it
-/// something that is not null.
+/// Whether one choice is an answer, perhaps an empty one. It has a message or a text, and something in the choice is not
+/// null.
 pub(crate) fn is_good_choice(choice: &Value) -> bool {
     let get = |name: &str| choice.get(name).unwrap_or(&Value::Null);
     let is_set = |value: &Value| !value.is_null();
@@ -85,7 +85,7 @@ pub(crate) fn is_failed_choice(choice: &Value) -> bool {
     !is_blank(get("error")) || get("finish_reason") == "error"
 }
 
-/// Events have a type of their own, and say by it what they are.
+/// Events have a type, which says what they are.
 fn is_event(kind: &Value) -> bool {
     let kind = kind.as_str().unwrap_or_default();
     kind.contains('.') || ["message", "content_block", "ping"].iter().any(|start| kind.starts_with(start))
@@ -98,7 +98,7 @@ fn says_error(word: &Value) -> bool {
     word == "error" || word.ends_with("_error") || (word.ends_with("error") && !word.contains('.'))
 }
 
-/// Nothing there: null, false, zero, and what is empty or made of nothing else.
+/// Whether it says nothing: null, false, zero, an empty value, or one made of such values.
 pub(crate) fn is_blank(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,

@@ -1,4 +1,4 @@
-//! What is inside of strings.
+//! The characters inside strings.
 
 /// `bytes` from the first quote or backslash on.
 #[inline(always)]
@@ -7,7 +7,7 @@ pub(super) fn behind_plain(bytes: &[u8]) -> &[u8] {
     // Most strings are short: names, ids, kinds.
     for _ in 0..SHORT / 8 {
         let Some((chunk, behind)) = rest.split_first_chunk::<8>() else { break };
-        match first_sign(*chunk) {
+        match first_special(*chunk) {
             Some(at) => return &rest[at..],
             None => rest = behind,
         }
@@ -15,12 +15,12 @@ pub(super) fn behind_plain(bytes: &[u8]) -> &[u8] {
     behind_long(rest)
 }
 
-/// The same of a long text: sixty-four bytes at a time, which the compiler compares at once, and then the eight.
+/// The same for a long text. It takes 64 bytes at a time, which the compiler compares at once, and then eight.
 #[inline(never)]
 fn behind_long(bytes: &[u8]) -> &[u8] {
     let mut rest = bytes;
     while let Some((chunk, behind)) = rest.split_first_chunk::<64>() {
-        // A zero stays where a byte is one of the two.
+        // The result has a zero byte where the text has one of the two characters.
         let least = chunk.iter().fold(0xFF, |least, &byte| (byte ^ b'"').min(byte ^ b'\\').min(least));
         if least == 0 {
             break;
@@ -28,7 +28,7 @@ fn behind_long(bytes: &[u8]) -> &[u8] {
         rest = behind;
     }
     while let Some((chunk, behind)) = rest.split_first_chunk::<8>() {
-        match first_sign(*chunk) {
+        match first_special(*chunk) {
             Some(at) => return &rest[at..],
             None => rest = behind,
         }
@@ -41,11 +41,11 @@ fn behind_long(bytes: &[u8]) -> &[u8] {
     rest
 }
 
-/// Where the first quote or backslash is. A byte of a word is zero where `(word - 0x01..) & !word` has its high bit,
-/// and the lowest such bit is never a false one. Neither sign has a high bit, so that of the word itself will do for
-/// the second half.
+/// Where the first quote or backslash is. A byte of a word is zero where `(word - 0x01..) & !word` has its high bit set,
+/// and the lowest bit that is set is always right. Neither character has its high bit set, so the high bits of the word
+/// itself can be used in the second half.
 #[inline(always)]
-fn first_sign(chunk: [u8; 8]) -> Option<usize> {
+fn first_special(chunk: [u8; 8]) -> Option<usize> {
     const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
     const HIGHS: u64 = ONES << 7;
 
@@ -63,7 +63,7 @@ fn plain(bytes: &[u8]) -> usize {
 
 /// As long as most strings are.
 const SHORT: usize = 24;
-/// Bytes that are counted side by side, and how many such rows in a go: a byte counts 8 at most.
+/// How many bytes are counted side by side, and how many such rows at a time. One byte counts 8 at most.
 const ROW: usize = 16;
 const ROWS: usize = 31;
 
@@ -94,7 +94,7 @@ pub(super) fn quarters(raw: &[u8]) -> u64 {
     sum + tail.iter().map(|&byte| u64::from(quarters(byte))).sum::<u64>()
 }
 
-/// The same of a text with escapes, each of which counts as the character that it stands for.
+/// The same for a text with escapes. Each escape counts as the character that it stands for.
 pub(super) fn quarters_escaped(raw: &[u8]) -> u64 {
     let mut sum = 0;
     let mut rest = raw;
@@ -120,8 +120,8 @@ pub(super) fn unescape(raw: &[u8]) -> String {
     }
 }
 
-/// The character of the escape at the start of `raw`, and its length. `None` at the end. Of an escape that is
-/// none the character behind the backslash stays.
+/// The character of the escape at the start of `raw`, and the length of the escape. `None` at the end. If the escape is
+/// not valid, the character behind the backslash is kept.
 fn escape(raw: &[u8]) -> Option<(char, usize)> {
     let [_, kind, ..] = raw else { return (!raw.is_empty()).then_some(('\u{FFFD}', 1)) };
     let char = match kind {

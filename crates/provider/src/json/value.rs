@@ -1,16 +1,18 @@
+//! JSON that a strict parser refuses, as a value.
+
 use serde_json::{Map, Number, Value};
 
-use super::{Bad, Scanner};
+use super::{JsonError, Scanner};
 
-/// Values nested deeper stay text: whoever walks a [`Value`] recurses.
+/// Values nested deeper stay text, because code that walks a [`Value`] recurses.
 const DEEPEST: usize = 128;
 
 /// The value of a body that a strict parser may refuse and a reader understands.
 ///
-/// Read is what `serde_json` reads, and besides a byte order mark, `NaN` and the infinities (as null), numbers
-/// beyond an `f64` (as null), halves of surrogate pairs and invalid UTF-8 in strings (as U+FFFD), raw control
-/// characters in strings, and any depth (what is nested more than 128 deep is a string of its text). `None` is
-/// what is no JSON at all: cut, empty, a page of markup, or followed by something else.
+/// It reads what `serde_json` reads. Beyond that it reads a byte order mark, `NaN` and the infinities (as null), numbers
+/// too large for an `f64` (as null), halves of surrogate pairs and invalid UTF-8 in strings (as U+FFFD), raw control
+/// characters in strings, and any depth (a value nested more than 128 deep is a string that holds its text). It gives
+/// `None` for what is no JSON at all: cut, empty, a page of markup, or followed by something else.
 ///
 /// ```
 /// let body = b"\xEF\xBB\xBF{\"text\":\"half \\ud83d\",\"logprob\":-Infinity}";
@@ -26,7 +28,7 @@ pub fn lenient_json(bytes: &[u8]) -> Option<Value> {
     Some(value)
 }
 
-fn read(scanner: &mut Scanner<'_>, depth: usize) -> Result<Value, Bad> {
+fn read(scanner: &mut Scanner<'_>, depth: usize) -> Result<Value, JsonError> {
     match scanner.peek() {
         b'"' => Ok(Value::String(scanner.string()?.decode().into_owned())),
         b'{' | b'[' if depth == 0 => {

@@ -1,4 +1,4 @@
-//! What is told of a provider, and how to tell it of one that is not here.
+//! The properties of a provider, and how to set them for one that is not listed here.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -8,8 +8,8 @@ use crate::{Charging, Class, Dimension};
 const MODEL: &str = "{model}";
 
 impl Provider {
-    /// A short name for records: that of the function which made it, unless [`with_name`](Provider::with_name) says
-    /// another.
+    /// A short name for records. It is the name of the function that made the provider, unless
+    /// [`with_name`](Provider::with_name) gave another one.
     pub const fn name(&self) -> &'static str {
         self.name
     }
@@ -26,9 +26,10 @@ impl Provider {
     }
 
     /// The path of a chat request for this model, to be put after the base URL; with a query where the provider wants
-    /// one. `stream` says whether the answer is to come as a stream, which some tell by the path.
+    /// one. `stream` says whether the answer is to come as a stream: some providers have another path for that.
     ///
-    /// Where no model has a place in the path, it may be anything. Gemini's may be written with `models/` or without.
+    /// `model` may be anything for a provider that has no model in its path. Gemini's models may be written with `models/` or
+    /// without.
     ///
     /// ```
     /// use outbound_provider::Provider;
@@ -60,7 +61,7 @@ impl Provider {
 
     /// Whether the path of a request names the model, so that the body need not.
     pub fn names_model_in_path(&self) -> bool {
-        // No other path has a brace, and a character is sooner found than a word.
+        // No other path has a brace, and to look for a character is faster than for a word.
         self.chat_path.contains('{')
     }
 
@@ -79,7 +80,7 @@ impl Provider {
         self.default_headers
     }
 
-    /// Whether a repeated `Idempotency-Key` is proof against a second processing.
+    /// Whether the provider promises that a repeated `Idempotency-Key` is not processed twice.
     pub const fn documents_idempotency(&self) -> bool {
         self.documents_idempotency
     }
@@ -94,9 +95,9 @@ impl Provider {
         self.charging
     }
 
-    /// Whether tokens read from the provider's cache do not count against its limits: so with Anthropic, for most
-    /// models ("Rate limits" in its API reference), and with Groq ("Rate limits" in its documentation). With OpenAI
-    /// they count ("Prompt caching" in its guide). Of the others it is not known, and the answer is no.
+    /// Whether tokens that were read from the provider's cache do not count against its limits. They do not with Anthropic,
+    /// for most models ("Rate limits" in its API reference), and with Groq ("Rate limits" in its documentation). They
+    /// count with OpenAI ("Prompt caching" in its guide). For the others it is not known, and the answer is no.
     pub const fn cached_tokens_are_free(&self) -> bool {
         self.cached_tokens_are_free
     }
@@ -151,9 +152,9 @@ impl Provider {
         Provider { cached_tokens_are_free: free, ..self }
     }
 
-    /// What codes in errors mean, in place of what was said of them; all other codes keep their meaning. A code is a
-    /// word, or a number written as one. Case and signs between letters do not count. A code decides whatever the
-    /// status is, and the first that fits decides before others do.
+    /// What codes in errors mean. They replace the codes that were set before; all other codes keep their meaning. A code is
+    /// a word, or a number written as a string. Case and signs between letters do not count. A code decides whatever the
+    /// status is, and the first code that fits decides.
     pub const fn with_codes(self, codes: &'static [(&'static str, Class)]) -> Provider {
         Provider { codes, ..self }
     }

@@ -10,8 +10,8 @@ use crate::{Charging, Class, Dimension, Terminal};
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// "Error codes" and "Rate limits" in Model Studio's documentation. OpenAI's word for money, `insufficient_quota`, is
-/// said there of the tokens of a minute, which come back.
+/// "Error codes" and "Rate limits" in Model Studio's documentation. There
+/// `insufficient_quota`, which is OpenAI's word for money, means the tokens of a minute, which come back.
 const DASHSCOPE: &[(&str, Class)] = &[
     ("throttling_allocationquota", RateLimited),
     ("insufficient_quota", RateLimited),
@@ -116,7 +116,7 @@ const GEMINI: &[(&str, Class)] = &[("quota_exceeded", QuotaSpent), ("model_capac
 const GROQ_WINDOWS: &[(Dimension, Duration)] = &[(Dimension::Requests, DAY), (Dimension::Tokens, MINUTE)];
 
 impl Provider {
-    /// All that are known here.
+    /// All providers that this crate knows.
     pub const ALL: &'static [Provider] = &[
         Provider::openai(),
         Provider::openai_responses(),
@@ -140,7 +140,7 @@ impl Provider {
         Provider::http(),
     ];
 
-    /// The one of this [`name`](Provider::name), such as `openrouter`.
+    /// The provider of this [`name`](Provider::name), such as `openrouter`.
     pub fn named(name: &str) -> Option<Provider> {
         Provider::ALL.iter().find(|provider| provider.name == name).copied()
     }
@@ -383,8 +383,8 @@ impl Provider {
         }
     }
 
-    /// Any HTTP server. Only the status and the headers decide; bodies are not looked into, except for a
-    /// message to show. A stream is complete when it ends.
+    /// Any HTTP server. Only the status and the headers decide. Nothing is read from bodies but a message to show. A stream
+    /// is complete when it ends.
     pub const fn http() -> Provider {
         Provider {
             name: "http",

@@ -1,5 +1,5 @@
-//! The drafts of the standard, draft-ietf-httpapi-ratelimit-headers, which have changed their form again and
-//! again. What is malformed is ignored, as they demand.
+//! The drafts of the standard, draft-ietf-httpapi-ratelimit-headers. Each has a form of its own. Malformed headers are
+//! ignored, as the drafts demand.
 //!
 //! | draft | limits | state |
 //! |---|---|---|
@@ -27,7 +27,7 @@ pub(super) fn is_one(name: &str) -> bool {
     name == STATE || name.ends_with(POLICY) || name.ends_with(LIMIT)
 }
 
-/// One item of a list: of policies, or of states. In drafts 8 to 10 a name says which belong together.
+/// One item of a list of policies or of states. In drafts 8 to 10 a name says which policy and state belong together.
 #[derive(Clone, Copy, Default)]
 struct Item<'a> {
     name: &'a str,
@@ -38,8 +38,8 @@ struct Item<'a> {
     reset: Option<Length>,
 }
 
-/// Adds a signal for each policy and each named state. What is known of the limit without a name, which is in
-/// `found`, gets its window from here.
+/// Adds a signal for each policy and each named state. The limit without a name is already in `found`, and gets its window
+/// from here.
 pub(super) fn read<'a>(headers: &'a HeaderMap, found: &mut Found<'a>, signals: &mut Signals) {
     let dictionary = dictionary(headers);
     if let Some(state) = dictionary.filter(|state| state.remaining.or(state.quota).is_some())
@@ -55,9 +55,9 @@ pub(super) fn read<'a>(headers: &'a HeaderMap, found: &mut Found<'a>, signals: &
         let policy = Item { remaining: state.remaining, reset: state.reset, ..policy };
         push(policy, signals);
     }
-    // Of the policies without a name the one that is nearest to its end is told in full.
+    // Of several policies without a name, the state describes the one that is nearest to its end.
     let plain = found.0.iter_mut().flatten().find(|(key, _)| *key == Key::PLAIN).map(|(_, raw)| raw);
-    let told = plain.and_then(|raw| {
+    let described = plain.and_then(|raw| {
         let quota = raw.limit.flatten()?;
         let policy =
             policies(headers).find(|policy| policy.quota == Some(quota) && policy.window.is_some())?;
@@ -65,7 +65,7 @@ pub(super) fn read<'a>(headers: &'a HeaderMap, found: &mut Found<'a>, signals: &
         Some((policy.quota, policy.window))
     });
     for policy in policies(headers).filter(|policy| policy.window.is_some()) {
-        let in_full = told.is_some_and(|told| told == (policy.quota, policy.window));
+        let in_full = described.is_some_and(|described| described == (policy.quota, policy.window));
         if !in_full && !states().any(|state| state.name == policy.name) {
             push(policy, signals);
         }
@@ -76,7 +76,7 @@ fn push(item: Item<'_>, signals: &mut Signals) {
     let dimension = match item.unit {
         None | Some("requests" | "request") => Dimension::Requests,
         Some("tokens") => Dimension::Tokens,
-        // Other units, such as bytes, are no limit of ours.
+        // Other units, such as bytes, are not limits that matter here.
         Some(_) => return,
     };
     let signal = Signal {
@@ -90,7 +90,7 @@ fn push(item: Item<'_>, signals: &mut Signals) {
     signals.push(signal, item.reset.map(|reset| reset.unit));
 }
 
-/// All policies, with and without names. `RateLimit-Limit` begins with a number that is none.
+/// All policies, with and without names. The first number of `RateLimit-Limit` is no policy.
 fn policies(headers: &HeaderMap) -> impl Iterator<Item = Item<'_>> {
     let prefixed = ["x-ratelimit-limit", "x-ratelimit-policy"];
     [LIMIT, POLICY].into_iter().chain(prefixed).flat_map(|name| items(headers, name))

@@ -1,23 +1,23 @@
-//! What the name of a header says: which limit it is about, and what about it.
+//! What the name of a header says: which limit it belongs to, and which of its numbers it holds.
 
 use std::time::Duration;
 
 use super::{DAY, Dimension, HOUR, MINUTE, MONTH, SECOND};
 
-/// What tells one limit from another before its numbers are known.
+/// Which limit it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key<'a> {
     pub(super) dimension: Dimension,
-    /// As the name has it, or as it is documented.
+    /// The window that the name or the documentation gives.
     pub(super) window: Option<Duration>,
-    /// Whether the limit is a bucket that fills all the while, and the reset the time until it is full.
+    /// Whether the limit is a bucket that fills steadily. Then the reset is the time until it is full.
     pub(super) fills_steadily: bool,
-    /// Whom it is for, where one reply reports limits of several: a key, a team, a model.
+    /// Whose limit it is (a key, a team, a model), if one reply reports several.
     pub(super) scope: &'a [u8],
 }
 
 impl Key<'_> {
-    /// A limit of which only the numbers are told.
+    /// The limit of headers that give numbers only.
     pub(super) const PLAIN: Key<'static> =
         Key { dimension: Dimension::Requests, window: None, fills_steadily: false, scope: b"" };
 }
@@ -28,7 +28,7 @@ pub(super) enum Field {
     Reset,
     /// The length of the window.
     Period,
-    /// What the limit is for, in `GitHub`'s words.
+    /// The resource that the limit is for. The word is `GitHub`'s.
     Resource,
     Used,
 }

@@ -1,9 +1,11 @@
+//! Streams of OpenAI's chat completions, and of all servers that copy them.
+
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
 use super::{
-    Bad, StreamItem,
+    EventError, StreamItem,
     delta::{Delta, ToolCallDelta, reason},
     item,
     merge::{is_something, merge, reasoning_of, text_of},
@@ -19,7 +21,7 @@ pub(crate) const REASONING: &[&str] = &["reasoning_content", "reasoning"];
 /// Chunks of `chat.completion.chunk` (or `text_completion`), put together.
 #[derive(Default)]
 pub(super) struct Chat {
-    /// What is not in a choice: id, model, usage. The last word of each counts.
+    /// Fields outside the choices: id, model, usage. The last value of each counts.
     top: Map<String, Value>,
     choices: BTreeMap<u64, Choice>,
     plain: Plain,
@@ -32,34 +34,34 @@ struct Choice {
     logprobs: Map<String, Value>,
     text: Option<String>,
     finish_reason: Option<String>,
-    /// Finish reason, and whatever else a server adds. The last word of each counts.
+    /// The finish reason, and other fields of the choice. The last value of each counts.
     rest: Map<String, Value>,
 }
 
 impl Chat {
-    pub(super) fn chunk(&mut self, mut chunk: Map<String, Value>) -> Result<StreamItem, Bad> {
+    pub(super) fn chunk(&mut self, mut chunk: Map<String, Value>) -> Result<StreamItem, EventError> {
         let choices = chunk.remove("choices");
         chunk.remove(PADDING);
         let usage = usage_of(&chunk);
         replace(&mut self.top, chunk);
-        let mut told = None;
+        let mut added = None;
         let choices = if let Some(Value::Array(choices)) = choices { choices } else { Vec::new() };
         for choice in choices {
             if error_body::is_failed_choice(&choice) {
-                return Err(Bad::Refusal(choice));
+                return Err(EventError::Refusal(choice));
             }
             let Value::Object(choice) = choice else { continue };
             let index = choice.get("index").and_then(Value::as_u64).unwrap_or(0);
             let mut delta = Delta { choice: index, ..Delta::default() };
             if self.choices.entry(index).or_default().delta(choice, &mut delta) {
-                Delta::join(&mut told, delta);
+                Delta::join(&mut added, delta);
             }
         }
-        Ok(item(told, usage))
+        Ok(item(added, usage))
     }
 
-    /// Reads a chunk that brings a piece of text and nothing else that is new. `None` where it brings more, or cannot
-    /// be told so quickly: then it has to be read in full, and [`learnt`](Chat::learn) from.
+    /// Reads a chunk that brings a piece of text and nothing else that is new. `None`: it may bring more. Then it has to be
+    /// read in full, and [`learn`](Chat::learn) has to be called.
     pub(super) fn piece(&mut self, chunk: &str) -> Option<Delta> {
         let piece = self.plain.read(chunk.as_bytes())?;
         let Value::String(whole) = self.choices.get_mut(&piece.index)?.message.get_mut(piece.field)? else {
@@ -74,7 +76,7 @@ impl Chat {
         })
     }
 
-    /// Keeps what later chunks are compared with.
+    /// Keeps the chunk, for later ones to be compared with.
     pub(super) fn learn(&mut self, chunk: &str) {
         self.plain.learn(chunk.as_bytes());
     }
@@ -83,7 +85,7 @@ impl Chat {
         !self.choices.is_empty()
     }
 
-    /// Whether at least so many choices have come, and all that came are finished.
+    /// Whether at least this many choices have come, and all of them are finished.
     pub(super) fn has_finished(&self, choices: usize) -> bool {
         self.choices.len() >= choices && self.choices.values().all(|choice| choice.finish_reason.is_some())
     }
@@ -113,28 +115,28 @@ impl Chat {
 }
 
 impl Choice {
-    /// Takes a delta, tells what it brought, and says whether that is anything.
-    fn delta(&mut self, mut choice: Map<String, Value>, told: &mut Delta) -> bool {
+    /// Adds a delta, and writes what is new into the item. Returns whether there is anything new.
+    fn delta(&mut self, mut choice: Map<String, Value>, added: &mut Delta) -> bool {
         let mut generated = false;
-        // Some put the whole message into one event. After pieces it says the same once more.
+        // Some servers send the whole message as one event. After pieces it only repeats them.
         let message = choice.remove("message").filter(|_| self.message.is_empty());
         let delta = choice.remove("delta").filter(Value::is_object).or(message);
         if let Some(Value::Object(mut delta)) = delta {
             if let Some(Value::Array(calls)) = delta.remove("tool_calls") {
                 generated |= !calls.is_empty();
-                told.tool_calls = calls.into_iter().filter_map(|call| self.call(call)).collect();
+                added.tool_calls = calls.into_iter().filter_map(|call| self.call(call)).collect();
             }
             if let Some(content) = delta.get("content") {
-                told.text = text_of(content);
+                added.text = text_of(content);
             }
             let mut reasoning = REASONING.iter().filter_map(|name| delta.get(*name)?.as_str());
             if let Some(text) = reasoning.find(|text| !text.is_empty()) {
-                told.reasoning = text.to_owned();
+                added.reasoning = text.to_owned();
             } else if let Some(content) = delta.get("content") {
-                told.reasoning = reasoning_of(content);
+                added.reasoning = reasoning_of(content);
             }
             if let Some(Value::String(refusal)) = delta.get("refusal") {
-                told.refusal.clone_from(refusal);
+                added.refusal.clone_from(refusal);
             }
             generated |= delta.iter().any(|(key, value)| key != "role" && is_something(value));
             merge(&mut self.message, delta);
@@ -142,7 +144,7 @@ impl Choice {
         if let Some(Value::String(piece)) = choice.remove("text") {
             generated |= !piece.is_empty();
             self.text.get_or_insert_default().push_str(&piece);
-            told.text.push_str(&piece);
+            added.text.push_str(&piece);
         }
         if let Some(Value::Object(logprobs)) = choice.remove("logprobs") {
             merge(&mut self.logprobs, logprobs);
@@ -151,11 +153,11 @@ impl Choice {
             && !word.is_empty()
         {
             let word = reason(word, !self.calls.is_empty()).to_owned();
-            told.finish_reason = Some(word.clone());
+            added.finish_reason = Some(word.clone());
             self.finish_reason = Some(word);
         }
         replace(&mut self.rest, choice);
-        generated || told.finish_reason.is_some()
+        generated || added.finish_reason.is_some()
     }
 
     /// Calls are told apart by index. Where a server sends none, an id begins another call.
@@ -169,13 +171,13 @@ impl Choice {
         });
         let known = self.calls.entry(index).or_default();
         let function = tool_of(&call);
-        // Some servers repeat id and name with every piece: they are told once.
+        // Some servers repeat id and name with every piece. They are given out once.
         let once = |new: Option<&Value>, old: Option<&Value>| match new? {
             Value::String(new) if !new.is_empty() && old.is_none_or(|old| old != new) => Some(new.clone()),
             _ => None,
         };
         let known_function = tool_of(known);
-        let told = ToolCallDelta {
+        let added = ToolCallDelta {
             index,
             id: once(call.get("id"), known.get("id")),
             name: once(function.and_then(|f| f.get("name")), known_function.and_then(|f| f.get("name"))),
@@ -187,7 +189,7 @@ impl Choice {
             },
         };
         merge(known, call);
-        Some(told)
+        Some(added)
     }
 
     fn into_value(mut self, index: u64) -> Value {
@@ -211,12 +213,12 @@ impl Choice {
     }
 }
 
-/// What a call is of: a function, or one of OpenAI's tools whose input is free text.
+/// The kind of a call: a function, or one of OpenAI's tools whose input is free text.
 fn tool_of(call: &Map<String, Value>) -> Option<&Value> {
     call.get("function").or(call.get("custom"))
 }
 
-/// Groq counts in a field of its own.
+/// Groq has the counts in a field of its own.
 fn usage_of(chunk: &Map<String, Value>) -> Option<Usage> {
     let groq = || chunk.get("x_groq").and_then(|groq| groq.get("usage")).and_then(Usage::of);
     chunk.get("usage").and_then(Usage::of).or_else(groq)

@@ -1,8 +1,8 @@
-//! What one event of a stream brought, and the words for the end of an answer.
+//! What one event of a stream brings, and the words for the reason why an answer ended.
 
 use crate::Usage;
 
-/// What one event brought of an answer, in one shape for all providers.
+/// The piece of an answer that one event brought, in one shape for all providers.
 ///
 /// ```
 /// use outbound_provider::{Provider, StreamItem};
@@ -20,20 +20,20 @@ use crate::Usage;
 pub struct Delta {
     /// Which answer it is a piece of, from 0 on. More than one comes only where the request asks for several.
     pub choice: u64,
-    /// Text that a reader is to see.
+    /// Text for the reader.
     pub text: String,
     /// Text of the model's reasoning, or of its summary.
     pub reasoning: String,
-    /// Text by which the model refuses. Only OpenAI tells it apart from other text.
+    /// Text with which the model refuses. Only OpenAI keeps it apart from other text.
     pub refusal: String,
     /// Pieces of calls of tools.
     pub tool_calls: Vec<ToolCallDelta>,
-    /// Why the answer ended, in OpenAI's words: `stop`, `length`, `tool_calls`, `content_filter`. A word of a
-    /// provider that means none of these stays as it is.
+    /// Why the answer ended, in OpenAI's words: `stop`, `length`, `tool_calls`, `content_filter`. A
+    /// provider's word that means none of these stays as it is.
     pub finish_reason: Option<String>,
-    /// The tokens taken so far, where the same event told them.
+    /// The tokens taken so far, if the same event reports them.
     pub usage: Option<Usage>,
-    /// What the same event brought of further choices. Nearly always empty.
+    /// Pieces of further choices in the same event. Nearly always empty.
     pub others: Vec<Delta>,
 }
 
@@ -43,9 +43,9 @@ pub struct Delta {
 pub struct ToolCallDelta {
     /// Which call of this choice, from 0 on.
     pub index: u64,
-    /// Its id, told once, with its first piece. Gemini and Ollama may send none.
+    /// Its id, given once, with its first piece. Gemini and Ollama may send none.
     pub id: Option<String>,
-    /// The name of the tool, told once, with its first piece.
+    /// The name of the tool, given once, with its first piece.
     pub name: Option<String>,
     /// A piece of the arguments, which are JSON when all pieces are put together.
     pub arguments: String,
@@ -57,7 +57,7 @@ impl Delta {
         std::iter::once(self).chain(&self.others)
     }
 
-    /// Puts a piece of a further choice to those that the same event brought.
+    /// Adds a piece of a further choice of the same event.
     pub(super) fn join(all: &mut Option<Delta>, delta: Delta) {
         match all {
             None => *all = Some(delta),
@@ -66,7 +66,7 @@ impl Delta {
     }
 }
 
-/// Words for the end of an answer that are not OpenAI's own, and what OpenAI calls it. Case does not count.
+/// Other providers' words for the reason of an end, and OpenAI's word for the same. Case does not count.
 ///
 /// Anthropic: "Handling stop reasons" in its guide. Gemini: `FinishReason` in its API reference. Responses: `status`
 /// and `incomplete_details.reason` in OpenAI's API reference. Mistral: `FinishReason` in its API reference. Zhipu:
@@ -92,11 +92,11 @@ const REASONS: &[(&str, &str)] = &[
     ("image_prohibited_content", "content_filter"),
     ("image_recitation", "content_filter"),
     ("sensitive", "content_filter"),
-    // OpenAI's own, as Gemini writes it.
+    // OpenAI's own word, as Gemini writes it.
     ("stop", "stop"),
 ];
 
-/// Why an answer ended, in OpenAI's words. Several providers say only that it stopped where it called a tool.
+/// Why an answer ended, in OpenAI's words. Several providers say only that it stopped, even where it called a tool.
 pub(crate) fn reason(word: &str, has_calls: bool) -> &str {
     let known = REASONS.iter().find(|(other, _)| other.eq_ignore_ascii_case(word));
     match known.map_or(word, |(_, ours)| ours) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::{
-    Bad, StreamItem,
+    EventError, StreamItem,
     delta::{Delta, ToolCallDelta, reason},
     item,
 };
@@ -15,7 +15,7 @@ use crate::{Usage, blocked};
 /// There is no end marker: the last chunk of each candidate has a `finishReason`.
 #[derive(Default)]
 pub(super) struct Gemini {
-    /// What is not in a candidate: the count of tokens, the model. The last word of each counts.
+    /// Fields outside the candidates: the count of tokens, the model. The last value of each counts.
     top: Map<String, Value>,
     candidates: BTreeMap<u64, Candidate>,
 }
@@ -30,14 +30,14 @@ struct Candidate {
 }
 
 impl Gemini {
-    pub(super) fn chunk(&mut self, mut chunk: Map<String, Value>) -> Result<StreamItem, Bad> {
+    pub(super) fn chunk(&mut self, mut chunk: Map<String, Value>) -> Result<StreamItem, EventError> {
         if let Some(refusal) = blocked::refusal(&chunk).filter(|_| self.candidates.is_empty()) {
-            return Err(Bad::Refusal(refusal));
+            return Err(EventError::Refusal(refusal));
         }
         let candidates = chunk.remove("candidates");
         let usage = chunk.get("usageMetadata").and_then(Usage::of);
         self.top.extend(chunk);
-        let mut told = None;
+        let mut added = None;
         let candidates =
             if let Some(Value::Array(candidates)) = candidates { candidates } else { Vec::new() };
         for candidate in candidates {
@@ -45,10 +45,10 @@ impl Gemini {
             let choice = candidate.get("index").and_then(Value::as_u64).unwrap_or(0);
             let mut delta = Delta { choice, ..Delta::default() };
             if self.candidates.entry(choice).or_default().delta(candidate, &mut delta) {
-                Delta::join(&mut told, delta);
+                Delta::join(&mut added, delta);
             }
         }
-        Ok(item(told, usage))
+        Ok(item(added, usage))
     }
 
     pub(super) fn has_finished(&self, choices: usize) -> bool {
@@ -77,8 +77,8 @@ impl Gemini {
 }
 
 impl Candidate {
-    /// Takes a piece, tells what it brought, and says whether that is anything.
-    fn delta(&mut self, mut candidate: Map<String, Value>, told: &mut Delta) -> bool {
+    /// Adds a piece, and writes what is new into the item. Returns whether there is anything new.
+    fn delta(&mut self, mut candidate: Map<String, Value>, added: &mut Delta) -> bool {
         let mut generated = false;
         if let Some(Value::Object(mut content)) = candidate.remove("content") {
             self.role = content.remove("role").or(self.role.take());
@@ -86,24 +86,24 @@ impl Candidate {
                 if let Some(Value::Array(parts)) = content.remove("parts") { parts } else { Vec::new() };
             for part in parts {
                 let Value::Object(part) = part else { continue };
-                generated |= self.part(part, told);
+                generated |= self.part(part, added);
             }
         }
         if let Some(Value::String(word)) = candidate.get("finishReason")
             && word != "FINISH_REASON_UNSPECIFIED"
         {
             let word = reason(word, self.calls > 0).to_owned();
-            told.finish_reason = Some(word.clone());
+            added.finish_reason = Some(word.clone());
             self.finish_reason = Some(word);
         }
         self.rest.extend(candidate);
-        generated || told.finish_reason.is_some()
+        generated || added.finish_reason.is_some()
     }
 
-    fn part(&mut self, part: Map<String, Value>, told: &mut Delta) -> bool {
+    fn part(&mut self, part: Map<String, Value>, added: &mut Delta) -> bool {
         let is_thought = part.get("thought") == Some(&Value::Bool(true));
         if let Some(Value::Object(call)) = part.get("functionCall") {
-            told.tool_calls.push(tool_call(self.calls, call));
+            added.tool_calls.push(tool_call(self.calls, call));
             self.calls += 1;
         }
         let Some(Value::String(text)) = part.get("text") else {
@@ -111,10 +111,10 @@ impl Candidate {
             self.parts.push(Value::Object(part));
             return generated;
         };
-        if is_thought { &mut told.reasoning } else { &mut told.text }.push_str(text);
+        if is_thought { &mut added.reasoning } else { &mut added.text }.push_str(text);
         let generated = !text.is_empty();
         match self.parts.last_mut() {
-            Some(Value::Object(last)) if goes_on(last, is_thought) => {
+            Some(Value::Object(last)) if can_grow(last, is_thought) => {
                 for (name, value) in part {
                     match (last.get_mut(&name), value) {
                         (Some(Value::String(old)), Value::String(new)) if name == "text" => {
@@ -139,8 +139,8 @@ impl Candidate {
     }
 }
 
-/// Whether a part of text may grow: a signature is the end of the part that it signs.
-fn goes_on(last: &Map<String, Value>, is_thought: bool) -> bool {
+/// Whether a part of text may grow. A part with a signature is at its end.
+fn can_grow(last: &Map<String, Value>, is_thought: bool) -> bool {
     let thought = last.get("thought") == Some(&Value::Bool(true));
     last.get("text").is_some_and(Value::is_string)
         && thought == is_thought
@@ -154,7 +154,7 @@ pub(crate) fn text_of_parts(parts: &[Value], thoughts: bool) -> String {
     parts.filter_map(|part| part.get("text")?.as_str()).collect()
 }
 
-/// A call of a tool, which comes whole.
+/// A call of a tool. It comes in one piece.
 pub(crate) fn tool_call(index: u64, call: &Map<String, Value>) -> ToolCallDelta {
     let text = |name: &str| call.get(name).and_then(Value::as_str).map(str::to_owned);
     let arguments = call.get("args").or(call.get("arguments")).map(Value::to_string);

@@ -18,7 +18,7 @@ fn join(key: &str, old: &mut Value, new: Value) {
     match (old, new) {
         (_, Value::Null) => {}
         (Value::String(old), Value::String(new)) => match key {
-            // Sent once by some, with every piece by others.
+            // Some servers send it once, others with every piece.
             "id" | "type" | "role" if new.is_empty() => {}
             "id" | "type" | "role" => *old = new,
             "name" if *old == new => {}
@@ -52,7 +52,7 @@ fn push_text(parts: &mut Vec<Value>, text: &str) {
     parts.push(json!({ "type": "text", "text": text }));
 }
 
-/// The visible text of a content: a string, or parts of which some are text.
+/// The visible text of a content. The content is a string, or a list of parts of which some are text.
 pub(crate) fn text_of(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
@@ -64,14 +64,14 @@ pub(crate) fn text_of(content: &Value) -> String {
     }
 }
 
-/// The reasoning inside of a content, which is Mistral's way: parts `{"type": "thinking", "thinking": [parts of text]}`.
+/// The reasoning inside a content. Mistral sends it so: parts `{"type": "thinking", "thinking": [parts of text]}`.
 pub(crate) fn reasoning_of(content: &Value) -> String {
     let Value::Array(parts) = content else { return String::new() };
     let parts = parts.iter().filter(|part| part["type"] == "thinking");
     parts.map(|part| text_of(&part["thinking"])).collect()
 }
 
-/// Whether a delta holds anything generated: a text, a list or an object that is not empty.
+/// Whether a delta holds anything that was generated: a text, a list or an object that is not empty.
 pub(super) fn is_something(value: &Value) -> bool {
     match value {
         Value::String(text) => !text.is_empty(),

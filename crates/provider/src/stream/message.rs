@@ -1,15 +1,17 @@
+//! Streams of Anthropic messages.
+
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
 use super::{
-    Bad, StreamItem, broken,
+    EventError, StreamItem, broken,
     delta::{Delta, ToolCallDelta, reason},
     item,
 };
 use crate::{
     Fault, Usage,
-    json::{Bad as NoJson, Scanner},
+    json::{JsonError, Scanner},
 };
 
 /// Events of an Anthropic message ("Streaming messages" in its API reference), put together.
@@ -23,15 +25,15 @@ pub(super) struct Message {
 #[derive(Default)]
 struct Block {
     fields: Map<String, Value>,
-    /// Which call of one of the caller's tools it is, if it is one. What the server calls itself is none.
+    /// Which call it is, if it calls one of the caller's tools. A tool that the server runs itself does not count.
     call: Option<u64>,
     /// The input of a tool, as the JSON text that grows piece by piece.
     input: String,
 }
 
 impl Message {
-    /// Reads an event that brings a piece of a text or of a thought and nothing else, in place. `None` where it brings
-    /// more, or something else: then it has to be read in full.
+    /// Reads, in place, an event that brings a piece of a text or of a thought and nothing else. `None`: it brings more, or
+    /// something else, and has to be read in full.
     pub(super) fn piece(&mut self, event: &str) -> Option<Delta> {
         let mut scanner = Scanner::new(event.as_bytes());
         let (mut index, mut piece) = (None, None);
@@ -49,18 +51,18 @@ impl Message {
                         field = match scanner.string()?.raw {
                             b"text_delta" => Some("text"),
                             b"thinking_delta" => Some("thinking"),
-                            _ => return Err(NoJson),
+                            _ => return Err(JsonError),
                         };
                         Ok(())
                     }
                     _ => {
                         let field = field.filter(|field: &&str| field.as_bytes() == name && piece.is_none());
-                        piece = Some((field.ok_or(NoJson)?, scanner.string()?));
+                        piece = Some((field.ok_or(JsonError)?, scanner.string()?));
                         Ok(())
                     }
                 })
             }
-            _ => Err(NoJson),
+            _ => Err(JsonError),
         });
         read.and_then(|()| scanner.end()).ok()?;
         let (field, text) = piece?;
@@ -73,7 +75,11 @@ impl Message {
         })
     }
 
-    pub(super) fn event(&mut self, name: &str, mut event: Map<String, Value>) -> Result<StreamItem, Bad> {
+    pub(super) fn event(
+        &mut self,
+        name: &str,
+        mut event: Map<String, Value>,
+    ) -> Result<StreamItem, EventError> {
         let stated = event.get("type").and_then(Value::as_str).map(str::to_owned);
         let index = event.get("index").and_then(Value::as_u64);
         let mut object = |key: &str| match event.remove(key) {
@@ -106,7 +112,7 @@ impl Message {
                 let delta = object("delta");
                 let is_end = delta.get("stop_reason").is_some_and(Value::is_string);
                 message.extend(delta);
-                // Cumulative: the last word of each count is the count.
+                // The counts are sums, so the last value of each counts.
                 let usage = object("usage").into_iter().filter(|(_, count)| !count.is_null());
                 match message.get_mut("usage") {
                     Some(Value::Object(old)) => old.extend(usage),
@@ -122,7 +128,7 @@ impl Message {
                 self.begun()?;
                 return Ok(StreamItem::Finished);
             }
-            // `ping`, `content_block_stop`, and what the future brings.
+            // `ping`, `content_block_stop`, and events that are not known yet.
             _ => {}
         }
         Ok(StreamItem::Nothing)
@@ -158,8 +164,8 @@ impl Block {
         self.fields.get("type").is_some_and(|of| of == kind)
     }
 
-    /// What the start of a block tells. Most are empty then; of a call the id and the name are there, and with some
-    /// servers the whole of it.
+    /// Reads the start of a block. Most blocks are empty then. A call has its id and its name, and with some servers its whole
+    /// input.
     fn begun(&self) -> Option<Delta> {
         let text = |name: &str| self.fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         if let Some(index) = self.call {
@@ -172,9 +178,9 @@ impl Block {
         (delta != Delta::default()).then_some(delta)
     }
 
-    /// Takes a delta; gives back what it brings.
+    /// Adds a delta, and returns what is new.
     fn delta(&mut self, delta: Map<String, Value>) -> Delta {
-        let mut told = Delta::default();
+        let mut added = Delta::default();
         for (key, value) in delta {
             match (key.as_str(), value) {
                 ("type", _) => {}
@@ -182,7 +188,7 @@ impl Block {
                     self.input.push_str(&piece);
                     if let Some(index) = self.call {
                         let call = ToolCallDelta { index, arguments: piece, ..ToolCallDelta::default() };
-                        told.tool_calls.push(call);
+                        added.tool_calls.push(call);
                     }
                 }
                 ("citation", citation) => {
@@ -192,11 +198,11 @@ impl Block {
                         self.fields.insert("citations".into(), Value::Array(vec![citation]));
                     }
                 }
-                // `text`, `thinking`, `signature`: each grows the field of its name.
+                // `text`, `thinking`, `signature`: the field of the same name grows.
                 (_, Value::String(piece)) => {
                     match key.as_str() {
-                        "text" => told.text.push_str(&piece),
-                        "thinking" => told.reasoning.push_str(&piece),
+                        "text" => added.text.push_str(&piece),
+                        "thinking" => added.reasoning.push_str(&piece),
                         _ => {}
                     }
                     match self.fields.get_mut(&key) {
@@ -211,10 +217,10 @@ impl Block {
                 }
             }
         }
-        told
+        added
     }
 
-    /// An input that `max_tokens` cut in the middle is no JSON: it stays as the text it is.
+    /// The input of a tool. If `max_tokens` cut it in the middle it is no JSON, and stays a text.
     fn into_value(mut self) -> Value {
         if !self.input.is_empty() {
             let input = serde_json::from_str(&self.input).unwrap_or(Value::String(self.input));
@@ -228,7 +234,7 @@ fn is_empty(input: &Value) -> bool {
     input.is_null() || input.as_object().is_some_and(Map::is_empty)
 }
 
-/// Reads a string, which has to be this one.
-fn is_text(scanner: &mut Scanner<'_>, text: &[u8]) -> Result<(), NoJson> {
-    if scanner.string()?.raw == text { Ok(()) } else { Err(NoJson) }
+/// Reads a string, and checks that it is this one.
+fn is_text(scanner: &mut Scanner<'_>, text: &[u8]) -> Result<(), JsonError> {
+    if scanner.string()?.raw == text { Ok(()) } else { Err(JsonError) }
 }

@@ -14,7 +14,7 @@ use crate::Usage;
 /// has `done: true`, the reason and the counts.
 #[derive(Default)]
 pub(super) struct Ollama {
-    /// The last word of each field counts, but for those that grow.
+    /// The last value of each field counts, except for fields that grow.
     top: Map<String, Value>,
     message: Map<String, Value>,
     calls: Vec<Value>,
@@ -23,35 +23,35 @@ pub(super) struct Ollama {
 
 impl Ollama {
     pub(super) fn line(&mut self, mut line: Map<String, Value>) -> StreamItem {
-        let mut told = Delta::default();
+        let mut added = Delta::default();
         let mut generated = false;
         if let Some(Value::Object(mut message)) = line.remove("message") {
             if let Some(Value::Array(calls)) = message.remove("tool_calls") {
                 for call in calls {
                     let Some(Value::Object(function)) = call.get("function") else { continue };
-                    let mut told_call = tool_call(self.calls.len() as u64, function);
-                    told_call.id = call.get("id").and_then(Value::as_str).map(str::to_owned);
-                    told.tool_calls.push(told_call);
+                    let mut added_call = tool_call(self.calls.len() as u64, function);
+                    added_call.id = call.get("id").and_then(Value::as_str).map(str::to_owned);
+                    added.tool_calls.push(added_call);
                     self.calls.push(call);
                 }
             }
-            grow(&mut self.message, &mut message, "content", &mut told.text);
-            grow(&mut self.message, &mut message, "thinking", &mut told.reasoning);
+            grow(&mut self.message, &mut message, "content", &mut added.text);
+            grow(&mut self.message, &mut message, "thinking", &mut added.reasoning);
             generated |= message.iter().any(|(name, value)| name != "role" && !value.is_null());
             self.message.extend(message);
         }
-        grow(&mut self.top, &mut line, "response", &mut told.text);
-        grow(&mut self.top, &mut line, "thinking", &mut told.reasoning);
-        generated |= !told.text.is_empty() || !told.reasoning.is_empty() || !told.tool_calls.is_empty();
+        grow(&mut self.top, &mut line, "response", &mut added.text);
+        grow(&mut self.top, &mut line, "thinking", &mut added.reasoning);
+        generated |= !added.text.is_empty() || !added.reasoning.is_empty() || !added.tool_calls.is_empty();
         let is_done = line.get("done") == Some(&Value::Bool(true));
         let usage = Usage::of_fields(&line);
         if is_done {
             let word = line.get("done_reason").and_then(Value::as_str).unwrap_or("stop");
             self.finish_reason = Some(reason(word, !self.calls.is_empty()).to_owned());
-            told.finish_reason.clone_from(&self.finish_reason);
+            added.finish_reason.clone_from(&self.finish_reason);
         }
         self.top.extend(line);
-        item((generated || is_done).then_some(told), usage)
+        item((generated || is_done).then_some(added), usage)
     }
 
     pub(super) fn has_finished(&self) -> bool {
@@ -82,10 +82,10 @@ impl Ollama {
     }
 }
 
-/// Moves a piece of text to the end of the field of the same name, and tells it.
-fn grow(whole: &mut Map<String, Value>, piece: &mut Map<String, Value>, name: &str, told: &mut String) {
+/// Moves a piece of text to the end of the field of the same name, and copies it to `added`.
+fn grow(whole: &mut Map<String, Value>, piece: &mut Map<String, Value>, name: &str, added: &mut String) {
     let Some(Value::String(text)) = piece.remove(name) else { return };
-    told.push_str(&text);
+    added.push_str(&text);
     match whole.get_mut(name) {
         Some(Value::String(old)) => old.push_str(&text),
         _ => {

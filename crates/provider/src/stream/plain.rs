@@ -1,18 +1,18 @@
-//! Nearly all chunks of a chat differ from the one before in one string alone. Such a chunk is read in place: what is
-//! the same as before is compared as it stands, and only the string is taken.
+//! Chunks of a chat that bring nothing but text. Nearly all chunks differ from the one before in one string alone. Such a
+//! chunk is read in place: everything else is compared byte by byte, and only the string is taken.
 
 use super::chat::REASONING;
-use crate::json::{Bad, Scanner, Text};
+use crate::json::{JsonError, Scanner, Text};
 
-/// The fields of the last chunk that was read in full, but for the string.
+/// The fields of the last chunk that was read in full, without the string.
 #[derive(Default)]
 pub(super) struct Plain {
-    /// The choice it was of. `None`: there is nothing to compare with.
+    /// The choice of that chunk. `None`: there is nothing to compare with.
     index: Option<u64>,
     top: Fields,
     choice: Fields,
     delta: Fields,
-    /// How often a chunk was kept and then was of no use.
+    /// How many chunks in a row were kept and were of no use.
     in_vain: u8,
 }
 
@@ -24,15 +24,15 @@ pub(super) struct Piece<'a> {
     pub(super) text: Text<'a>,
 }
 
-/// OpenAI's padding, which is another in each chunk and says nothing ("Streaming events" in its API reference).
+/// OpenAI's padding. It differs in each chunk and means nothing ("Streaming events" in its API reference).
 pub(super) const PADDING: &str = "obfuscation";
-/// Fields that mean something anew in each chunk, unless they are null.
+/// Fields whose value matters in each chunk, unless it is null.
 const TOLD_ANEW: [&[u8]; 6] = [b"usage", b"x_groq", b"text", b"message", b"logprobs", b"finish_reason"];
-/// A stream in which so many chunks in a row were kept in vain has none that are plain.
+/// After so many chunks in a row that were kept in vain, the stream is taken to have no plain chunks.
 const TRIES: u8 = 8;
 
 impl Plain {
-    /// The piece in this chunk. `None` where the chunk is not a plain one: then nothing is known of it.
+    /// The piece in this chunk. `None`: the chunk is not a plain one, and has to be read in full.
     pub(super) fn read<'a>(&mut self, chunk: &'a [u8]) -> Option<Piece<'a>> {
         self.index?;
         let mut piece = None;
@@ -41,7 +41,7 @@ impl Plain {
         let read = scanner.object(|scanner, name| match name {
             b"choices" if piece.is_none() && scanner.peek() == b'[' => scanner.array(|scanner| {
                 if piece.is_some() || scanner.peek() != b'{' {
-                    return Err(Bad);
+                    return Err(JsonError);
                 }
                 piece = Some(self.choice(scanner)?);
                 Ok(())
@@ -54,7 +54,7 @@ impl Plain {
         piece
     }
 
-    fn choice<'a>(&self, scanner: &mut Scanner<'a>) -> Result<Piece<'a>, Bad> {
+    fn choice<'a>(&self, scanner: &mut Scanner<'a>) -> Result<Piece<'a>, JsonError> {
         let mut index = None;
         let mut piece: Option<(&'static str, Text<'a>)> = None;
         scanner.object(|scanner, name| match name {
@@ -64,7 +64,7 @@ impl Plain {
             }
             b"delta" if piece.is_none() && scanner.peek() == b'{' => {
                 scanner.object(|scanner, name| match growing(name).filter(|_| scanner.peek() == b'"') {
-                    Some(_) if piece.is_some() => Err(Bad),
+                    Some(_) if piece.is_some() => Err(JsonError),
                     Some(field) => {
                         piece = Some((field, scanner.string()?));
                         Ok(())
@@ -74,8 +74,8 @@ impl Plain {
             }
             _ => self.choice.expect(scanner, name),
         })?;
-        let (field, text) = piece.filter(|(_, text)| !text.raw.is_empty()).ok_or(Bad)?;
-        let index = index.filter(|_| index == self.index).ok_or(Bad)?;
+        let (field, text) = piece.filter(|(_, text)| !text.raw.is_empty()).ok_or(JsonError)?;
+        let index = index.filter(|_| index == self.index).ok_or(JsonError)?;
         Ok(Piece { index, field, text })
     }
 
@@ -100,7 +100,7 @@ impl Plain {
             b"choices" if scanner.peek() == b'[' => scanner.array(|scanner| {
                 choices += 1;
                 if scanner.peek() != b'{' {
-                    return Err(Bad);
+                    return Err(JsonError);
                 }
                 scanner.object(|scanner, name| match name {
                     b"index" => {
@@ -145,13 +145,13 @@ impl Fields {
         self.bytes.clear();
     }
 
-    /// Passes over a field, and adds it if its value stays what it is. One that is there twice is none of them.
-    fn put(&mut self, scanner: &mut Scanner<'_>, name: &[u8], stays: bool) -> Result<(), Bad> {
+    /// Passes over a field, and adds it if its value does not change. A field that is there twice is not added.
+    fn put(&mut self, scanner: &mut Scanner<'_>, name: &[u8], stays: bool) -> Result<(), JsonError> {
         let start = scanner.at();
         scanner.skip()?;
         if stays {
             if self.iter().any(|(of, _)| of == name) {
-                return Err(Bad);
+                return Err(JsonError);
             }
             let value = scanner.since(start);
             self.lengths.push((name.len(), value.len()));
@@ -161,12 +161,12 @@ impl Fields {
         Ok(())
     }
 
-    /// Passes over a field that is as it was.
-    fn expect(&self, scanner: &mut Scanner<'_>, name: &[u8]) -> Result<(), Bad> {
+    /// Passes over a field that has not changed.
+    fn expect(&self, scanner: &mut Scanner<'_>, name: &[u8]) -> Result<(), JsonError> {
         let start = scanner.at();
         scanner.skip()?;
         let value = scanner.since(start);
-        if self.iter().any(|(of, was)| of == name && was == value) { Ok(()) } else { Err(Bad) }
+        if self.iter().any(|(of, was)| of == name && was == value) { Ok(()) } else { Err(JsonError) }
     }
 
     fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {

@@ -1,24 +1,26 @@
+//! Streams of OpenAI's responses.
+
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
 use super::{
-    Bad, StreamItem,
+    EventError, StreamItem,
     delta::{Delta, ToolCallDelta},
 };
 
-/// Events of OpenAI's responses ("Streaming events" in its API reference). The last one holds the whole response,
-/// so only the text is put together here, for the case that it never comes.
+/// Events of OpenAI's responses ("Streaming events" in its API reference). The last event holds the whole response. Only
+/// the text is put together here, in case the last event never comes.
 #[derive(Default)]
 pub(super) struct Responses {
     pub(super) response: Value,
     pub(super) text: String,
-    /// Which call of a tool stands at which place of the output.
+    /// The number of each call of a tool, by its position in the output.
     calls: BTreeMap<u64, u64>,
 }
 
 impl Responses {
-    pub(super) fn event(&mut self, mut event: Map<String, Value>) -> Result<StreamItem, Bad> {
+    pub(super) fn event(&mut self, mut event: Map<String, Value>) -> Result<StreamItem, EventError> {
         if let Some(response) = event.remove("response") {
             self.response = response;
         }
@@ -26,7 +28,7 @@ impl Responses {
         let piece = || event.get("delta").and_then(Value::as_str).unwrap_or_default().to_owned();
         let delta = match kind {
             "response.completed" | "response.incomplete" => return Ok(StreamItem::Finished),
-            "response.failed" => return Err(Bad::Refusal(self.response.clone())),
+            "response.failed" => return Err(EventError::Refusal(self.response.clone())),
             "response.output_text.delta" => {
                 let text = piece();
                 self.text.push_str(&text);
@@ -51,7 +53,7 @@ impl Responses {
         Ok(StreamItem::Delta(delta))
     }
 
-    /// What an item of the output tells that is a call of one of the caller's own tools.
+    /// What an item of the output says, if it calls one of the caller's tools.
     fn begun_call(&mut self, event: &Map<String, Value>) -> Option<ToolCallDelta> {
         let item = event.get("item")?;
         let text = |name: &str| item.get(name).and_then(Value::as_str).map(str::to_owned);

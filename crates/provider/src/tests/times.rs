@@ -1,3 +1,5 @@
+//! Lengths of time and points in time, as servers write them.
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::{

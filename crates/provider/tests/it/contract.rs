@@ -1,4 +1,4 @@
-//! What stays as it is: defaults, names, and what the types may be used for.
+//! The contract: defaults, names, and which auto traits the types have.
 
 use std::{fmt::Debug, time::Duration};
 
@@ -28,10 +28,10 @@ fn every_public_type_is_send_sync_unpin_and_debug() {
     error::<Truncated>();
 }
 
-/// Name, address, path, key and its variable.
-type Told = (Provider, &'static str, Option<&'static str>, &'static str, Auth, Option<&'static str>);
+/// Name, address, path, how the key is sent, and the variable that holds it.
+type Row = (Provider, &'static str, Option<&'static str>, &'static str, Auth, Option<&'static str>);
 
-fn told() -> Vec<Told> {
+fn rows() -> Vec<Row> {
     const AZURE: &str = "/openai/deployments/{model}/chat/completions?api-version=2024-10-21";
     let openai = Some("https://api.openai.com/v1");
     let openai_key = Some("OPENAI_API_KEY");
@@ -109,10 +109,10 @@ fn told() -> Vec<Told> {
 #[test]
 fn the_defaults_are_those_of_the_docs() {
     const _: Provider = Provider::openai();
-    let all: Vec<Provider> = told().iter().map(|told| told.0).collect();
+    let all: Vec<Provider> = rows().iter().map(|row| row.0).collect();
     assert_eq!(Provider::ALL, all);
     assert_eq!(Provider::named("nobody"), None);
-    for (provider, name, url, path, auth, key) in told() {
+    for (provider, name, url, path, auth, key) in rows() {
         assert_eq!((provider.name(), provider.base_url(), provider.chat_path()), (name, url, path));
         assert_eq!(Provider::named(name), Some(provider));
         assert_eq!((provider.auth(), provider.key_env()), (auth, key), "{name}");

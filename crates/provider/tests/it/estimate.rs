@@ -1,3 +1,5 @@
+//! Estimates of tokens from the text of a request.
+
 use outbound_provider::{Estimate, Provider};
 use serde_json::{Value, json};
 
@@ -45,7 +47,7 @@ fn messages_system_prompts_tools_and_parts() {
     let parts = json!({"role": "user", "content": [{"type": "text", "text": "abcdefgh"}]});
     assert_eq!(input(&json!({ "messages": [parts] })), 6);
     let tools = json!({"tools": [{"name": "look", "description": "find"}]});
-    // Of a schema the keys are text as well: 4 + 4 + 11 + 4 letters.
+    // In a schema the keys are text too: 4 + 4 + 11 + 4 letters.
     assert_eq!(input(&tools), 6);
     let called = json!({"messages": [{"role": "assistant", "content": [
         {"type": "tool_use", "id": "toolu_0123456789", "name": "look", "input": {"city": "Rome"}}]}]});
@@ -132,7 +134,7 @@ fn a_bottomless_body_ends() {
     }
 }
 
-/// The weight of a text is that of its characters, however they are written.
+/// The estimate of a text depends on its characters, not on how they are escaped.
 #[test]
 fn escapes_count_as_what_they_stand_for() {
     for (raw, tokens) in [
@@ -141,7 +143,7 @@ fn escapes_count_as_what_they_stand_for() {
         (r"\u65e5\u672c", 2),
         (r"\ud83e\udd80", 2),
         (r"\u00e9\u00e9", 1),
-        // Half an emoji is sent as three bytes, whatever becomes of it.
+        // Half an emoji is sent as three bytes, and counts as such.
         (r"\ud83d", 1),
         (r"aaaaaaaa\\aaaaaaa", 4),
     ] {

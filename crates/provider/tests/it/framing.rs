@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::headers;
 
 #[test]
-fn the_framing_is_told_by_the_content_type_or_the_first_byte() {
+fn the_content_type_or_the_first_byte_decides_the_framing() {
     let cases: &[(&str, &[u8], Option<Framing>)] = &[
         ("text/event-stream", b"", Some(Framing::Events)),
         ("Text/Event-Stream; charset=utf-8", b"[", Some(Framing::Events)),
@@ -88,7 +88,7 @@ fn a_value_without_end_is_bounded() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// However bytes are cut, the values are the same, and nothing panics.
+    /// The values do not depend on how the bytes are cut, and nothing panics.
     #[test]
     fn any_split_gives_the_same_values(
         pieces in proptest::collection::vec(proptest::sample::select(vec![
@@ -121,7 +121,7 @@ proptest! {
     }
 }
 
-/// A stream of Gemini's is the same as events, as an array and as lines, whichever way it is cut.
+/// A stream of Gemini gives the same as events, as an array and as lines, and wherever it is cut.
 #[test]
 fn a_stream_is_the_same_in_each_framing() {
     let chunks = [

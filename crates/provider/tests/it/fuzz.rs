@@ -1,5 +1,5 @@
-//! Dates, waits and streams, put together of what a reader looks for and spoiled. A round follows from its number. Some hundred
-//! run with the tests; the variable `OUTBOUND_FUZZ` says how many times as many else.
+//! Dates, waits and streams, made of the parts that a reader looks for, and then damaged at random. The number of a round is
+//! its seed. Some hundred rounds run with the tests. The variable `OUTBOUND_FUZZ` multiplies that.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -33,7 +33,7 @@ fn wait(provider: &Provider, headers: &HeaderMap, now: u64) -> Option<Duration> 
     provider.classify(StatusCode::TOO_MANY_REQUESTS, headers, b"", now).wait
 }
 
-/// A time in one of the forms of RFC 9110, section 5.6.7, with the days counted one by one.
+/// A time in one of the forms of RFC 9110, section 5.6.7. Its days are counted one by one, as a second way to compute it.
 fn written(time: u64, form: u64) -> String {
     const DAYS: [&str; 7] = ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
     const MONTHS: [&str; 12] =
@@ -64,14 +64,14 @@ fn written(time: u64, form: u64) -> String {
 #[test]
 fn a_time_to_come_back_at_is_read_against_the_servers_clock() {
     rounds(500, |round, draws| {
-        // Years of two digits are those from 1970 to 2069.
+        // A year of two digits lies between 1970 and 2069.
         let date = 30 * YEAR + 86_400 * 8 + draws.below(60 * YEAR);
         let later = 1 + draws.below(5 * YEAR);
         let mut headers = HeaderMap::new();
         for (name, time) in [(header::DATE, date), (header::RETRY_AFTER, date + later)] {
             headers.insert(name, HeaderValue::try_from(written(time, draws.below(3))).unwrap());
         }
-        // Whatever it is here.
+        // The local clock may say anything, because the reply's `Date` counts.
         let now = draws.below(200 * YEAR);
         let found = wait(&Provider::http(), &headers, now);
         assert_eq!(found, Some(Duration::from_secs(later)), "round {round}: {headers:?}");
@@ -169,7 +169,7 @@ fn a_wait_is_none_or_one_that_can_be_waited_for() {
     });
 }
 
-/// Events of each format, whole and ended.
+/// A stream of each format, whole and with its end.
 const STREAMS: &[&[&str]] = &[
     &[
         r#"{"id":"c","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#,
@@ -258,7 +258,7 @@ fn a_spoiled_stream_is_read_the_same_however_it_is_cut() {
             String::from_utf8_lossy(&body)
         );
         broken += u32::from(whole.0.iter().any(Result::is_err));
-        // And nothing panics on it as a whole.
+        // Read as one body it panics neither.
         let _ = crate::read(provider, &body);
         let _ = (provider.text_of(&body), provider.as_openai(&body));
     });

@@ -4,7 +4,7 @@ use outbound_provider::{Provider, lenient_json};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// Whether the scanner, which reads requests, takes these bytes. It and [`lenient_json`] have to agree.
+/// Whether the scanner, which reads requests, accepts these bytes. The scanner and [`lenient_json`] have to agree.
 fn is_json(bytes: &[u8]) -> bool {
     let read = Provider::openai().read_request(bytes).is_ok() && !bytes.is_empty();
     assert_eq!(read, lenient_json(bytes).is_some(), "{}", String::from_utf8_lossy(bytes));

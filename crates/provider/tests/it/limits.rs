@@ -23,7 +23,7 @@ fn shown(signal: &Signal) -> String {
     format!("{dimension} {window} {} {} {reset}", count(signal.limit), count(signal.remaining))
 }
 
-/// Headers are parted by `; ` before the next name.
+/// The headers of one line, separated by `; `.
 fn headers(list: &str) -> HeaderMap {
     let mut map = HeaderMap::new();
     let mut rest = list;

@@ -19,6 +19,8 @@ mod stream_oddities;
 mod stream_plain;
 mod stream_splits;
 mod success;
+mod success_streams;
+mod usage;
 mod waits;
 mod whole;
 
@@ -44,7 +46,7 @@ fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
     pairs.collect()
 }
 
-/// What is known of a plain chat.
+/// The facts of a plain chat.
 fn chat() -> RequestFacts {
     Provider::openai().read_request(br#"{"model":"m","messages":[]}"#).unwrap()
 }
@@ -52,4 +54,10 @@ fn chat() -> RequestFacts {
 /// Reads the answer to a chat.
 fn read(provider: Provider, body: impl AsRef<[u8]>) -> Result<Success, Fault> {
     provider.read_success(&chat(), StatusCode::OK, &HeaderMap::new(), body.as_ref(), now())
+}
+
+/// Reads the answer to a request that was not a chat.
+fn read_other(body: impl AsRef<[u8]>) -> Result<Success, Fault> {
+    let facts = RequestFacts::default();
+    Provider::openai().read_success(&facts, StatusCode::OK, &HeaderMap::new(), body.as_ref(), now())
 }

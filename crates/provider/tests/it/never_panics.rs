@@ -1,4 +1,4 @@
-//! Whatever a server sends, there is an answer, and a usable one.
+//! Nothing panics on what a server sends, and every result can be used.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -55,7 +55,7 @@ fn headers() -> impl Strategy<Value = HeaderMap> {
     })
 }
 
-/// JSON that is made of the words which the rules and the folds look for.
+/// JSON made of the words that the rules and the stream readers look for.
 fn json() -> impl Strategy<Value = Value> {
     let word = proptest::sample::select(vec![
         "error",
@@ -216,7 +216,7 @@ proptest! {
         prop_assert!(usage.is_none_or(|usage| usage.cached <= usage.input));
     }
 
-    /// A refused request names a place inside of itself.
+    /// The error of a refused body names a position inside the body.
     #[test]
     fn any_bytes_are_a_request_or_not(bytes in body()) {
         if let Err(wrong) = Provider::openai().read_request(&bytes) {
@@ -236,7 +236,7 @@ proptest! {
         prop_assert_eq!(reader.finish_as_openai().is_ok(), complete);
     }
 
-    /// Whatever an answer is, its text and its OpenAI shape are there or not, and the shape is one that is read.
+    /// An answer has a text and an OpenAI shape, or none, and what has that shape can be read again.
     #[test]
     fn any_answer_has_a_text_or_none(provider in provider(), body in body()) {
         let shaped = provider.as_openai(&body);

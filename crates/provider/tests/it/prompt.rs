@@ -1,4 +1,4 @@
-//! One line for a prompt, in each provider's format; and providers of one's own.
+//! A prompt in each provider's format, and providers that are not listed.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ fn body(prompt: Prompt<'_>) -> Value {
     serde_json::from_str(&prompt.body()).unwrap()
 }
 
-/// (provider, path, path of a stream, body, what else a stream has in it)
+/// (provider, path, path of a stream, body, fields that only a stream has)
 fn all() -> Vec<(Provider, &'static str, &'static str, Value, Value)> {
     let messages = json!([{"role": "system", "content": "S"}, {"role": "user", "content": "T"}]);
     let chat = json!({"model": "m", "messages": messages, "max_tokens": 9});
@@ -95,7 +95,7 @@ fn a_prompt_is_a_request_in_the_providers_format() {
     }
 }
 
-/// What is asked is what the crate itself reads in the request.
+/// The crate reads in the request what it wrote into it.
 #[test]
 fn a_prompt_says_what_it_asks_for() {
     for (provider, ..) in all() {
@@ -172,7 +172,7 @@ fn a_provider_of_ones_own_is_data() {
     assert_eq!(class(400, r#"{"error":{"code":"e42"}}"#), (Class::Overloaded, Some("e42".into())));
     assert_eq!(class(400, r#"{"error":{"code":77}}"#), (Class::QuotaSpent, Some("77".into())));
     assert_eq!(class(400, r#"{"error":{"code":"77"}}"#), (Class::QuotaSpent, Some("77".into())));
-    // Its own words go before those of others, and these keep their meaning where it says nothing.
+    // Its own codes go first, and all other codes keep their meaning.
     assert_eq!(class(400, r#"{"error":{"code":"content_filter"}}"#).0, Class::Transient);
     assert_eq!(
         class(400, r#"{"error":{"code":"context_length_exceeded"}}"#).0,
@@ -187,6 +187,6 @@ fn a_provider_of_ones_own_is_data() {
         ACME.signals(&told, now()).iter().map(|s| (s.dimension, s.window, s.window_is_named)).collect();
     assert!(windows.contains(&(Dimension::Requests, Some(Duration::from_secs(3_600)), true)), "{windows:?}");
     assert!(windows.contains(&(Dimension::Tokens, None, false)), "{windows:?}");
-    // A new path forgets the one of streams that the old had.
+    // A new path replaces the path of streams too.
     assert_eq!(Provider::gemini().with_chat_path("/x").path("m", true), "/x");
 }

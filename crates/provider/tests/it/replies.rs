@@ -1,5 +1,4 @@
-//! What each provider sends, and what it means: the tables in `replies/`, one for each provider, and what a table cannot
-//! say.
+//! What each provider's replies mean: the tables in `replies/`, one for each provider, and cases that fit into no table.
 //!
 //! A line is a reply, read at 2026-11-22T10:00:00Z:
 //! status | class | wait in milliseconds | of: `account`, `parallel` (of requests at one time) | code | headers | body.
@@ -104,8 +103,8 @@ fn every_reply_means_what_the_table_says() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// An error inside a success, or inside a stream, means what it would have meant in time to have a status.
-/// Where the body names neither that nor a code that stands for one, it may pass.
+/// An error inside a success, or inside a stream, means the same as with its own status. If the body names neither the
+/// status nor a code that stands for one, the error may pass.
 #[test]
 fn the_same_error_inside_a_200_has_the_same_class() {
     let mut same = 0;
@@ -177,7 +176,7 @@ fn the_servers_word_on_retrying_overrides_the_class() {
     assert!(!fault(500, "false", "").is_retryable());
     assert!(fault(500, "perhaps", "").is_retryable());
     assert!(!fault(400, "", "").is_retryable());
-    // Whatever it says, a refused key stays refused.
+    // A refused key stays refused, whatever the server says about retries.
     assert!(!fault(401, "true", "").is_retryable());
     assert!(!fault(429, "true", r#"{"error":{"code":"insufficient_quota"}}"#).is_retryable());
 }

@@ -22,7 +22,7 @@ fn model_stream_and_choices() {
         assert_eq!((read.model, read.stream, read.choices), (None, false, 1), "{odd}");
     }
     assert_eq!(facts(&json!({"model": "a\"b\u{e9}\n"})).model.as_deref(), Some("a\"b\u{e9}\n"));
-    // What is inside of messages is not of the request.
+    // Fields inside messages are not fields of the request.
     let quoted =
         json!({"messages": [{"role": "user", "content": "x", "model": "no", "stream": true, "n": 9}]});
     let read = facts(&quoted);
@@ -112,7 +112,7 @@ fn what_is_no_json_is_refused_with_its_place() {
     assert_eq!(refused("{\"a\":"), "it ends at byte 5, in the middle of a value");
 }
 
-/// Gemini's requests and Ollama's say the same in other words.
+/// Gemini's and Ollama's requests have other names for the same.
 #[test]
 fn native_requests_are_chats_too() {
     let gemini = json!({"contents": [{"role": "user", "parts": [{"text": "x"}]}],

@@ -218,7 +218,7 @@ fn more_limits_than_there_is_room_for_are_dropped() {
     assert_eq!(read(&headers(&[("ratelimit", &list)])).len(), 8);
 }
 
-/// Fixed windows: which is told, and whether it is the server's own word.
+/// Fixed windows: how long each is, and whether the server named it.
 #[test]
 fn windows_of_every_family() {
     let s = Duration::from_secs;
@@ -278,17 +278,17 @@ fn windows_of_every_family() {
             vec![(Some(s(1)), true, Some(5), None, None), (Some(s(60)), true, Some(100), Some(2), Some(s(7)))],
         ),
         ("ratelimit-policy: \"a\";q=5;w=1".into(), vec![(Some(s(1)), true, Some(5), None, None)]),
-        // Kong says it twice.
+        // Kong sends the same limit twice.
         (
             "x-ratelimit-limit-minute: 5\nx-ratelimit-remaining-minute: 2\nratelimit-limit: 5\nratelimit-remaining: 2\nratelimit-reset: 7".into(),
             vec![(Some(s(60)), true, Some(5), Some(2), None)],
         ),
-        // Two limits that are not the same, though both count requests.
+        // Two different limits that both count requests.
         (
             "x-ratelimit-limit-minute: 50\nratelimit-limit: 5\nratelimit-remaining: 2\nratelimit-reset: 1".into(),
             vec![(Some(s(1)), false, Some(5), Some(2), Some(s(1))), (Some(s(60)), true, Some(50), None, None)],
         ),
-        // A policy that is told in two headers is one.
+        // A policy in two headers is one policy.
         (
             "ratelimit-limit: 5, 5;w=1, 50;w=60\nratelimit-policy: 5;w=1, 50;w=60\nratelimit-remaining: 2\nratelimit-reset: 1".into(),
             vec![(Some(s(1)), true, Some(5), Some(2), Some(s(1))), (Some(s(60)), true, Some(50), None, None)],

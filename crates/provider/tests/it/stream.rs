@@ -1,4 +1,4 @@
-//! Streams: is the end proved, and is the whole equal to the reply without a stream?
+//! Streams: the end is proved, and the whole equals the reply without a stream.
 
 use outbound_provider::{
     Class, Delta, Fault, Provider,

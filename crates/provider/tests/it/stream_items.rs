@@ -1,4 +1,4 @@
-//! What each event of a stream brings: the same of the same answer, in whichever format.
+//! What each event of a stream brings. The same answer brings the same in every format.
 
 use outbound_provider::{Delta, Provider, StreamItem};
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ fn streams() -> Vec<(&'static str, Provider, Vec<Value>)> {
         start(1, json!({"type": "text", "text": ""})),
         delta(1, json!({"type": "text_delta", "text": "Hel"})),
         delta(1, json!({"type": "text_delta", "text": "lo"})),
-        // A tool that the server calls is none of the caller's.
+        // A tool that the server runs itself is not one of the caller's.
         start(2, json!({"type": "server_tool_use", "id": "s0", "name": "web_search", "input": {}})),
         delta(2, input("{\"query\":\"x\"}")),
         start(3, tool("c0", "look")),
@@ -131,7 +131,7 @@ fn every_format_brings_the_same() {
             whole.finish_reason = delta.finish_reason.clone().or(whole.finish_reason);
             for piece in &delta.tool_calls {
                 let call = &mut calls[usize::try_from(piece.index).unwrap()];
-                // Told once.
+                // It is given out once.
                 assert!(call.0.is_none() || piece.id.is_none(), "{name}");
                 assert!(call.1.is_none() || piece.name.is_none(), "{name}");
                 call.0 = call.0.take().or(piece.id.clone());
@@ -144,7 +144,8 @@ fn every_format_brings_the_same() {
             (Some(id.to_owned()), Some(tool.to_owned()), input.to_owned())
         };
         assert_eq!(calls, [call("c0", "look", "{\"x\":1}"), call("c1", "find", "{}")], "{name}");
-        // Of a response only the reader tells its end and its tokens: its last event is the end marker.
+        // For a response only the reader knows the reason of the end and the tokens, because its last event is the end
+        // marker.
         let reason = whole.finish_reason.or(reader.finish_reason());
         assert_eq!(reason.as_deref(), Some("tool_calls"), "{name}");
         let usage = usage.or(reader.usage()).unwrap();
@@ -170,7 +171,7 @@ fn every_format_brings_the_same() {
 }
 
 #[test]
-fn an_input_at_once_is_told_at_once() {
+fn an_input_in_one_piece_is_given_out_in_one_piece() {
     let mut reader = Provider::anthropic().stream();
     let events = [
         ("", json!({"type": "message_start", "message": {}})),
@@ -192,7 +193,7 @@ fn an_input_at_once_is_told_at_once() {
 }
 
 #[test]
-fn refusals_and_ends_are_told() {
+fn refusals_and_reasons_of_the_end_are_given_out() {
     let end = |provider: Provider, event: Value| {
         let mut reader = provider.stream();
         let items = feed(&mut reader, &[("", event)]).unwrap();
@@ -258,7 +259,7 @@ fn refusals_and_ends_are_told() {
 }
 
 #[test]
-fn a_reason_is_told_once() {
+fn the_reason_of_the_end_is_given_out_once() {
     let mut reader = Provider::anthropic().stream();
     let events = [
         ("", json!({"type": "message_start", "message": {}})),
@@ -315,7 +316,7 @@ fn tools_with_free_input_and_inputs_that_are_no_text() {
 
 /// vLLM sends the same text under its old name and its new one.
 #[test]
-fn reasoning_under_two_names_is_told_once() {
+fn reasoning_under_two_names_is_given_out_once() {
     let mut reader = Provider::vllm().stream();
     let chunk = json!({"choices": [{"index": 0, "delta": {"reasoning": "hm", "reasoning_content": "hm"}}]});
     let items = feed(&mut reader, &[("", chunk)]).unwrap();

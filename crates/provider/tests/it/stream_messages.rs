@@ -92,7 +92,7 @@ fn anthropic_is_complete_at_its_last_event_and_not_before() {
         let mut reader = Provider::anthropic().stream();
         feed(&mut reader, &events[..end]).unwrap();
         assert!(!reader.is_complete(), "after {end} events");
-        // The input is known, and to be paid, from the first event on.
+        // The input tokens are known from the first event on, and are paid for from then on.
         assert_eq!(reader.usage().map(|usage| usage.input), (end > 0).then_some(30));
         assert_eq!(
             reader.finish().unwrap_err().text,

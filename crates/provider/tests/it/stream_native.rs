@@ -59,7 +59,7 @@ fn gemini_chunks_make_the_reply_without_a_stream() {
     assert_eq!(counts(thought.usage), Some((8, 9, 0)), "thoughts count before there is a text");
     let StreamItem::Delta(last) = items.last().unwrap() else { panic!("a delta") };
     assert_eq!(last.finish_reason.as_deref(), Some("stop"));
-    // Thoughts are written, and what tools put into the prompt is read.
+    // Thoughts count as output. What tools put into the prompt counts as input.
     assert_eq!(counts(last.usage), Some((10, 25, 4)));
     assert_eq!(counts(reader.usage()), Some((10, 25, 4)));
     assert_eq!((reader.text().as_str(), reader.is_complete()), ("Hello", true));
@@ -133,17 +133,17 @@ fn a_blocked_prompt_is_refused_for_its_content() {
     let fault = feed(&mut reader, &[("", blocked)]).unwrap_err();
     assert_eq!(fault.class, Class::Terminal(Terminal::ContentFilter));
     assert_eq!(fault.message.as_deref(), Some("the prompt was blocked (PROHIBITED_CONTENT)"));
-    // So it is where another format was expected.
+    // The same holds where another format was expected.
     let blocked = r#"{"promptFeedback":{"blockReason":"SAFETY","blockReasonMessage":"no"}}"#;
     let fault = Provider::openai().stream().feed("", blocked).unwrap_err();
     assert_eq!(fault.message.as_deref(), Some("the prompt was blocked (SAFETY): no"));
-    // With an answer, beside it or before it, the answer counts.
+    // If there is an answer too, beside it or before it, the answer counts.
     let mut reader = Provider::gemini().stream();
     let both =
         r#"{"candidates":[{"content":{"parts":[{"text":"a"}]}}],"promptFeedback":{"blockReason":"OTHER"}}"#;
     assert_eq!(reader.feed("", both), Ok(text("a")));
     assert_eq!(reader.feed("", blocked), Ok(Nothing));
-    // Ratings alone are no refusal, and neither is a count.
+    // Ratings alone are no refusal. A count of tokens alone is none either.
     let (reader, items) = read(
         Provider::gemini(),
         &[
@@ -242,7 +242,7 @@ fn ollama_is_complete_when_it_is_done() {
     assert_eq!(reader.finish_reason().as_deref(), Some("length"));
 }
 
-/// Gateways speak several formats on one address: the first event says which it is.
+/// Gateways speak several formats at one address. The first event shows the format.
 #[test]
 fn the_format_is_seen_from_the_first_event() {
     let chat = json!({"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "Hello"}, "finish_reason": "stop"}]});

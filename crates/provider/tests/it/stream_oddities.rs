@@ -1,4 +1,4 @@
-//! Streams that hold errors, oddities and things that are not of their format.
+//! Streams that hold errors, oddities, and events that do not belong to their format.
 
 use outbound_provider::{Class, Provider, StreamItem::Nothing, Terminal, Usage};
 use serde_json::{Value, json};
@@ -65,7 +65,7 @@ fn after_a_fault_no_end_marker_makes_it_whole() {
 }
 
 #[test]
-fn a_wait_inside_the_stream_is_told_and_never_taken_from_a_date() {
+fn a_wait_inside_a_stream_is_read_and_a_date_in_it_is_not() {
     let told = json!({"error": {"code": 429, "message": "Please try again in 599ms."}});
     let fault = openai(&[told]).1.unwrap_err();
     assert_eq!(fault.wait, Some(std::time::Duration::from_millis(599)));
@@ -90,7 +90,7 @@ fn what_is_not_of_the_format_breaks_the_stream() {
     }
 }
 
-/// What a strict parser refuses and a reader understands is a piece of the answer like any other.
+/// A piece that a strict parser refuses and a generous reader understands is a piece like any other.
 #[test]
 fn events_are_read_generously() {
     let raw = |content: &str| format!(r#"{{"choices":[{{"index":0,"delta":{{"content":"{content}"}}}}]}}"#);
@@ -155,7 +155,7 @@ fn errors_of_every_shape_in_a_stream() {
             assert_eq!(fault.class, class, "{data}");
         }
     }
-    // And none of these.
+    // These are no errors.
     for data in [
         r#"{"error":null,"choices":[]}"#,
         r#"{"error":{},"errors":[],"detail":null,"choices":null}"#,

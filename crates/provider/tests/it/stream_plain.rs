@@ -1,11 +1,11 @@
-//! Chunks that differ from the one before in their text alone are read in a shorter way. What they bring is what they
-//! would have brought otherwise.
+//! Chunks that differ from the one before in their text alone are read in a faster way. They bring the same as in the slow
+//! way.
 
 use outbound_provider::{Provider, StreamItem};
 use proptest::{prelude::*, sample::select};
 use serde_json::{Value, json};
 
-/// The same chunks twice, once with a field in each that is another each time, so that each is read in full.
+/// The same chunks twice. The second time each has a field whose value always changes, so that each is read in full.
 fn check(provider: Provider, chunks: &[String]) -> Result<(), TestCaseError> {
     let (mut short, mut full) = (provider.stream(), provider.stream());
     for (number, chunk) in chunks.iter().enumerate() {
@@ -23,7 +23,7 @@ fn check(provider: Provider, chunks: &[String]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Mostly one of the first, which is the usual one.
+/// One of these; most often the first, which is the usual one.
 fn one_of(usual: &'static str, others: &[&'static str]) -> impl Strategy<Value = &'static str> {
     prop_oneof![8 => Just(usual), 1 => select(others.to_vec())]
 }
@@ -172,13 +172,13 @@ fn what_means_something_anew_is_read_each_time() {
     let _ = reader.feed("", &with_usage("a"));
     let Ok(StreamItem::Delta(delta)) = reader.feed("", &with_usage("b")) else { panic!("a delta") };
     assert!(delta.usage.is_some());
-    // An event that is named an error is one, whatever is in it.
+    // An event with the name `error` is an error, whatever its data is.
     let mut reader = Provider::openai().stream();
     reader.feed("", &chunk("a", "")).unwrap();
     assert!(reader.feed("error", &chunk("b", "")).is_err());
 }
 
-/// OpenAI pads its chunks, each in another way. The padding is no part of the answer.
+/// OpenAI pads its chunks, each with another text. The padding is no part of the answer.
 #[test]
 fn padding_is_left_out() {
     let mut reader = Provider::openai().stream();

@@ -1,5 +1,5 @@
-//! However an answer is cut into pieces, and in whichever format it comes, the whole is the same; and without its end it
-//! is never taken for whole.
+//! The whole does not depend on how an answer is cut into pieces, nor on its format. Without its end an answer is never taken
+//! for whole.
 
 use outbound_provider::{Delta, JsonSplitter, Provider, StreamItem, StreamReader};
 use proptest::{prelude::*, sample::Index};

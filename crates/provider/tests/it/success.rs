@@ -1,19 +1,13 @@
-//! Replies of status 200: are they answers, and what did they take?
+//! Whole replies of status 200: which of them are answers, and what the others are.
 
 use http::{HeaderMap, StatusCode};
-use outbound_provider::{Class, Fault, Provider, RequestFacts, Success, Terminal, Usage};
-use serde_json::{Value, json};
+use outbound_provider::{Class, Provider, Success, Terminal};
+use serde_json::Value;
 
-use crate::{chat, headers, ms, now, read};
+use crate::{chat, headers, ms, now, read, read_other};
 
 const BAD: Class = Class::Terminal(Terminal::BadRequest);
 const GOOD: &str = r#"{"choices":[{"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}"#;
-
-/// Reads the answer to a request that was no chat.
-fn read_other(body: impl AsRef<[u8]>) -> Result<Success, Fault> {
-    let none = (RequestFacts::default(), HeaderMap::new());
-    Provider::openai().read_success(&none.0, StatusCode::OK, &none.1, body.as_ref(), now())
-}
 
 fn class(body: impl AsRef<[u8]>) -> Option<Class> {
     read(Provider::openai_compatible(), body).err().map(|fault| fault.class)
@@ -29,12 +23,12 @@ fn answers_of_every_shape() {
         r#"{"choices":[{"message":{"role":"assistant","content":null,"refusal":"no"},"finish_reason":null}]}"#,
         r#"{"choices":[{"text":"","index":0}]}"#,
         r#"{"choices":[{"delta":{"content":"whole"},"finish_reason":"stop"}]}"#,
-        // Good choices are an answer, whatever stands beside them.
+        // Good choices are an answer, whatever else the body has.
         r#"{"code":500,"message":"failed","success":false,"status":"error","choices":[{"message":{"content":"x"}}]}"#,
         r#"{"choices":[{"message":{"content":"x"}}],"base_resp":{"status_code":0,"status_msg":""}}"#,
         r#"{"choices":[{"message":{"content":"x"}}],"error":{"code":0,"message":""}}"#,
         r#"{"choices":[{"message":{"content":"x"},"error":null}],"error":{"message":"warning"}}"#,
-        // What the answer speaks of is its own affair.
+        // An error in the text of an answer is no error.
         r#"{"choices":[{"message":{"content":"{\"error\":{\"code\":429}}"}}]}"#,
         r#"{"choices":[{"message":{"content":"x","error":"insufficient_quota"},"finish_reason":"stop"}]}"#,
         r#"{"type":"message","content":[{"type":"text","text":"error"}],"stop_reason":"end_turn"}"#,
@@ -61,7 +55,7 @@ fn answers_of_every_shape() {
 }
 
 #[test]
-fn oddities_that_no_answer_is_bought_again_for() {
+fn an_odd_answer_is_still_an_answer() {
     let odd: &[&[u8]] = &[
         b"\xEF\xBB\xBF{\"choices\":[{\"message\":{\"content\":\"x\"}}]}",
         b"\n\n  {\"choices\":[{\"message\":{\"content\":\"x\"}}]}  \n",
@@ -95,7 +89,7 @@ fn an_error_inside_a_200_is_a_fault() {
         (r#"{"choices":[{"message":{"content":"ha"},"finish_reason":"error"}]}"#, Class::Transient),
         (r#"{"choices":[{"message":{"content":"ha"},"error":{"code":429}}]}"#, Class::RateLimited),
         (r#"{"choices":[{"message":{"content":"a"}},{"error":{"code":429}}]}"#, Class::RateLimited),
-        // Beside a failed choice the error is told better.
+        // The error beside a failed choice says more than the choice.
         (r#"{"error":{"code":429},"choices":[{"finish_reason":"error"}]}"#, Class::RateLimited),
         (r#"{"error":{"code":7,"message":"no status"}}"#, Class::Transient),
         (r#"{"error":true}"#, Class::Transient),
@@ -219,67 +213,6 @@ fn whatever_answers_what_was_no_chat_is_an_answer() {
     }
 }
 
-fn events(list: &[Value]) -> String {
-    list.iter().map(|event| format!("data: {event}\n\n")).collect()
-}
-
-fn piece(text: &str) -> Value {
-    json!({"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": text}}]})
-}
-
-#[test]
-fn a_stream_that_was_not_asked_for_is_put_together() {
-    let end = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 5, "completion_tokens": 7}});
-    let whole = events(&[piece("a"), piece("b"), end]);
-    let forms = [
-        whole.clone(),
-        format!("\u{FEFF}{whole}data: [DONE]\n\n"),
-        format!("\n\n: waiting\n\n{whole}"),
-        format!("event: message\nid: 7\nretry: 5\n{whole}"),
-        whole.replace('\n', "\r\n"),
-        whole.replace('\n', "\r"),
-        whole.replace("data: ", "data:"),
-        whole.trim_end().to_owned(),
-        // A name without data is the name of nothing.
-        format!("event: error\n\n{whole}"),
-        whole.replace("data: {", "data: {\ndata: "),
-    ];
-    for form in &forms {
-        let success = read(Provider::openai(), form).unwrap();
-        let body: Value = serde_json::from_slice(&success.body.unwrap()).unwrap();
-        assert_eq!(body["choices"][0]["message"]["content"], "ab", "{form}");
-        assert_eq!(body["object"], "chat.completion");
-        assert_eq!(success.usage.map(Usage::total), Some(12));
-    }
-    let message = json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": "whole"}, "finish_reason": "stop"}]});
-    let success = read(Provider::openai(), events(&[message])).unwrap();
-    let body: Value = serde_json::from_slice(&success.body.unwrap()).unwrap();
-    assert_eq!(body["choices"][0]["message"]["content"], "whole");
-}
-
-#[test]
-fn a_stream_that_was_not_asked_for_may_be_broken_or_refused() {
-    let fault = read(Provider::openai(), events(&[piece("so "), piece("far")])).unwrap_err();
-    assert_eq!((fault.class, fault.partial.as_deref()), (Class::StreamBroken, Some("so far")));
-    let fault = read(Provider::openai(), format!("{}data: {{\"cut", events(&[piece("so far")]))).unwrap_err();
-    assert_eq!((fault.class, fault.partial.as_deref()), (Class::StreamBroken, Some("so far")));
-    let refused = format!("event: error\n{}", events(&[json!({"error": {"code": 429, "message": "slow"}})]));
-    let told = headers(&[("retry-after", "3"), ("x-should-retry", "true")]);
-    let fault = Provider::openai()
-        .read_success(&chat(), StatusCode::OK, &told, refused.as_bytes(), now())
-        .unwrap_err();
-    assert_eq!((fault.class, fault.wait, fault.partial), (Class::RateLimited, Some(ms(3_000)), None));
-    assert_eq!(fault.should_retry, Some(true));
-    let two = Provider::openai().read_request(br#"{"messages":[],"n":2}"#).unwrap();
-    let one = events(&[piece("a"), json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})]);
-    let read = |facts: &RequestFacts| {
-        Provider::openai().read_success(facts, StatusCode::OK, &HeaderMap::new(), one.as_bytes(), now())
-    };
-    assert!(read(&chat()).is_ok());
-    assert_eq!(read(&two).unwrap_err().class, Class::StreamBroken);
-}
-
 #[test]
 fn headers_of_a_200_tell_waits_too() {
     let body = br#"{"error":{"code":429,"message":"limit"}}"#;
@@ -289,7 +222,7 @@ fn headers_of_a_200_tell_waits_too() {
 }
 
 #[test]
-fn a_coding_that_nobody_took_off_is_named_and_not_bought_again() {
+fn a_coding_that_nobody_decoded_is_named_and_not_retried() {
     let told = headers(&[("content-encoding", "gzip")]);
     let read = |headers, body: &str| {
         Provider::openai().read_success(&chat(), StatusCode::OK, headers, body.as_bytes(), now())
@@ -301,7 +234,7 @@ fn a_coding_that_nobody_took_off_is_named_and_not_bought_again() {
         Some("the answer has the content coding gzip, which was not asked for")
     );
     assert!(!fault.is_retryable());
-    assert!(read(&told, GOOD).is_ok(), "somebody took it off and left the header");
+    assert!(read(&told, GOOD).is_ok(), "it was decoded, and the header was left");
     assert!(read(&headers(&[("content-encoding", "identity")]), "x").unwrap_err().is_retryable());
 }
 
@@ -312,96 +245,4 @@ fn a_status_that_is_no_success_is_classified() {
         .read_success(&chat(), status, &HeaderMap::new(), GOOD.as_bytes(), now())
         .unwrap_err();
     assert_eq!(fault.class, Class::RateLimited);
-}
-
-fn usage_in(body: &Value) -> Option<(u64, u64, u64)> {
-    let usage = read_other(body.to_string()).unwrap().usage;
-    usage.map(|Usage { input, output, cached, .. }| (input, output, cached))
-}
-
-/// What has a price of its own is told apart, and is a part of the whole.
-#[test]
-fn what_was_cached_and_what_was_thought_is_told_apart() {
-    let cases = [
-        (
-            json!({"prompt_tokens": 9, "completion_tokens": 12, "completion_tokens_details": {"reasoning_tokens": 7}}),
-            (9, 12, 0, 7),
-        ),
-        (
-            json!({"input_tokens": 9, "output_tokens": 12, "output_tokens_details": {"reasoning_tokens": 70}}),
-            (9, 12, 0, 12),
-        ),
-        (json!({"input_tokens": 9, "output_tokens": 12, "cache_creation_input_tokens": 5}), (14, 12, 5, 0)),
-    ];
-    for (usage, told) in cases {
-        let body = json!({"choices": [{"message": {"content": "x"}}], "usage": usage.clone()});
-        let usage = read_other(body.to_string()).unwrap().usage.unwrap();
-        assert_eq!((usage.input, usage.output, usage.cache_written, usage.reasoning), told, "{body}");
-    }
-}
-
-#[test]
-fn usage_in_every_dialect() {
-    let cases = [
-        (json!({"prompt_tokens": 9, "completion_tokens": 12, "total_tokens": 21}), Some((9, 12, 0))),
-        (
-            json!({"prompt_tokens": 2006, "completion_tokens": 300, "prompt_tokens_details": {"audio_tokens": 1, "cached_tokens": 1920}}),
-            Some((2006, 300, 1920)),
-        ),
-        (json!({"prompt_tokens": 8, "total_tokens": 8}), Some((8, 0, 0))),
-        (
-            json!({"input_tokens": 36, "output_tokens": 87, "input_tokens_details": {"cached_tokens": 30}}),
-            Some((36, 87, 30)),
-        ),
-        // Anthropic counts the cache apart.
-        (
-            json!({"input_tokens": 50, "output_tokens": 5, "cache_creation_input_tokens": 100, "cache_read_input_tokens": 1000}),
-            Some((1150, 5, 1000)),
-        ),
-        (json!({"input_tokens": 50, "output_tokens": 5, "cache_read_input_tokens": null}), Some((50, 5, 0))),
-        // Some have both ways of saying it; those of OpenAI's are a part.
-        (
-            json!({"prompt_tokens": 50, "completion_tokens": 5, "cache_creation_input_tokens": 10, "cache_read_input_tokens": 20}),
-            Some((50, 5, 20)),
-        ),
-        (
-            json!({"prompt_tokens": 100, "completion_tokens": 1, "prompt_cache_hit_tokens": 64}),
-            Some((100, 1, 64)),
-        ),
-        // Nonsense: a part is never more than the whole.
-        (json!({"prompt_tokens": 10, "prompt_cache_hit_tokens": 64}), Some((10, 0, 10))),
-        (json!({"prompt_tokens": -3, "completion_tokens": "many"}), None),
-        (json!({"prompt_tokens": 1.5, "completion_tokens": {"a": 1}}), None),
-        (
-            json!({"input_tokens": u64::MAX, "output_tokens": 1, "cache_read_input_tokens": 7}),
-            Some((u64::MAX, 1, 7)),
-        ),
-        (json!({"prompt_tokens": 1, "prompt_tokens_details": null}), Some((1, 0, 0))),
-        (json!({}), None),
-        (json!([1]), None),
-        (Value::Null, None),
-    ];
-    for (body, expected) in cases {
-        assert_eq!(usage_in(&json!({ "usage": body })), expected, "{body}");
-        // The same in a stream.
-        let mut reader = Provider::openai().stream();
-        reader.feed("", &json!({"choices": [], "usage": body}).to_string()).unwrap();
-        let usage = reader.usage().map(|usage| (usage.input, usage.output, usage.cached));
-        assert_eq!(usage, expected, "{body}");
-    }
-    let groq =
-        json!({"usage": null, "x_groq": {"id": "x", "usage": {"prompt_tokens": 1, "completion_tokens": 2}}});
-    assert_eq!(usage_in(&groq), Some((1, 2, 0)));
-    assert_eq!(usage_in(&json!({"choices": []})), None);
-    assert_eq!(usage_in(&json!(["usage"])), None);
-    assert_eq!(usage_in(&json!({"x": {"usage": {"prompt_tokens": 1}}})), None);
-    let first = json!({"x_groq": {"usage": {"prompt_tokens": 1}}, "usage": null});
-    let text = r#"{"x_groq":{"usage":{"prompt_tokens":1}},"usage":null}"#;
-    assert_eq!(
-        (read_other(text).unwrap().usage.map(Usage::total), usage_in(&first)),
-        (Some(1), Some((1, 0, 0)))
-    );
-    // Also where the answer was looked at twice.
-    let twice = json!({"usage": {"prompt_tokens": 3}, "message": "ok", "data": [1]});
-    assert_eq!(usage_in(&twice), Some((3, 0, 0)));
 }

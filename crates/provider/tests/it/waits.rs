@@ -1,4 +1,4 @@
-//! Every form of being told to wait.
+//! Every form in which a server says how long to wait.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ fn retry_after_in_numbers() {
         ("5.5", Some(ms(5_500))),
         ("60", Some(ms(60_000))),
         ("999999999", Some(Duration::from_secs(999_999_999))),
-        // Nothing told: a wait of zero is none, and would be an invitation to hammer.
+        // No wait: zero is none. A wait of zero would make clients send without a pause.
         ("0", None),
         ("0.0", None),
         ("-1", None),
@@ -49,11 +49,11 @@ fn retry_after_in_numbers() {
         ("soon", None),
         ("\u{665}", None),
         ("caf\u{e9}", None),
-        // An epoch where a wait belongs.
+        // An epoch in the place of a wait.
         ("1795341610", Some(ms(10_000))),
         ("1795341610250", Some(ms(10_250))),
         ("1795341590", None),
-        // Absurd, and safe to add to a clock.
+        // Absurd values, which can still be added to a clock.
         ("18446744073709551615", Some(CENTURY)),
         (&huge, Some(CENTURY)),
     ];
@@ -91,7 +91,7 @@ fn a_leap_second_is_a_second() {
 
 #[test]
 fn the_replys_date_is_the_clock_of_its_times() {
-    // Five hours off: the local clock must not make a minute into hours, or into nothing.
+    // The local clock is five hours off. It must not turn a minute into hours, or into nothing.
     for (date, until) in [
         ("Sun, 22 Nov 2026 15:00:00 GMT", "Sun, 22 Nov 2026 15:01:00 GMT"),
         ("Sun, 22 Nov 2026 05:00:00 GMT", "Sun, 22 Nov 2026 05:01:00 GMT"),
@@ -136,7 +136,7 @@ fn milliseconds() {
 fn the_first_kind_counts_and_a_finer_one_refines_it() {
     type Told = &'static [(&'static str, &'static str)];
     let cases: &[(Told, &str, u64)] = &[
-        // The first that is there, however long the others are.
+        // The first kind that is there counts, even if another is longer.
         (&[("retry-after-ms", "1300"), ("retry-after", "1")], "", 1_300),
         (&[("retry-after-ms", "599"), ("retry-after", "1")], "", 599),
         (&[("retry-after-ms", "5000"), ("retry-after", "1")], "", 5_000),
@@ -146,7 +146,7 @@ fn the_first_kind_counts_and_a_finer_one_refines_it() {
         (&[("retry-after", "60")], "try again in 2s", 60_000),
         (&[("retry-after", "2")], "try again in 9s", 2_000),
         (&[("retry-after", "2")], "try again in 9.5s", 2_000),
-        // Rounded to the second, and told more finely.
+        // A wait that is rounded to the second, and a finer one beside it.
         (&[("retry-after", "1")], "try again in 80ms", 80),
         (&[("retry-after", "2")], "try again in 1.2s", 1_200),
         (&[("retry-after", "2")], "try again in 1.0s", 1_000),
@@ -158,7 +158,7 @@ fn the_first_kind_counts_and_a_finer_one_refines_it() {
         (&[("retry-after", "1.5")], "try again in 1450ms", 1_450),
         (&[("retry-after", "Sun, 22 Nov 2026 10:00:02 GMT")], "try again in 1.2s", 1_200),
         (&[("retry-after", "1m")], "try again in 12s", 12_000),
-        // The reset of what is used up.
+        // The reset of the limit that is used up.
         (
             &[
                 ("retry-after", "1"),
@@ -198,7 +198,7 @@ fn the_first_kind_counts_and_a_finer_one_refines_it() {
             "",
             2_000,
         ),
-        // New windows before full buckets, known before unknown.
+        // New windows go before full buckets. Limits that are known to be used up go before others.
         (
             &[
                 ("x-ratelimit-remaining-requests", "0"),

@@ -143,7 +143,7 @@ fn whole_bodies_of_gemini_and_ollama_are_answers() {
         tokens(&read(Provider::ollama(), r#"{"response":"Hi","done":true,"eval_count":1}"#)),
         Some((0, 1, 0))
     );
-    // A candidate that was stopped before its first word is an answer with a reason.
+    // A candidate that ended before its first word is an answer with a reason.
     assert!(read(Provider::gemini(), r#"{"candidates":[{"finishReason":"SAFETY","index":0}]}"#).is_ok());
     for nothing in [
         r#"{"candidates":[]}"#,
@@ -155,7 +155,7 @@ fn whole_bodies_of_gemini_and_ollama_are_answers() {
 }
 
 #[test]
-fn a_prompt_that_gemini_blocks_is_not_bought_again() {
+fn a_prompt_that_gemini_blocks_is_not_sent_again() {
     let blocked = r#"{"promptFeedback":{"blockReason":"SAFETY","safetyRatings":[]},"usageMetadata":{"promptTokenCount":5}}"#;
     let fault = read(Provider::gemini(), blocked).unwrap_err();
     assert_eq!(fault.class, Class::Terminal(Terminal::ContentFilter));
@@ -171,7 +171,7 @@ fn a_prompt_that_gemini_blocks_is_not_bought_again() {
     assert!(read(Provider::gemini(), stopped).is_ok());
 }
 
-/// Ollama streams where nobody says that it should not, and Gemini where the path asks for it.
+/// Ollama streams unless the request says no, and Gemini streams where the path asks for it.
 #[test]
 fn a_stream_of_json_where_a_whole_body_was_asked_for_is_put_together() {
     let lines = "{\"message\":{\"role\":\"assistant\",\"content\":\"H\"},\"done\":false}\n\
@@ -206,7 +206,7 @@ fn a_stream_of_json_where_a_whole_body_was_asked_for_is_put_together() {
         .unwrap_err();
     assert_eq!((fault.class, fault.partial.as_deref()), (Class::Overloaded, Some("H")));
     assert_eq!(fault.wait, Some(std::time::Duration::from_secs(3)));
-    // To what was no chat everything is an answer, as it came.
+    // For a request that was no chat everything is an answer, as it came.
     let facts = Provider::ollama().read_request(br#"{"name":"m"}"#).unwrap();
     let pulled = b"{\"status\":\"pulling\",\"done\":false}\n{\"status\":\"success\"}\n";
     let read = Provider::ollama().read_success(&facts, StatusCode::OK, &HeaderMap::new(), pulled, now());

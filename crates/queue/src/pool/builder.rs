@@ -1,4 +1,4 @@
-//! How a pool is to be.
+//! The settings of a pool, and how it is spawned.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,14 +9,14 @@ use super::{
     failures::Failures,
     handler::{Handler, Plain, WithState, Work},
     results::Results,
-    size::{Member, PoolSize},
+    size::{PoolSize, WorkerGuard},
     worker::{Redelivery, run},
 };
 use crate::{Lease, Queue};
 
-/// How a [`WorkerPool`] is to be: made by [`WorkerPool::builder`].
+/// The settings of a [`WorkerPool`]; made by [`WorkerPool::builder`].
 ///
-/// | | default |
+/// | setter | default |
 /// |---|---|
 /// | [`max_deliveries`](Self::max_deliveries) | 3 |
 /// | [`redelivery_wait`](Self::redelivery_wait) | 1 s, doubled each time up to 60 s |
@@ -29,7 +29,7 @@ pub struct WorkerPoolBuilder<R = ()> {
 }
 
 impl WorkerPool<()> {
-    /// The defaults, to be changed.
+    /// A builder with the defaults.
     pub const fn builder() -> WorkerPoolBuilder {
         let redelivery = Redelivery {
             max_deliveries: 3,
@@ -41,29 +41,30 @@ impl WorkerPool<()> {
 }
 
 impl<R> WorkerPoolBuilder<R> {
-    /// How often an item is given to the handler before it falls out, to be had from
-    /// [`take_exhausted`](WorkerPool::take_exhausted) or the [`Report`](crate::Report). Default: 3; `u32::MAX` is no
-    /// bound. 0 is taken for 1.
+    /// How often an item is given to the handler before it leaves the queue. It is then in
+    /// [`take_exhausted`](WorkerPool::take_exhausted) or in the [`Report`](crate::Report). Default: 3. `u32::MAX` means no
+    /// bound, and 0 counts as 1.
     pub fn max_deliveries(mut self, max_deliveries: u32) -> Self {
         self.redelivery.max_deliveries = max_deliveries.max(1);
         self
     }
 
     /// How long an item waits for its next delivery after one that failed: `first`, then twice as long each time, but at
-    /// most `max`. The handler can say otherwise for its item: [`Lease::delay_next_delivery`]. Default: 1 s and 60 s.
+    /// most `max`. A handler can set another wait for its item: [`Lease::delay_next_delivery`]. Default: 1 s and 60 s.
     ///
-    /// The waits have no jitter. As many come back at once as there are workers, so the pool's width bounds that.
+    /// The waits have no jitter. At most as many items come back at the same time as there are workers.
     pub fn redelivery_wait(mut self, first: Duration, max: Duration) -> Self {
         (self.redelivery.first_wait, self.redelivery.max_wait) = (first, max);
         self
     }
 
-    /// Where the handler's results go: as a stream, these are the queue's [`items`](Queue::items), in the order in which
-    /// the work was finished. It can be another pool's queue as well, and the two a pipeline. Default: they are dropped.
+    /// The queue for the handler's results, in the order in which the work was finished. Its [`items`](Queue::items) are
+    /// the results as a stream. It can be the queue of another pool: then the two pools are a pipeline. Default: results
+    /// are dropped.
     ///
-    /// A worker waits for a place in `results` before it takes the next item, so results that nobody takes hold the
-    /// pool back. When the last worker has ended, `results` is closed. No result is lost: a worker that is aborted while
-    /// it waits leaves its result beyond the capacity, and one that finds `results` closed leaves it there for
+    /// A worker waits for a free slot in `results` before it takes the next item. So results that nobody takes stop the
+    /// pool. When the last worker has ended, `results` is closed. No result is lost: a worker that is aborted while it
+    /// waits pushes its result beyond the capacity. A worker that finds `results` closed pushes it there too, for
     /// [`take_all`](Queue::take_all).
     ///
     /// ```
@@ -76,7 +77,7 @@ impl<R> WorkerPoolBuilder<R> {
     ///     .results(lengths.clone())
     ///     .spawn(words.clone(), 2, async |word: &mut Lease<&str>| Ok(word.len()));
     /// for word in ["a", "few", "words"] {
-    ///     words.push(word).await.expect("nobody has closed it");
+    ///     words.push(word).await.expect("the queue is open");
     /// }
     /// words.close();
     /// let mut lengths: Vec<usize> = lengths.items().collect().await;
@@ -89,11 +90,11 @@ impl<R> WorkerPoolBuilder<R> {
         WorkerPoolBuilder { redelivery: self.redelivery, results: Some(results) }
     }
 
-    /// Spawns `workers` workers; 0 is taken for 1.
+    /// Spawns `workers` workers; 0 counts as 1.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime with a timer.
+    /// Outside of a tokio runtime with time enabled.
     pub fn spawn<T, K, F>(self, queue: Queue<T, K>, workers: usize, handler: F) -> WorkerPool<T, K>
     where
         T: Send + 'static,
@@ -104,11 +105,11 @@ impl<R> WorkerPoolBuilder<R> {
         self.spawn_workers(queue, workers, Plain(handler))
     }
 
-    /// As [`spawn`](Self::spawn), with a handler that has a share of `state`: a client, another queue, a pair of them.
+    /// As [`spawn`](Self::spawn), with a handler that also borrows `state`: a client, another queue, a pair of them.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime with a timer.
+    /// Outside of a tokio runtime with time enabled.
     pub fn spawn_with<S, T, K, F>(
         self,
         state: S,
@@ -133,19 +134,19 @@ impl<R> WorkerPoolBuilder<R> {
         R: Send + 'static,
         W: Work<T, K, R>,
     {
-        // Redeliveries need a timer. Where there is none, that is said here and not in a worker.
+        // Redeliveries need a timer. This panics here where there is none, and not later in a worker.
         drop(sleep(Duration::ZERO));
         let (handler, redelivery) = (Arc::new(handler), self.redelivery);
         let (failures, size) = (Arc::new(Failures::default()), Arc::new(PoolSize::default()));
-        // Only the workers keep it, so that it ends, and closes the results, with the last of them.
+        // Only the workers keep it. So it is dropped with the last worker, and closes the queue of results.
         let results = Arc::new(Results(self.results));
         let workers_results = Arc::downgrade(&results);
         let spawn_one = {
             let (queue, failures, size) = (queue.clone(), Arc::clone(&failures), Arc::clone(&size));
             move |set: &mut JoinSet<()>| {
                 let Some(results) = workers_results.upgrade() else { return false };
-                let (queue, handler, member) = (queue.clone(), Arc::clone(&handler), Member::new(&size));
-                set.spawn(run(queue, handler, Arc::clone(&failures), member, results, redelivery));
+                let (queue, handler, guard) = (queue.clone(), Arc::clone(&handler), WorkerGuard::new(&size));
+                set.spawn(run(queue, handler, Arc::clone(&failures), guard, results, redelivery));
                 true
             }
         };

@@ -1,4 +1,4 @@
-//! A future whose panics are results.
+//! A future that turns panics into errors.
 
 use std::{
     any::Any,
@@ -13,13 +13,13 @@ use pin_project_lite::pin_project;
 pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub(super) struct CatchUnwind<F> {
-        // `None` once it has ended: its drop is part of what may panic.
+        // `None` once it has ended. It is dropped here, because its drop may panic too.
         #[pin]
         future: Option<F>,
     }
 }
 
-/// What a panic said.
+/// The message of a panic.
 #[derive(Debug)]
 pub(super) struct Panicked(pub(super) String);
 
@@ -44,7 +44,8 @@ impl<F: Future> Future for CatchUnwind<F> {
     }
 }
 
-/// Calls `f`. What it shares with others is behind locks that put up with a panic; the rest goes with it.
+/// Calls `f` and catches its panic. This is sound: what `f` shares with other code is behind locks that survive a panic,
+/// and the rest is dropped.
 pub(super) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panicked> {
     catch_unwind(AssertUnwindSafe(f)).map_err(|payload| Panicked(message(payload)))
 }

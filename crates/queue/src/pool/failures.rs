@@ -1,4 +1,4 @@
-//! The deliveries that failed, and the items that are given up.
+//! The record of the deliveries that failed, and of the items that have used up their deliveries.
 
 use std::{
     collections::VecDeque,
@@ -7,13 +7,13 @@ use std::{
 
 use super::report::Failure;
 
-/// How many failures are kept.
+/// How many of the latest failures are kept.
 const LATEST: usize = 64;
 
-/// What the workers of a pool write down.
-pub(super) struct Failures<T>(Mutex<Written<T>>);
+/// The failures that the workers of a pool have recorded.
+pub(super) struct Failures<T>(Mutex<FailureLog<T>>);
 
-pub(super) struct Written<T> {
+pub(super) struct FailureLog<T> {
     pub(super) errors: u64,
     pub(super) panics: u64,
     pub(super) latest: VecDeque<Failure>,
@@ -21,21 +21,21 @@ pub(super) struct Written<T> {
 }
 
 impl<T> Failures<T> {
-    pub(super) fn read(&self) -> MutexGuard<'_, Written<T>> {
-        // Nothing under the lock can leave it half-written.
+    pub(super) fn read(&self) -> MutexGuard<'_, FailureLog<T>> {
+        // No code under this lock can leave the record half-written.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn add(&self, failure: &Failure) {
-        let mut written = self.read();
+        let mut log = self.read();
         match failure.panicked {
-            true => written.panics += 1,
-            false => written.errors += 1,
+            true => log.panics += 1,
+            false => log.errors += 1,
         }
-        if written.latest.len() == LATEST {
-            written.latest.pop_front();
+        if log.latest.len() == LATEST {
+            log.latest.pop_front();
         }
-        written.latest.push_back(failure.clone());
+        log.latest.push_back(failure.clone());
     }
 
     pub(super) fn give_up(&self, item: T, failure: Failure) {
@@ -49,6 +49,6 @@ impl<T> Failures<T> {
 
 impl<T> Default for Failures<T> {
     fn default() -> Self {
-        Self(Mutex::new(Written { errors: 0, panics: 0, latest: VecDeque::new(), exhausted: Vec::new() }))
+        Self(Mutex::new(FailureLog { errors: 0, panics: 0, latest: VecDeque::new(), exhausted: Vec::new() }))
     }
 }

@@ -1,4 +1,4 @@
-//! What a pool does with an item: an async function, with a state or without one.
+//! The handler of a pool: an async function, with a state or without one.
 
 use std::{error::Error, future::Future};
 
@@ -6,21 +6,21 @@ use crate::Lease;
 
 /// What a worker does with its items: an async function of one or two borrowed arguments.
 ///
-/// Nothing needs to implement it. Async functions and async closures that capture nothing do, of the shape
-/// `async |job: &mut Lease<T>| Ok(..)`, or with a state `async |state: &S, job: &mut Lease<T>| Ok(..)`. Their errors are
-/// `Box<dyn Error + Send + Sync>`, which `?` makes out of any error, and `.into()` out of a string.
+/// You do not have to implement it. It is implemented for async functions, and for async closures that capture nothing, of
+/// the form `async |job: &mut Lease<T>| Ok(..)`, or with a state `async |state: &S, job: &mut Lease<T>| Ok(..)`. The error
+/// type is `Box<dyn Error + Send + Sync>`: `?` makes one of any error, and `.into()` makes one of a string.
 ///
-/// A closure that captures cannot lend what it has captured to its future. So what the work needs is the state, which
-/// each call borrows.
+/// A closure cannot lend what it has captured to its future. So what the work needs is passed as the state, which each
+/// call borrows.
 ///
-/// What ends without a word about the item does not compile:
+/// A handler that does not return a `Result` does not compile:
 ///
 /// ```compile_fail
 /// # let queue = outbound_queue::Queue::unbounded();
 /// outbound_queue::WorkerPool::spawn(queue, 1, async |_: &mut outbound_queue::Lease<u32>| {});
 /// ```
 ///
-/// `A` are the arguments, `R` is the result.
+/// `A` is the tuple of the arguments, and `R` is the result.
 pub trait Handler<A, R>: Send + Sync + 'static {
     /// What the function returns.
     type Future: Future<Output = Result<R, Box<dyn Error + Send + Sync>>> + Send;
@@ -55,9 +55,9 @@ where
     }
 }
 
-/// A handler that has all it needs but the item.
+/// A handler together with its state, so that it needs only the item.
 pub(super) trait Work<T, K: Ord, R>: Send + Sync + 'static {
-    /// The error is its text: the reader of a report wants no more, and it can be kept beside the item.
+    /// The error is returned as text, because a report only shows its text.
     fn work(&self, lease: &mut Lease<T, K>) -> impl Future<Output = Result<R, String>> + Send;
 }
 
@@ -72,7 +72,7 @@ where
     F: for<'a> Handler<(&'a mut Lease<T, K>,), R>,
 {
     async fn work(&self, lease: &mut Lease<T, K>) -> Result<R, String> {
-        // Called inside, since it may panic before it has made a future.
+        // The handler is called inside this future, because the call itself may panic.
         self.0.call((lease,)).await.map_err(|error| text(&*error))
     }
 }

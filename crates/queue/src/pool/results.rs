@@ -1,13 +1,13 @@
-//! Where the results of a pool go.
+//! The results of a pool, and the queue that they go to.
 
 use std::collections::VecDeque;
 
 use crate::Queue;
 
-/// The queue for results, if there is one. It is closed when the last worker drops this.
+/// The queue for results, if there is one. The queue is closed when the last worker drops this.
 pub(super) struct Results<R>(pub(super) Option<Queue<R>>);
 
-/// A worker's results on their way. What is in it when it is dropped goes on without waiting for a place.
+/// The results of a worker that are not in the queue yet. On drop they are pushed without waiting for a free slot.
 pub(super) struct Outbox<'a, R> {
     results: &'a Queue<R>,
     items: VecDeque<R>,
@@ -28,7 +28,7 @@ impl<R> Drop for Results<R> {
 }
 
 impl<R> Outbox<'_, R> {
-    /// Takes a result, which from now on is not lost.
+    /// Takes a result. From now on it is not lost.
     pub(super) fn put(&mut self, result: R) {
         self.items.push_back(result);
     }

@@ -1,4 +1,4 @@
-//! How many workers a pool has, and is to have.
+//! The number of workers of a pool: how many there are, and how many there should be.
 
 use std::sync::{
     Arc,
@@ -7,19 +7,19 @@ use std::sync::{
 
 use tokio::sync::{Notify, futures::Notified};
 
-/// How many workers there are to be, and are.
+/// How many workers there are, and how many there should be.
 #[derive(Default)]
 pub(super) struct PoolSize {
     wanted: AtomicUsize,
     present: AtomicUsize,
-    /// Tells the idle that there may be too many of them.
+    /// Wakes idle workers when `wanted` has changed.
     changed: Notify,
 }
 
-/// One worker of those present, however it ends.
-pub(super) struct Member {
+/// Counts one worker as present until it is dropped, however the worker ends.
+pub(super) struct WorkerGuard {
     size: Arc<PoolSize>,
-    /// Counted out already, as one too many.
+    /// This worker was one too many, and is not counted any more.
     dismissed: bool,
 }
 
@@ -37,13 +37,13 @@ impl PoolSize {
         self.present() < self.wanted.load(Ordering::SeqCst)
     }
 
-    /// Ready once it has changed after this call.
+    /// Ready once the size has changed after this call.
     pub(super) fn changed(&self) -> Notified<'_> {
         self.changed.notified()
     }
 }
 
-impl Member {
+impl WorkerGuard {
     pub(super) fn new(size: &Arc<PoolSize>) -> Self {
         size.present.fetch_add(1, Ordering::SeqCst);
         Self { size: Arc::clone(size), dismissed: false }
@@ -53,7 +53,7 @@ impl Member {
         &self.size
     }
 
-    /// Whether there are too many. The one that is told so is counted out.
+    /// Whether there are too many workers. If so, this worker is no longer counted and has to end.
     pub(super) fn is_dismissed(&mut self) -> bool {
         let wanted = self.size.wanted.load(Ordering::SeqCst);
         let one_less = |present: usize| (present > wanted).then(|| present - 1);
@@ -62,7 +62,7 @@ impl Member {
     }
 }
 
-impl Drop for Member {
+impl Drop for WorkerGuard {
     fn drop(&mut self) {
         if !self.dismissed {
             self.size.present.fetch_sub(1, Ordering::SeqCst);

@@ -1,4 +1,4 @@
-//! One worker.
+//! One worker: its loop, and what it does about a failure.
 
 use std::{
     future::{Future, poll_fn},
@@ -14,14 +14,14 @@ use super::{
     handler::Work,
     report::Failure,
     results::Results,
-    size::Member,
+    size::WorkerGuard,
 };
 use crate::{Lease, Queue};
 
-/// What a delivery that failed is followed by.
+/// What happens after a delivery that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Redelivery {
-    /// How often an item is delivered.
+    /// How often an item is delivered at most.
     pub(super) max_deliveries: u32,
     /// The wait after the first delivery, which doubles with each further one.
     pub(super) first_wait: Duration,
@@ -29,19 +29,19 @@ pub(super) struct Redelivery {
 }
 
 impl Redelivery {
-    /// How long the item waits after so many deliveries.
+    /// How long the item waits after this many deliveries.
     fn wait(&self, deliveries: u32) -> Duration {
         let doubled = 1_u32.checked_shl(deliveries.saturating_sub(1)).unwrap_or(u32::MAX);
         self.first_wait.saturating_mul(doubled).min(self.max_wait)
     }
 }
 
-/// The life of a worker.
+/// The loop of a worker.
 pub(super) async fn run<T, K, R, W>(
     queue: Queue<T, K>,
     handler: Arc<W>,
     failures: Arc<Failures<T>>,
-    mut member: Member,
+    mut guard: WorkerGuard,
     results: Arc<Results<R>>,
     redelivery: Redelivery,
 ) where
@@ -49,9 +49,9 @@ pub(super) async fn run<T, K, R, W>(
     W: Work<T, K, R>,
 {
     let mut outbox = results.outbox();
-    while let Some(mut lease) = next(&queue, &mut member).await {
+    while let Some(mut lease) = next(&queue, &mut guard).await {
         if lease.deliveries() > redelivery.max_deliveries {
-            let message = "delivered as often as it may be, and aborted each time".to_owned();
+            let message = "all its deliveries were aborted".to_owned();
             let failure = failure(&lease, false, message);
             failures.give_up(lease.give_up(), failure);
             continue;
@@ -80,13 +80,13 @@ pub(super) async fn run<T, K, R, W>(
     }
 }
 
-/// The next item, or `None` if the queue is closed and empty, or the worker is one too many.
-async fn next<T, K: Ord>(queue: &Queue<T, K>, member: &mut Member) -> Option<Lease<T, K>> {
-    let size = Arc::clone(member.size());
+/// The next item. `None` if the queue is closed and empty, or if the worker is one too many.
+async fn next<T, K: Ord>(queue: &Queue<T, K>, guard: &mut WorkerGuard) -> Option<Lease<T, K>> {
+    let size = Arc::clone(guard.size());
     loop {
-        // Made before the look at the numbers, so that no change of them is missed.
+        // Made before the numbers are read, so that no change is missed.
         let mut changed = pin!(size.changed());
-        if member.is_dismissed() {
+        if guard.is_dismissed() {
             return None;
         }
         let mut lease = pin!(queue.lease());
@@ -100,7 +100,7 @@ async fn next<T, K: Ord>(queue: &Queue<T, K>, member: &mut Member) -> Option<Lea
     }
 }
 
-/// The item is done. Its drop is the caller's code, and must not cost the worker.
+/// The item is done. Its drop is foreign code, and a panic in it must not end the worker.
 fn end<T, K: Ord>(lease: Lease<T, K>, failures: &Failures<T>) {
     let mut failure = failure(&lease, true, String::new());
     let item = lease.into_inner();

@@ -1,4 +1,4 @@
-//! Items whose time has not come.
+//! Items that are not due, and the timer for the first of them.
 
 use std::{
     collections::BTreeMap,
@@ -11,24 +11,24 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::Taken;
+use super::StoredItem;
 
-pub(crate) type Alarm = Pin<Box<Sleep>>;
+pub(crate) type DueTimer = Pin<Box<Sleep>>;
 
-/// Items that nobody can take yet, by when they are due and then by when they came.
+/// Items that are not due, by the instant at which they are due and then by their arrival.
 pub(crate) struct Delayed<T, K> {
-    items: BTreeMap<(Instant, u64), Taken<T, K>>,
+    items: BTreeMap<(Instant, u64), StoredItem<T, K>>,
     arrivals: u64,
-    /// Wakes the task that keeps watch, when the first is due. There is none unless somebody waits, whose place in line
-    /// has the same waker: so an alarm that is replaced, under the lock, never drops the last of a task.
-    alarm: Option<Alarm>,
-    /// Whether one of those who wait keeps watch: it has set the alarm for the first item, and has not left since.
-    watched: bool,
+    /// Wakes a waiting task when the first item is due. There is a timer only while tasks wait. The waiter of that task
+    /// has the same waker, so replacing the timer under the lock never drops the last waker of a task.
+    timer: Option<DueTimer>,
+    /// Whether a waiting task has set the timer for the first item and has not left since.
+    timer_is_set: bool,
 }
 
 impl<T, K> Delayed<T, K> {
     pub(crate) fn new() -> Self {
-        Self { items: BTreeMap::new(), arrivals: 0, alarm: None, watched: false }
+        Self { items: BTreeMap::new(), arrivals: 0, timer: None, timer_is_set: false }
     }
 
     #[inline]
@@ -36,45 +36,48 @@ impl<T, K> Delayed<T, K> {
         self.items.len()
     }
 
-    pub(crate) fn is_unwatched(&self) -> bool {
-        !self.watched && !self.items.is_empty()
+    pub(crate) fn needs_timer(&self) -> bool {
+        !self.timer_is_set && !self.items.is_empty()
     }
 
-    pub(crate) fn push(&mut self, due: Instant, item: Taken<T, K>) {
+    pub(crate) fn push(&mut self, due: Instant, item: StoredItem<T, K>) {
         if self.items.first_key_value().is_none_or(|(first, _)| due < first.0) {
-            self.watched = false;
+            self.timer_is_set = false;
         }
         self.items.insert((due, self.arrivals), item);
         self.arrivals += 1;
     }
 
-    /// The first item, if it is due.
-    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<Taken<T, K>> {
+    /// Takes the first item, if it is due.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<StoredItem<T, K>> {
         let first = self.items.first_entry()?;
         (first.key().0 <= now).then(|| first.remove())
     }
 
-    /// Ready if the first item is due; otherwise the task is woken when it will be. Only the last one that asked is.
+    /// Ready if the first item is due. Otherwise the task is woken when it is due. Only the last task that called this is
+    /// woken.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime with a timer.
+    /// Outside of a tokio runtime with time enabled.
     pub(crate) fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some((&(due, _), _)) = self.items.first_key_value() else { return Poll::Pending };
-        // A new one each time it changes, since the old one may be of a runtime that is no more.
-        let alarm = match &mut self.alarm {
-            Some(alarm) if alarm.deadline() == due => alarm,
-            alarm => alarm.insert(Box::pin(sleep_until(due))),
+        // A new timer each time, because the old one may belong to a runtime that has ended.
+        let timer = match &mut self.timer {
+            Some(timer) if timer.deadline() == due => timer,
+            timer => timer.insert(Box::pin(sleep_until(due))),
         };
-        self.watched = true;
-        // The budget has been asked for this poll already; and it may not wake anybody from in here.
-        Pin::new(&mut unconstrained(alarm.as_mut())).poll(cx)
+        self.timer_is_set = true;
+        // Unconstrained: this poll has paid for its unit of the budget already, and a timer without budget would call a
+        // waker under the lock.
+        Pin::new(&mut unconstrained(timer.as_mut())).poll(cx)
     }
 
-    /// One who may have kept watch leaves. What comes back is to be dropped when the lock is released.
-    pub(crate) fn leave(&mut self) -> Option<Alarm> {
-        self.watched = false;
-        self.alarm.take()
+    /// The task that has set the timer may be the one that leaves. The timer that is returned must be dropped after the
+    /// lock is released.
+    pub(crate) fn leave(&mut self) -> Option<DueTimer> {
+        self.timer_is_set = false;
+        self.timer.take()
     }
 
     /// All items, each with how often it has been leased.

@@ -1,4 +1,4 @@
-//! Aging: a handicap is time, and nothing waits for ever.
+//! Queues with aging: a handicap is a time, and no item waits for ever.
 
 use std::{task::Poll, time::Duration};
 
@@ -10,10 +10,10 @@ use crate::support::Spawned;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What the ranks do not tell apart.
+/// The resolution of the ranks.
 const RESOLUTION: Duration = Duration::from_millis(63);
 
-/// A handicap in milliseconds, and when it came.
+/// A handicap in milliseconds, and the arrival of the job.
 type Job = (u64, Instant);
 
 fn queue() -> Queue<Job> {
@@ -21,7 +21,7 @@ fn queue() -> Queue<Job> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handicap_lets_others_go_first_for_so_long() {
+async fn a_handicap_lets_later_items_go_first_for_that_time() {
     let queue = queue();
     let start = Instant::now();
     queue.try_push((10_000, start)).expect("there is room");
@@ -31,7 +31,7 @@ async fn a_handicap_lets_others_go_first_for_so_long() {
         queue.try_push((0, Instant::now())).expect("there is room");
         order.push(queue.try_pop().expect("there are two").0);
     }
-    assert_eq!(order.iter().position(|handicap| *handicap > 0), Some(9), "at ten seconds they are equals");
+    assert_eq!(order.iter().position(|handicap| *handicap > 0), Some(9), "after ten seconds they are equal");
 }
 
 #[tokio::test(start_paused = true)]
@@ -44,7 +44,7 @@ async fn equals_come_out_in_their_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_comes_back_has_kept_its_time() {
+async fn a_leased_item_that_comes_back_keeps_its_arrival() {
     let queue = queue();
     let old = (0, Instant::now());
     queue.try_push(old).expect("there is room");
@@ -66,12 +66,12 @@ async fn a_push_that_waits_ages() {
     advance(SECOND * 10).await;
     let _late = Spawned::parked(queue.push((0, 2)));
     queue.try_pop().expect("there is an item");
-    assert_eq!(early.wakes(), 1, "it came more than its handicap earlier");
+    assert_eq!(early.wakes(), 1, "it came earlier by more than its handicap");
     assert_eq!(early.poll(), Poll::Ready(Ok(())));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handicap_beyond_all_bounds_is_the_last() {
+async fn the_longest_handicap_is_the_last() {
     let queue: Queue<u32> = Queue::aging(8, |item| if *item == 0 { Duration::MAX } else { Duration::ZERO });
     queue.try_push(0).expect("there is room");
     queue.try_push(1).expect("there is room");
@@ -81,7 +81,7 @@ async fn a_handicap_beyond_all_bounds_is_the_last() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
-    /// Whatever goes ahead of an item came before the item's handicap was over.
+    /// An item that goes ahead of another came before the handicap of the other was over.
     #[test]
     fn nothing_goes_ahead_for_longer_than_the_handicap(
         steps in prop::collection::vec((0..5_000u64, prop::option::of(0..20_000u64)), 1..120),

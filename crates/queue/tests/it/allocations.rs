@@ -1,17 +1,17 @@
-//! Memory: none taken for an operation that need not wait, and a burst's given back.
+//! Memory: an operation that does not wait allocates nothing, and the memory of a burst is given back.
 
 use allocation_counter::measure;
 
 use crate::support::flavours;
 
 #[test]
-fn an_operation_that_need_not_wait_allocates_nothing() {
+fn an_operation_that_does_not_wait_allocates_nothing() {
     for (name, queue) in flavours(64) {
         for item in 0..64 {
             queue.try_push(item).expect(name);
         }
         queue.take_all();
-        // What the items lie in is taken once.
+        // The memory for the items is allocated in the first round.
         for round in 0..3 {
             let taken = measure(|| {
                 for item in 0..32 {

@@ -1,3 +1,5 @@
+//! Auto traits and sizes of every public type.
+
 use outbound_queue::{
     Failure, Items, Join, Lease, NextLease, Pop, PopMany, Push, PushAt, PushError, PushMany, Queue, Report,
     TryPopError, TryPushError, WorkerPool, WorkerPoolBuilder,
@@ -45,7 +47,7 @@ fn handles_move_and_futures_are_pinned() {
     unpin::<Lease<Item>>();
     unpin::<WorkerPool<Item>>();
     unpin::<Report<Item>>();
-    // Ambiguous, and so an error, if the type were `Unpin`.
+    // If the type were `Unpin`, this call would be ambiguous and would not compile.
     <Push<'_, u8> as NotUnpin<_>>::holds();
     <PushAt<'_, u8> as NotUnpin<_>>::holds();
     <Pop<'_, u8> as NotUnpin<_>>::holds();

@@ -1,4 +1,4 @@
-//! Closing ends everybody who waits and loses nothing.
+//! Closing ends all waits and loses no item.
 
 use std::task::Poll;
 
@@ -22,7 +22,7 @@ fn a_closed_queue_is_drained_and_then_ends() {
 }
 
 #[test]
-fn a_consumer_woken_for_an_item_gets_it_though_the_queue_is_closed_meanwhile() {
+fn a_consumer_woken_for_an_item_gets_it_even_if_the_queue_is_closed_before_it_runs() {
     for (name, queue) in flavours(4) {
         let mut first = Spawned::parked(queue.pop());
         let mut second = Spawned::parked(queue.pop());
@@ -34,7 +34,7 @@ fn a_consumer_woken_for_an_item_gets_it_though_the_queue_is_closed_meanwhile() {
 }
 
 #[test]
-fn a_pusher_woken_for_a_place_gets_its_item_back_if_the_queue_is_closed_meanwhile() {
+fn a_pusher_woken_for_a_slot_gets_its_item_back_if_the_queue_is_closed_before_it_runs() {
     for (name, queue) in flavours(1) {
         queue.try_push(1).expect(name);
         let mut push = Spawned::parked(queue.push(2));
@@ -58,14 +58,14 @@ fn closing_now_takes_what_is_left_and_ends_the_consumers() {
         left.sort_unstable();
         assert_eq!(left, [10, 20, 30], "{name}");
         assert_eq!(Spawned::new(queue.pop()).poll(), Poll::Ready(None), "{name}");
-        assert!(queue.close_now().is_empty(), "a second time: {name}");
+        assert!(queue.close_now().is_empty(), "the second call takes nothing: {name}");
         drop(lease);
-        assert_eq!(queue.take_all(), [leased], "what was on a lease comes back: {name}");
+        assert_eq!(queue.take_all(), [leased], "the leased item comes back: {name}");
     }
 }
 
 #[test]
-fn taking_all_of_an_open_queue_lets_the_pushers_on() {
+fn taking_all_of_an_open_queue_lets_waiting_pushes_go_on() {
     for (name, queue) in flavours(2) {
         queue.try_push(1).expect(name);
         queue.try_push(1).expect(name);
@@ -77,7 +77,7 @@ fn taking_all_of_an_open_queue_lets_the_pushers_on() {
 }
 
 #[test]
-fn a_waiter_dropped_after_closing_is_of_no_consequence() {
+fn a_waiter_dropped_after_closing_has_no_effect() {
     for (name, queue) in flavours(1) {
         let lease = Spawned::parked(queue.lease());
         queue.try_push(1).expect(name);

@@ -1,7 +1,7 @@
-//! The conformance list, each row of it on every flavour: what becomes of items and wake-ups when those who wait give
-//! up, move or are never polled again; who is woken, how often, and who comes first; who ends; and what it costs.
+//! The conformance list, on every kind of queue: what happens to items and wake-ups when a waiting future is dropped,
+//! moved or never polled again; which task is woken, how often and in which order; how a close ends all; and the cost.
 //!
-//! `benches/peers` asks the peers the same.
+//! `benches/peers` runs the same list on other queues.
 
 use std::{
     mem,
@@ -17,8 +17,8 @@ use outbound_queue::{PushError, TryPopError, TryPushError};
 
 use crate::support::{Counted, Counter, Spawned, Task, on_every_flavour};
 
-/// More than this many newcomers never go ahead of a task that was woken.
-const MAX_PASSES: usize = 32;
+/// At most this many newcomers overtake a task that was woken.
+const MAX_OVERTAKES: usize = 32;
 
 #[test]
 fn a_dropped_pending_pop_keeps_the_item() {
@@ -38,7 +38,7 @@ fn a_dropped_pending_lease_keeps_the_item() {
         queue.try_push(1).expect(name);
         drop(lease);
         assert_eq!(queue.unfinished(), 1, "{name}");
-        assert_eq!(queue.try_lease().expect(name).deliveries(), 1, "it was not delivered before: {name}");
+        assert_eq!(queue.try_lease().expect(name).deliveries(), 1, "this is its first delivery: {name}");
     });
 }
 
@@ -129,7 +129,7 @@ fn a_future_dropped_before_its_first_poll_drops_its_item_once() {
 }
 
 #[test]
-fn every_item_is_dropped_once_on_every_way_out() {
+fn every_item_is_dropped_exactly_once() {
     on_every_flavour!(3, Counted, |name, queue| {
         let counter = Counter::new();
         for _ in 0..3 {
@@ -151,14 +151,14 @@ fn every_item_is_dropped_once_on_every_way_out() {
         queue.try_push(counter.item()).expect(name);
         let lease = queue.try_lease().expect(name);
         drop(queue);
-        assert_eq!(counter.alive(), 2, "a lease keeps its queue: {name}");
+        assert_eq!(counter.alive(), 2, "a lease keeps its queue alive: {name}");
         drop(lease);
         assert_eq!(counter.alive(), 0, "{name}");
     });
 }
 
 #[test]
-fn a_waiter_that_is_never_polled_again_keeps_one_item_from_the_others_at_most() {
+fn a_waiter_that_is_never_polled_again_keeps_at_most_one_item_from_the_others() {
     on_every_flavour!(8, |name, queue| {
         let deaf = Spawned::parked(queue.pop());
         let mut other = Spawned::parked(queue.pop());
@@ -167,7 +167,10 @@ fn a_waiter_that_is_never_polled_again_keeps_one_item_from_the_others_at_most() 
         assert_eq!((deaf.wakes(), other.wakes()), (1, 1), "{name}");
         assert!(other.poll().is_ready(), "{name}");
         mem::forget(deaf);
-        assert!(Spawned::new(queue.pop()).poll().is_ready(), "a newcomer gets what it left lying: {name}");
+        assert!(
+            Spawned::new(queue.pop()).poll().is_ready(),
+            "a newcomer gets the item that it did not take: {name}"
+        );
     });
 }
 
@@ -177,18 +180,18 @@ fn one_item_wakes_one_of_a_hundred() {
         let pops: Vec<_> = (0..100).map(|_| Spawned::parked(queue.pop())).collect();
         queue.try_push(1).expect(name);
         assert_eq!(pops.iter().map(Spawned::wakes).sum::<usize>(), 1, "{name}");
-        assert_eq!(pops[0].wakes(), 1, "the first to come: {name}");
+        assert_eq!(pops[0].wakes(), 1, "the first one is woken: {name}");
     });
 }
 
 #[test]
-fn one_place_wakes_one_of_a_hundred() {
+fn one_free_slot_wakes_one_of_a_hundred() {
     on_every_flavour!(1, |name, queue| {
         queue.try_push(1).expect(name);
         let pushes: Vec<_> = (0..100).map(|_| Spawned::parked(queue.push(1))).collect();
         assert_eq!(queue.try_pop(), Ok(1), "{name}");
         assert_eq!(pushes.iter().map(Spawned::wakes).sum::<usize>(), 1, "{name}");
-        assert_eq!(pushes[0].wakes(), 1, "the first to come: {name}");
+        assert_eq!(pushes[0].wakes(), 1, "the first one is woken: {name}");
     });
 }
 
@@ -201,13 +204,13 @@ fn a_burst_wakes_a_few_who_wake_the_rest() {
         }
         let at_once = pops.iter().map(Spawned::wakes).sum::<usize>();
         assert!((1..=7).contains(&at_once), "{at_once} woken at once: {name}");
-        // Only those that were woken are polled, as an executor does.
+        // Only tasks that were woken are polled, as in an executor.
         let mut polled = vec![0; pops.len()];
         while let Some(i) = (0..pops.len()).find(|&i| pops[i].wakes() > polled[i]) {
             polled[i] = pops[i].wakes();
             assert_eq!(pops[i].poll(), Poll::Ready(Some(1)), "{name}");
         }
-        assert_eq!(polled, vec![1; 100], "one wake for an item: {name}");
+        assert_eq!(polled, vec![1; 100], "one wake-up for each item: {name}");
     });
 }
 
@@ -223,7 +226,7 @@ fn two_items_and_two_waiters_leave_nobody_asleep() {
 }
 
 #[test]
-fn those_who_wait_are_served_in_their_order() {
+fn waiting_tasks_are_served_in_their_order() {
     on_every_flavour!(1, |name, queue| {
         let mut pops: Vec<_> = (0..4).map(|_| Spawned::parked(queue.pop())).collect();
         for item in 0..4 {
@@ -244,7 +247,7 @@ fn those_who_wait_are_served_in_their_order() {
 }
 
 #[test]
-fn the_try_forms_go_ahead_of_nobody() {
+fn the_try_forms_overtake_nobody() {
     on_every_flavour!(1, |name, queue| {
         let mut pop = Spawned::parked(queue.pop());
         queue.try_push(1).expect(name);
@@ -259,10 +262,10 @@ fn the_try_forms_go_ahead_of_nobody() {
 }
 
 #[test]
-fn newcomers_pass_a_woken_pop_so_often_and_no_more() {
+fn newcomers_overtake_a_woken_pop_at_most_so_often() {
     on_every_flavour!(1, |name, queue| {
         let mut waiting = Spawned::parked(queue.pop());
-        for _ in 0..MAX_PASSES {
+        for _ in 0..MAX_OVERTAKES {
             queue.try_push(1).expect(name);
             assert!(Spawned::new(queue.pop()).poll().is_ready(), "{name}");
         }
@@ -275,21 +278,21 @@ fn newcomers_pass_a_woken_pop_so_often_and_no_more() {
 }
 
 #[test]
-fn newcomers_pass_a_woken_push_so_often_and_no_more() {
+fn newcomers_overtake_a_woken_push_at_most_so_often() {
     on_every_flavour!(1, |name, queue| {
         queue.try_push(0).expect(name);
         let mut waiting = Spawned::parked(queue.push(90));
         let mut passes = 0;
         loop {
             queue.try_pop().expect(name);
-            // Where there are ranks it is a better one: equals never pass.
+            // Where there are ranks, the newcomer has a lower one, because equals never overtake.
             let mut newcomer = Spawned::new(queue.push(0));
             if newcomer.poll().is_pending() {
                 break;
             }
             passes += 1;
         }
-        assert_eq!(passes, if name == "priority, all equal" { 0 } else { MAX_PASSES }, "{name}");
+        assert_eq!(passes, if name == "priority, all equal" { 0 } else { MAX_OVERTAKES }, "{name}");
         assert_eq!(waiting.poll(), Poll::Ready(Ok(())), "{name}");
     });
 }
@@ -356,7 +359,7 @@ fn an_operation_that_waits_allocates_nothing() {
 }
 
 #[tokio::test]
-async fn an_always_ready_consumer_gives_way_to_others() {
+async fn a_consumer_that_is_always_ready_lets_other_tasks_run() {
     on_every_flavour!(10_000, |name, queue| {
         for item in 0..10_000 {
             queue.try_push(item).expect(name);
@@ -373,7 +376,7 @@ async fn an_always_ready_consumer_gives_way_to_others() {
         });
         let other = tokio::spawn(async move { popped.load(Ordering::Relaxed) });
         let popped_before = other.await.expect(name);
-        assert!((1..=256).contains(&popped_before), "{popped_before} before anybody else ran: {name}");
+        assert!((1..=256).contains(&popped_before), "{popped_before} pops before another task ran: {name}");
         consumer.await.expect(name);
     });
 }

@@ -1,4 +1,4 @@
-//! What a queue says about itself.
+//! The counts of a queue, and its `Debug` output.
 
 use std::task::Poll;
 
@@ -7,7 +7,7 @@ use outbound_queue::{Queue, TryPushError};
 use crate::support::{Spawned, flavours, on_every_flavour};
 
 #[test]
-fn it_is_full_when_nothing_more_can_be_tried() {
+fn it_is_full_exactly_when_try_push_is_refused() {
     on_every_flavour!(2, |name, queue| {
         assert!(!queue.is_full(), "{name}");
         queue.try_push(1).expect(name);
@@ -15,7 +15,7 @@ fn it_is_full_when_nothing_more_can_be_tried() {
         queue.try_push(2).expect(name);
         assert!(queue.is_full(), "{name}");
         let lease = queue.try_lease().expect(name);
-        assert!(queue.is_full(), "an item on a lease keeps its place: {name}");
+        assert!(queue.is_full(), "a leased item keeps its slot: {name}");
         lease.done();
         assert!(!queue.is_full(), "{name}");
     });
@@ -23,7 +23,7 @@ fn it_is_full_when_nothing_more_can_be_tried() {
 }
 
 #[test]
-fn a_place_that_somebody_waits_for_is_not_free() {
+fn a_slot_that_a_task_waits_for_is_not_free() {
     for (name, queue) in flavours(1) {
         queue.try_push(1).expect(name);
         let mut push = Spawned::parked(queue.push(2));

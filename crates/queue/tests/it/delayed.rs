@@ -1,4 +1,4 @@
-//! Items that are not due yet.
+//! Items that cannot be taken before an instant.
 
 use std::{task::Poll, time::Duration};
 
@@ -25,7 +25,7 @@ async fn an_item_is_taken_when_it_is_due_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_is_due_is_taken_though_others_are_there() {
+async fn an_item_that_becomes_due_takes_its_position_among_others() {
     for (name, queue) in flavours(100) {
         queue.push_after(1, SECOND).await.expect(name);
         for _ in 0..3 {
@@ -40,7 +40,7 @@ async fn one_that_is_due_is_taken_though_others_are_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_item_that_is_not_due_holds_its_place_and_is_waited_for() {
+async fn an_item_that_is_not_due_keeps_its_slot_and_a_join_waits_for_it() {
     for (name, queue) in flavours(1) {
         queue.push_after(1, SECOND).await.expect(name);
         assert_eq!(queue.try_push(2), Err(TryPushError::Full(2)), "{name}");
@@ -67,7 +67,7 @@ async fn a_push_that_waits_is_delayed_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_earlier_one_is_noticed_by_those_who_wait() {
+async fn tasks_that_wait_for_a_later_item_notice_an_earlier_one() {
     let queue: Queue<u32> = Queue::unbounded();
     let start = Instant::now();
     let waiting = tokio::spawn({
@@ -82,14 +82,14 @@ async fn an_earlier_one_is_noticed_by_those_who_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_who_waits_gets_one_when_it_is_due_whoever_leaves() {
+async fn each_waiting_task_gets_an_item_when_it_is_due_although_others_leave() {
     for (name, queue) in flavours(100) {
         let start = Instant::now();
         let waiting: Vec<_> = (0..10)
             .map(|i| {
                 let queue = queue.clone();
                 tokio::spawn(async move {
-                    // Every other one gives up before anything is due, whoever of them keeps watch.
+                    // Every second task gives up before an item is due, also the one that has set the timer.
                     let patience = if i % 2 == 0 { SECOND * 60 } else { Duration::from_millis(100 * i) };
                     timeout(patience, queue.pop()).await.ok().flatten().map(|_| start.elapsed())
                 })
@@ -108,11 +108,11 @@ async fn each_who_waits_gets_one_when_it_is_due_whoever_leaves() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_wake_for_an_item_and_one_for_who_keeps_watch() {
+async fn one_wake_up_to_set_the_timer_and_one_for_the_item() {
     let queue: Queue<u32> = Queue::unbounded();
     let mut pops: Vec<_> = (0..100).map(|_| Spawned::parked(queue.pop())).collect();
     queue.push_after(1, SECOND).await.expect("it is open");
-    assert_eq!(pops.iter().map(Spawned::wakes).sum::<usize>(), 1, "to keep watch");
+    assert_eq!(pops.iter().map(Spawned::wakes).sum::<usize>(), 1, "one task is woken to set the timer");
     assert!(pops[0].poll().is_pending());
     advance(SECOND + Duration::from_millis(1)).await;
     tokio::task::yield_now().await;
@@ -122,7 +122,7 @@ async fn one_wake_for_an_item_and_one_for_who_keeps_watch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_closed_queue_ends_after_the_last_that_is_due() {
+async fn a_closed_queue_ends_after_its_last_delayed_item() {
     for (name, queue) in flavours(8) {
         queue.push_after(1, SECOND).await.expect(name);
         let spawn = || {
@@ -132,7 +132,7 @@ async fn a_closed_queue_ends_after_the_last_that_is_due() {
         let consumers = [spawn(), spawn(), spawn()];
         sleep(SECOND / 2).await;
         queue.close();
-        assert_eq!(queue.try_pop(), Err(TryPopError::Empty), "there is one to come: {name}");
+        assert_eq!(queue.try_pop(), Err(TryPopError::Empty), "a delayed item will come: {name}");
         let mut taken = Vec::new();
         for consumer in consumers {
             taken.extend(consumer.await.expect(name));
@@ -143,7 +143,7 @@ async fn a_closed_queue_ends_after_the_last_that_is_due() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn taking_all_takes_what_is_not_due_last_and_ends_those_who_wait() {
+async fn taking_all_gives_items_that_are_not_due_last_and_ends_the_waits() {
     for (name, queue) in flavours(8) {
         queue.push_after(22, SECOND * 2).await.expect(name);
         queue.push_after(21, SECOND).await.expect(name);
@@ -157,7 +157,7 @@ async fn taking_all_takes_what_is_not_due_last_and_ends_those_who_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pool_waits_for_what_is_due_in_its_time_of_grace_and_hands_back_the_rest() {
+async fn a_shutdown_waits_for_items_due_within_its_grace_and_hands_back_the_rest() {
     let queue: Queue<u32> = Queue::unbounded();
     queue.push_after(1, SECOND).await.expect("it is open");
     queue.push_after(2, SECOND * 60).await.expect("it is open");
@@ -167,7 +167,7 @@ async fn a_pool_waits_for_what_is_due_in_its_time_of_grace_and_hands_back_the_re
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delay_beyond_all_bounds_never_ends() {
+async fn the_longest_delay_never_ends() {
     let queue = Queue::unbounded();
     queue.push_after(1, Duration::MAX).await.expect("it is open");
     assert!(timeout(SECOND * 1_000_000, queue.pop()).await.is_err());
@@ -175,11 +175,11 @@ async fn a_delay_beyond_all_bounds_never_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pop_that_was_woken_to_keep_watch_frees_no_place() {
+async fn a_pop_that_was_woken_to_set_the_timer_frees_no_slot() {
     let queue: Queue<u32> = Queue::bounded(1);
     queue.push_after(1, Duration::from_secs(60)).await.expect("it is open");
     let (first, second) = (Spawned::parked(queue.pop()), Spawned::parked(queue.pop()));
     drop(first);
     assert_eq!(second.wakes(), 1);
-    assert_eq!(queue.try_push(2), Err(TryPushError::Full(2)), "nothing is ready, so nothing is leaving");
+    assert_eq!(queue.try_push(2), Err(TryPushError::Full(2)), "no item is ready, so no slot is free");
 }

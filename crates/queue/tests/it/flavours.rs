@@ -1,4 +1,4 @@
-//! What sets the flavours apart: the order.
+//! The kinds of queue: what each gives out first.
 
 use std::{
     cmp::Reverse,
@@ -32,23 +32,23 @@ fn the_order_of_each() {
         for item in [30, 12, 15, 3, 22, 1] {
             queue.try_push(item).expect(name);
         }
-        assert_eq!(queue.take_all(), expected(name), "as a whole: {name}");
+        assert_eq!(queue.take_all(), expected(name), "all at once: {name}");
     }
 }
 
 #[test]
-fn ranks_with_a_class_of_their_own_and_beyond_are_one_order() {
+fn ranks_with_a_fifo_of_their_own_and_ranks_in_the_heap_are_one_order() {
     let queue: Queue<u32> = Queue::priority(usize::MAX, |item| *item);
     let items = [64, 63, u32::MAX, 0, 65, u32::MAX - 1, 1];
     for item in items {
         queue.try_push(item).expect("there is room");
     }
-    // The two highest are one rank, in which first come is first served.
+    // The two highest count as one rank, so these come out in the order of arrival.
     assert_eq!(drain(&queue), [0, 1, 63, 64, 65, u32::MAX, u32::MAX - 1]);
 }
 
 #[test]
-fn items_without_a_size_are_items_too() {
+fn items_of_size_zero_work_too() {
     fn passes<K: Ord>(queue: &Queue<(), K>) {
         for _ in 0..3 {
             queue.try_push(()).expect("there is room");
@@ -68,7 +68,7 @@ fn items_without_a_size_are_items_too() {
 }
 
 #[test]
-fn a_key_is_of_any_type_that_has_an_order() {
+fn a_key_can_be_of_any_type_that_has_an_order() {
     let queue: Queue<_, _> = Queue::by_key(8, |item: &(String, u32)| Reverse(item.0.clone()));
     for (key, arrival) in [("b", 1), ("a", 2), ("c", 3), ("b", 4), ("c", 5)] {
         queue.try_push((key.to_owned(), arrival)).expect("there is room");
@@ -77,11 +77,15 @@ fn a_key_is_of_any_type_that_has_an_order() {
     assert_eq!((lease.0.as_str(), lease.1), ("c", 3));
     drop(lease);
     let order: Vec<u32> = std::iter::from_fn(|| queue.try_pop().ok()).map(|item| item.1).collect();
-    assert_eq!(order, [3, 5, 1, 4, 2], "equals as they came, and what comes back in front of them");
+    assert_eq!(
+        order,
+        [3, 5, 1, 4, 2],
+        "equals in the order of arrival, and the item that came back before them"
+    );
 }
 
 #[test]
-fn what_an_order_is_made_of_may_come_from_elsewhere_and_goes_with_the_queue() {
+fn a_rank_function_can_capture_and_is_dropped_with_the_queue() {
     let ranks = Arc::new(Mutex::new(HashMap::from([("a", 2), ("b", 0)])));
     let told = Arc::clone(&ranks);
     let rank = move |name: &&str| told.lock().expect("nobody panics here").get(name).copied().unwrap_or(1);
@@ -115,7 +119,7 @@ fn waiting_pushers_are_ordered_by_key_too() {
 }
 
 #[test]
-fn equals_are_first_come_first_served_at_any_backlog() {
+fn equals_come_out_in_the_order_of_arrival_however_many_wait() {
     for base in [0, 1000] {
         let queue = Queue::priority(usize::MAX, move |item: &(u32, u32)| base + item.0);
         for arrival in 0..20_000 {
@@ -145,14 +149,14 @@ fn waiting_pushers_are_ordered_by_rank_too() {
 }
 
 #[test]
-fn a_newcomer_of_no_better_rank_does_not_pass_a_waiting_pusher() {
+fn a_newcomer_of_equal_rank_does_not_overtake_a_waiting_pusher() {
     let queue: Queue<u32> = Queue::priority(1, |item| item / 10);
     queue.try_push(0).expect("there is room");
     let mut waiting = Spawned::parked(queue.push(20));
     queue.try_pop().expect("there is an item");
     let _equal = Spawned::parked(queue.push(21));
     let _worse = Spawned::parked(queue.push(30));
-    assert_eq!(Spawned::new(queue.push(10)).poll(), Poll::Ready(Ok(())), "a better one may");
+    assert_eq!(Spawned::new(queue.push(10)).poll(), Poll::Ready(Ok(())), "one of a lower rank may overtake");
     assert!(waiting.poll().is_pending());
     queue.try_pop().expect("there is an item");
     assert_eq!(waiting.poll(), Poll::Ready(Ok(())));
@@ -169,6 +173,6 @@ fn an_unbounded_queue_is_never_full() {
 
 #[test]
 #[should_panic(expected = "at least one item")]
-fn no_capacity_is_refused() {
+fn a_capacity_of_zero_panics() {
     let _ = Queue::<u8>::bounded(0);
 }

@@ -1,16 +1,16 @@
-//! Waiting for all to be done.
+//! Waiting until all items are done.
 
 use crate::support::{Spawned, flavours};
 
 #[test]
-fn joining_an_idle_queue_is_done() {
+fn the_join_of_an_empty_queue_is_ready() {
     for (name, queue) in flavours(4) {
         assert!(Spawned::new(queue.join()).poll().is_ready(), "{name}");
     }
 }
 
 #[test]
-fn join_waits_for_what_is_pushed_meanwhile() {
+fn join_waits_for_items_that_are_pushed_while_it_waits() {
     for (name, queue) in flavours(4) {
         queue.try_push(1).expect(name);
         let mut join = Spawned::parked(queue.join());
@@ -24,7 +24,7 @@ fn join_waits_for_what_is_pushed_meanwhile() {
 }
 
 #[test]
-fn join_ends_though_more_is_pushed_before_it_looks() {
+fn join_ends_even_if_more_is_pushed_before_it_is_polled() {
     for (name, queue) in flavours(4) {
         queue.try_push(1).expect(name);
         let mut joins = [Spawned::parked(queue.join()), Spawned::parked(queue.join())];
@@ -42,7 +42,7 @@ fn join_waits_for_leases() {
         let lease = queue.try_lease().expect(name);
         let mut join = Spawned::parked(queue.join());
         drop(lease);
-        assert!(join.poll().is_pending(), "it went back: {name}");
+        assert!(join.poll().is_pending(), "the item went back: {name}");
         queue.try_lease().expect(name).done();
         assert_eq!(join.wakes(), 1, "{name}");
         assert!(join.poll().is_ready(), "{name}");
@@ -57,14 +57,14 @@ fn join_ends_when_closing_now_takes_the_last() {
         let lease = queue.try_lease().expect(name);
         let mut join = Spawned::parked(queue.join());
         assert_eq!(queue.close_now().len(), 1, "{name}");
-        assert!(join.poll().is_pending(), "one is still on a lease: {name}");
+        assert!(join.poll().is_pending(), "one item is still leased: {name}");
         lease.done();
         assert!(join.poll().is_ready(), "{name}");
     }
 }
 
 #[test]
-fn a_dropped_join_is_of_no_consequence() {
+fn a_dropped_join_has_no_effect() {
     for (name, queue) in flavours(4) {
         queue.try_push(1).expect(name);
         let first = Spawned::parked(queue.join());

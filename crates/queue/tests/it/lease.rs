@@ -1,4 +1,4 @@
-//! A lease keeps its item the queue's until it is done.
+//! Leases: an item belongs to its queue until it is done, and goes back if its lease is dropped.
 
 use std::{panic, task::Poll, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::support::{Spawned, flavours};
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn a_lease_holds_its_place_until_it_is_done() {
+fn a_lease_keeps_its_slot_until_it_is_done() {
     for (name, queue) in flavours(1) {
         queue.try_push(1).expect(name);
         let lease = queue.try_lease().expect(name);
@@ -41,7 +41,7 @@ fn a_dropped_lease_puts_its_item_back_in_front() {
 }
 
 #[test]
-fn several_come_back_as_they_stood_in_whatever_order_they_are_dropped() {
+fn several_items_come_back_in_their_order_however_their_leases_are_dropped() {
     for (name, queue) in flavours(8) {
         for item in [1, 2, 3, 4] {
             queue.try_push(item).expect(name);
@@ -58,7 +58,7 @@ fn several_come_back_as_they_stood_in_whatever_order_they_are_dropped() {
 }
 
 #[test]
-fn what_comes_back_ranks_among_its_equals_only() {
+fn an_item_that_comes_back_goes_ahead_of_its_equals_only() {
     let queue: Queue<u32> = Queue::priority(8, |item| item / 10);
     queue.try_push(10).expect("there is room");
     let lease = queue.try_lease().expect("there is an item");
@@ -69,7 +69,7 @@ fn what_comes_back_ranks_among_its_equals_only() {
 }
 
 #[test]
-fn an_item_that_comes_back_wakes_who_waits() {
+fn an_item_that_comes_back_wakes_a_waiting_task() {
     for (name, queue) in flavours(4) {
         queue.try_push(1).expect(name);
         let lease = queue.try_lease().expect(name);
@@ -88,14 +88,14 @@ fn a_panic_puts_the_item_back_with_what_was_changed_in_it() {
     let result = panic::catch_unwind(panic::AssertUnwindSafe(|| {
         let mut lease = lease;
         *lease += 10;
-        panic::resume_unwind(Box::new("as if the work had panicked"));
+        panic::resume_unwind(Box::new("a panic of the work"));
     }));
     assert!(result.is_err());
     assert_eq!(*queue.try_lease().expect("it is back"), 11);
 }
 
 #[test]
-fn a_rank_that_panics_when_it_is_pushed_loses_that_item_only() {
+fn a_rank_function_that_panics_in_a_push_loses_that_item_only() {
     let queue: Queue<u32> =
         Queue::priority(4, |item| if *item == 9 { panic::resume_unwind(Box::new(())) } else { *item });
     queue.try_push(2).expect("there is room");
@@ -107,12 +107,12 @@ fn a_rank_that_panics_when_it_is_pushed_loses_that_item_only() {
 }
 
 #[test]
-fn a_lease_goes_back_to_the_place_it_was_pushed_to_whatever_became_of_the_item() {
+fn a_lease_goes_back_with_the_rank_of_its_push_even_if_the_item_has_changed() {
     let queue: Queue<u32> =
         Queue::priority(4, |item| if *item == 9 { panic::resume_unwind(Box::new(())) } else { *item });
     queue.try_push(1).expect("there is room");
     queue.try_push(2).expect("there is room");
-    // Its rank is not asked for again, so that one that panics loses nothing.
+    // The rank function is not called again, so a panic in it cannot lose the item.
     *queue.try_lease().expect("there is an item") = 9;
     assert_eq!((queue.len(), queue.leased()), (2, 0));
     drop(queue.try_lease().expect("there is an item"));
@@ -133,7 +133,7 @@ fn a_lease_that_ends_after_closing_is_found_by_take_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_item_waits_for_its_next_delivery_and_keeps_its_number_and_its_place() {
+async fn an_item_waits_for_its_next_delivery_and_keeps_its_number_and_its_slot() {
     for (name, queue) in flavours(2) {
         queue.push(1).await.expect(name);
         queue.push(2).await.expect(name);
@@ -149,12 +149,12 @@ async fn an_item_waits_for_its_next_delivery_and_keeps_its_number_and_its_place(
         assert_eq!((*again, again.deliveries(), again.number()), (item, 2, 0), "{name}");
         assert_eq!(begun.elapsed(), SECOND, "{name}");
         drop(again);
-        assert_eq!(queue.len(), 1, "{name}: without a wait, unless it is told again");
+        assert_eq!(queue.len(), 1, "{name}: the delay holds for one delivery only");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_item_that_is_to_wait_is_seen_to_by_whoever_waits_already() {
+async fn a_task_that_waits_already_gets_a_delayed_item_in_time() {
     for (name, queue) in flavours(4) {
         queue.push(1).await.expect(name);
         let mut lease = queue.lease().await.expect(name);
@@ -171,7 +171,7 @@ async fn an_item_that_is_to_wait_is_seen_to_by_whoever_waits_already() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_closed_queue_ends_after_what_is_to_wait() {
+async fn a_closed_queue_ends_after_an_item_that_waits_for_its_next_delivery() {
     for (name, queue) in flavours(4) {
         queue.push(1).await.expect(name);
         let mut lease = queue.lease().await.expect(name);
@@ -183,7 +183,7 @@ async fn a_closed_queue_ends_after_what_is_to_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_for_its_next_delivery_is_taken_with_the_rest() {
+async fn take_all_also_takes_items_that_wait_for_their_next_delivery() {
     for (name, queue) in flavours(4) {
         queue.push(1).await.expect(name);
         let mut lease = queue.lease().await.expect(name);

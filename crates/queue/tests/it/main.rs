@@ -1,6 +1,6 @@
-//! What the queue promises, over every flavour of it.
+//! The tests of the guarantees of queues, on every kind of queue.
 
-// The models take the place of these where locks are loom's.
+// Under loom only the models in `src/tests.rs` run.
 #![cfg(not(outbound_loom))]
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Items one after the other, and many at once.
+//! Many items at once, and items as a stream.
 
 use std::{collections::VecDeque, task::Poll};
 
@@ -22,14 +22,14 @@ fn many_are_taken_at_once_in_their_order() {
 }
 
 #[test]
-fn a_limit_of_none_is_one() {
+fn a_limit_of_zero_counts_as_one() {
     let queue = Queue::unbounded();
     queue.try_push(1).expect("there is room");
     assert_eq!(Spawned::new(queue.pop_many(&mut Vec::new(), 0)).poll(), Poll::Ready(1));
 }
 
 #[test]
-fn many_waits_for_one_and_leaves_those_of_others_who_were_woken() {
+fn pop_many_waits_for_one_item_and_leaves_the_items_of_woken_tasks() {
     for (name, queue) in flavours(8) {
         let mut items = Vec::new();
         let mut many = Spawned::parked(queue.pop_many(&mut items, 100));
@@ -46,7 +46,7 @@ fn many_waits_for_one_and_leaves_those_of_others_who_were_woken() {
 }
 
 #[test]
-fn many_that_is_dropped_takes_nothing_and_passes_its_wake_on() {
+fn a_dropped_pop_many_takes_nothing_and_passes_its_wake_up_on() {
     for (name, queue) in flavours(8) {
         let mut items = Vec::new();
         let many = Spawned::parked(queue.pop_many(&mut items, 100));
@@ -58,7 +58,7 @@ fn many_that_is_dropped_takes_nothing_and_passes_its_wake_on() {
 }
 
 #[test]
-fn many_places_taken_at_once_wake_the_pushers() {
+fn pop_many_wakes_the_waiting_pushers() {
     for (name, queue) in flavours(4) {
         for _ in 0..4 {
             queue.try_push(1).expect(name);
@@ -73,7 +73,7 @@ fn many_places_taken_at_once_wake_the_pushers() {
 }
 
 #[test]
-fn many_are_pushed_as_places_come_and_in_their_order() {
+fn push_many_pushes_in_order_as_slots_become_free() {
     let queue = Queue::bounded(4);
     let mut items: VecDeque<u32> = (0..10).collect();
     let mut push = Spawned::parked(queue.push_many(&mut items));
@@ -89,7 +89,7 @@ fn many_are_pushed_as_places_come_and_in_their_order() {
 }
 
 #[test]
-fn many_pushed_at_once_wake_a_few_who_wake_the_rest() {
+fn push_many_wakes_a_few_tasks_and_those_wake_the_rest() {
     for (name, queue) in flavours(100) {
         let mut pops: Vec<_> = (0..50).map(|_| Spawned::parked(queue.pop())).collect();
         let mut items: VecDeque<u32> = std::iter::repeat_n(1, 50).collect();
@@ -106,7 +106,7 @@ fn many_pushed_at_once_wake_a_few_who_wake_the_rest() {
 }
 
 #[test]
-fn many_pushed_leave_the_places_of_others_who_were_woken() {
+fn push_many_leaves_the_slots_of_woken_tasks() {
     for (name, queue) in flavours(4) {
         for _ in 0..4 {
             queue.try_push(1).expect(name);
@@ -115,7 +115,7 @@ fn many_pushed_leave_the_places_of_others_who_were_woken() {
         let mut items: VecDeque<u32> = [3; 8].into();
         let mut many = Spawned::parked(queue.push_many(&mut items));
         queue.take_all();
-        assert_eq!((other.wakes(), many.wakes()), (1, 0), "one is enough to go on with: {name}");
+        assert_eq!((other.wakes(), many.wakes()), (1, 0), "only the first waiter is woken: {name}");
         assert!(many.poll().is_pending(), "{name}");
         assert_eq!(queue.len(), 3, "{name}");
         assert_eq!(other.poll(), Poll::Ready(Ok(())), "{name}");
@@ -125,7 +125,7 @@ fn many_pushed_leave_the_places_of_others_who_were_woken() {
 }
 
 #[test]
-fn many_that_are_refused_or_given_up_are_still_the_callers() {
+fn items_that_push_many_did_not_push_are_still_with_the_caller() {
     for (name, queue) in flavours(2) {
         let mut items: VecDeque<u32> = [1, 1, 1, 1].into();
         let push = Spawned::parked(queue.push_many(&mut items));
@@ -140,7 +140,7 @@ fn many_that_are_refused_or_given_up_are_still_the_callers() {
 }
 
 #[test]
-fn many_pushed_go_in_by_their_ranks() {
+fn push_many_sorts_items_by_their_ranks() {
     let queue: Queue<u32> = Queue::priority(8, |item| item / 10);
     let mut items: VecDeque<u32> = [30, 10, 31, 20].into();
     assert_eq!(Spawned::new(queue.push_many(&mut items)).poll(), Poll::Ready(Ok(())));

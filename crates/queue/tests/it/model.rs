@@ -1,4 +1,4 @@
-//! Random steps against a sorted list of what should be in the queue.
+//! Random steps, compared with a model: a sorted list of what should be in the queue.
 
 use std::task::Poll;
 
@@ -37,7 +37,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Items with when they came and when they were first leased: the next to be taken is the least by `key`.
+/// The items, each with its arrival and its first lease. The next item to be taken is the lowest by `key`.
 struct Model {
     flavour: &'static str,
     items: Vec<Entry>,
@@ -80,10 +80,10 @@ impl Model {
     }
 }
 
-/// The item, how many of its wakes were answered, and the push.
+/// The item, the number of wake-ups that were answered by a poll, and the push.
 type Pushing<'a, K> = (u32, usize, Spawned<Push<'a, u32, K>>);
 
-/// Polls whoever was woken until nobody is, and checks what comes out against the model.
+/// Polls the tasks that were woken until there is none, and compares what comes out with the model.
 fn run_woken<K: Ord>(
     model: &mut Model,
     pushes: &mut Vec<Pushing<'_, K>>,
@@ -168,7 +168,7 @@ fn check<K: Ord>(flavour: &'static str, queue: &Queue<u32, K>, steps: &[Step]) {
             Step::Done(_) | Step::PutBack(_) | Step::DropPush(_) | Step::DropPop(_) => {}
         }
         run_woken(&mut model, &mut pushes, &mut pops);
-        // Nobody waits for what is there, nothing is counted wrong.
+        // No task waits for an item that is there, and all counts are right.
         assert_eq!((queue.len(), queue.leased()), (model.items.len(), leases.len()));
         assert_eq!((queue.waiting_to_push(), queue.waiting_to_pop()), (pushes.len(), pops.len()));
         assert!(pushes.is_empty() || queue.unfinished() == queue.capacity());

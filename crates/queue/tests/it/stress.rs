@@ -1,4 +1,4 @@
-//! Many tasks, seeded cancellations, both runtimes: every item comes out once, and everybody ends.
+//! Many tasks with seeded cancellations, on both runtimes: every item comes out once, and every task ends.
 
 use std::{pin::pin, task::Poll, time::Duration};
 
@@ -15,11 +15,12 @@ const PRODUCERS: u32 = 4;
 const CONSUMERS: u32 = 4;
 const ITEMS: u32 = 400;
 
-/// A small generator, so that a run is known by its seed.
+/// A small generator, so that a seed repeats a run.
 struct Draws(u64);
 
 impl Draws {
-    /// 0 to `below - 1`: xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators").
+    /// A number from 0 to `below - 1`, by xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift
+    /// generators").
     fn next(&mut self, below: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -34,7 +35,7 @@ async fn produce(queue: Queue<u32>, producer: u32) -> u32 {
     for i in 0..ITEMS {
         let item = producer * ITEMS + i;
         if draws.next(4) == 0 {
-            // Given up if it is not at once: what is dropped then must never be delivered.
+            // The push is dropped if it is not ready at once. Its item must then never be delivered.
             match timeout(Duration::ZERO, queue.push(u32::MAX)).await {
                 Ok(pushed) => {
                     pushed.expect("it is open");
@@ -65,7 +66,7 @@ async fn consume(queue: Queue<u32>, consumer: u32) -> Vec<u32> {
                 }
             }
             1 => match queue.lease().await {
-                // Dropped without being done, in one case of two.
+                // In one case of two the lease is dropped without being done.
                 Some(lease) if draws.next(2) == 0 => taken.push(lease.into_inner()),
                 Some(_) => {}
                 None => return taken,
@@ -112,9 +113,9 @@ async fn every_item_comes_out_once_on_two() {
     every_item_comes_out_once(16).await;
 }
 
-/// Jobs of a pool whose handlers panic, give up, dawdle and are aborted, whose size changes, and that is dropped or
-/// shut down in the middle of it, while pushes are given up. Every job has to be in exactly one place in the end. It
-/// returns how many panics, cancellations and shutdowns that was.
+/// A pool whose handlers panic, fail, are slow and are aborted. Its size changes, and it is dropped or shut down in the
+/// middle, while pushes are cancelled. In the end every job has to be accounted for exactly once. Returns the number of
+/// panics, cancellations and shutdowns.
 async fn a_pool_accounts_for_everything(seed: u64) -> usize {
     const JOBS: u32 = 300;
     let queue: Queue<u32> = Queue::bounded(8);
@@ -130,7 +131,7 @@ async fn a_pool_accounts_for_everything(seed: u64) -> usize {
         }
         Ok(**lease)
     };
-    // With every other seed, what failed is delivered again without a wait.
+    // With every second seed, a job that failed is delivered again without a wait.
     let wait = Duration::from_micros(seed % 2 * 200);
     let mut pool = WorkerPool::builder()
         .max_deliveries(2)
@@ -142,7 +143,7 @@ async fn a_pool_accounts_for_everything(seed: u64) -> usize {
         let mut draws = Draws(seed | 1);
         let (mut extra, mut cancelled) = (0, 0);
         for item in 0..JOBS {
-            // Given up if it is not at once: what is dropped then must never be delivered.
+            // The push is dropped if it is not ready at once. Its item must then never be delivered.
             if draws.next(4) == 0 {
                 let mut push = pin!(queue.push(u32::MAX));
                 match futures::poll!(push.as_mut()) {
@@ -189,7 +190,7 @@ async fn a_pool_accounts_for_everything_on_two() {
     }
 }
 
-/// As many as `OUTBOUND_POOL_EVENTS` says: the gate is a million.
+/// Runs pools until there were as many events as `OUTBOUND_POOL_EVENTS` says. A full run has a million.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn panics_cancellations_and_shutdowns_lose_and_double_nothing() {
     let wanted = std::env::var("OUTBOUND_POOL_EVENTS").ok().and_then(|events| events.parse().ok());

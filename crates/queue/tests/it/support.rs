@@ -1,4 +1,4 @@
-//! Wakers that count, futures polled by hand, and the flavours every promise is checked on.
+//! Helpers: wakers that count, futures that are polled by hand, and one queue of each kind.
 
 use std::{
     cmp::Reverse,
@@ -57,15 +57,15 @@ impl<F: Future> Spawned<F> {
         self.task.wakes()
     }
 
-    /// Polled once, and expected to wait.
+    /// A future that was polled once and waits.
     pub(crate) fn parked(future: F) -> Self {
         let mut this = Self::new(future);
-        assert!(this.poll().is_pending(), "it has nothing to wait for");
+        assert!(this.poll().is_pending(), "the future was expected to wait");
         this
     }
 }
 
-/// Something to put into a queue of any flavour. Ranks, where there are any, are its tens.
+/// An item for a queue of any kind. Where there are ranks, the rank is its tens.
 pub(crate) trait Item: 'static {
     fn tens(&self) -> u32;
 }
@@ -82,7 +82,7 @@ impl Item for Counted {
     }
 }
 
-/// Every flavour with room for `capacity`, by its name, but for that [with keys](keyed).
+/// A queue of every kind with this capacity, and its name. The kind [with keys](keyed) has another type.
 pub(crate) fn flavours(capacity: usize) -> Vec<(&'static str, Queue<u32>)> {
     flavours_of(capacity)
 }
@@ -93,19 +93,19 @@ pub(crate) fn flavours_of<T: Item>(capacity: usize) -> Vec<(&'static str, Queue<
         ("lifo", Queue::lifo(capacity)),
         ("priority", Queue::priority(capacity, T::tens)),
         ("priority, all equal", Queue::priority(capacity, |_| 7)),
-        // Beyond the classes that have a FIFO of their own.
+        // Above the ranks that have a FIFO of their own.
         ("priority, heap", Queue::priority(capacity, |item: &T| 100 + item.tens())),
-        // Far enough from each other that no test takes so long.
+        // The handicaps differ by more than any test takes.
         ("aging", Queue::aging(capacity, |item: &T| Duration::from_secs(3600) * item.tens())),
     ]
 }
 
-/// Another flavour, of another type.
+/// A queue with keys, which has another type.
 pub(crate) fn keyed<T: Item>(capacity: usize) -> [(&'static str, Queue<T, Reverse<i64>>); 1] {
     [("by key", Queue::by_key(capacity, |item: &T| Reverse(-i64::from(item.tens()))))]
 }
 
-/// Does the same with every flavour, that with keys included, of numbers or of what it says.
+/// Runs the same code on every kind of queue, also with keys, with numbers as items or with the type that is given.
 macro_rules! on_every_flavour {
     ($capacity:expr, |$name:ident, $queue:ident| $body:block) => {
         $crate::support::on_every_flavour!($capacity, u32, |$name, $queue| $body)

@@ -1,4 +1,5 @@
-//! Every interleaving of a few threads: `RUSTFLAGS="--cfg outbound_loom" cargo test -p outbound-retry --lib budget`.
+//! Loom models of the budget: every interleaving of a few threads.
+//! `RUSTFLAGS="--cfg outbound_loom" cargo test -p outbound-retry --lib budget` runs them.
 
 use loom::thread;
 
@@ -33,7 +34,7 @@ fn no_deposit_and_no_refund_is_lost() {
 }
 
 #[test]
-fn it_never_holds_more_than_its_most() {
+fn it_never_holds_more_than_its_maximum() {
     loom::model(|| {
         let budget = Budget::percent(150).reserve(0).max(2);
         let other = budget.clone();

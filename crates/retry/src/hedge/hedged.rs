@@ -1,3 +1,5 @@
+//! A call with its hedge: two attempts, of which the first success counts.
+
 use std::{
     fmt,
     future::Future,
@@ -12,18 +14,18 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::{Attempt, Budget, Hedge, Latencies, Verdict, policy::Judge};
 
 pin_project! {
-    /// An operation that is made a second time where it is slow; made by [`Hedge::call_idempotent`].
+    /// An operation that is called a second time where it is slow; made by [`Hedge::call_idempotent`].
     ///
-    /// The output is the operation's own, of the attempt that succeeds first. While the other one runs, a failure is not
-    /// the last word. Where both fail, the error is that of the original attempt, as it would be without a hedge, unless
-    /// [`when`](Hedge::when) calls that of the hedge final. A failure before the hedge is due is returned at once, for a
-    /// retry to see to.
+    /// The output is that of the attempt that succeeds first. If one attempt fails while the other runs, the other may
+    /// still succeed. Where both fail, the error is that of the original, as it would be without a hedge, unless
+    /// [`when`](Hedge::when) says stop for the error of the hedge. A failure before the hedge is due is returned at once:
+    /// it is the task of a retry.
     ///
-    /// By the time the output is returned both attempts have been dropped. Where both are ready, the original counts.
-    /// Nothing here allocates. A call that is ready at once reads no clock and takes no lock.
+    /// When the output is returned, both attempts have been dropped. Where both are ready, the original counts. Nothing
+    /// here allocates. A call that is ready at once reads no clock and takes no lock.
     ///
-    /// Dropping this future drops both attempts. A hedge is paid for when it is made and not before, so that nothing is
-    /// owed to the budget at any time.
+    /// Dropping this future drops both attempts. A hedge is paid for at the moment when it is made, so a drop has nothing
+    /// to give back to the budget.
     ///
     /// # Panics
     ///
@@ -38,12 +40,12 @@ pin_project! {
         latencies: &'a Latencies,
         budget: &'a Budget,
         operation: F,
-        // Since the first `Pending`.
-        waits: Option<Waits>,
-        // `None` before it has begun, and once it has failed.
+        // Set from the first `Pending` on.
+        waiting: Option<Waiting>,
+        // `None` before it is made, and after it has failed.
         #[pin]
         original: Option<Fut>,
-        // The failure of the original. There is one only while the hedge may still succeed.
+        // The failure of the original, while the hedge may still succeed.
         failure: Option<Fut::Output>,
         #[pin]
         second: Second<Fut>,
@@ -56,7 +58,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             if !matches!(this.second.project(), SecondProj::Done) {
-                measure(*this.waits, this.latencies, false);
+                measure(*this.waiting, this.latencies, false);
             }
         }
     }
@@ -65,23 +67,24 @@ pin_project! {
 pin_project! {
     #[project = SecondProj]
     enum Second<Fut> {
-        // The original has not been polled.
+        // Not decided: the original has not returned `Pending`.
         Unknown,
-        // To be made when this ends.
+        // It is made when this sleep ends.
         Due { #[pin] sleep: Sleep },
-        // Under way.
+        // It is under way.
         Made { #[pin] attempt: Fut },
-        // It is not to be, or it has failed: the original is alone.
+        // There is none, or it has failed: only the original runs.
         None,
         // The output has been given.
         Done,
     }
 }
 
+/// The wait of a call that was not ready at once.
 #[derive(Clone, Copy)]
-struct Waits {
+struct Waiting {
     since: Instant,
-    // How long is slow, where that is known.
+    // A call that takes longer than this is slow. `None` while that is not known.
     delay: Option<Duration>,
 }
 
@@ -97,7 +100,7 @@ impl<'a, P, F, Fut: Future> Hedged<'a, P, F, Fut> {
             latencies,
             budget,
             operation,
-            waits: None,
+            waiting: None,
             original: None,
             failure: None,
             second: Second::Unknown,
@@ -133,21 +136,21 @@ where
                 let succeeded = result.is_ok();
                 return self.finish(result, succeeded);
             }
-            // From here on it tells nothing more of the original.
-            measure(this.waits.take(), this.latencies, false);
+            // The original is measured up to its failure. How long the hedge takes after that says nothing about it.
+            measure(this.waiting.take(), this.latencies, false);
             this.original.set(None);
             *this.failure = Some(result);
         }
 
         if let SecondProj::Unknown = this.second.as_mut().project() {
-            let (waits, due) = waits(this.hedge, this.latencies);
-            *this.waits = Some(waits);
+            let (waiting, due) = start_waiting(this.hedge, this.latencies);
+            *this.waiting = Some(waiting);
             this.second.set(due.map_or(Second::None, |due| Second::Due { sleep: sleep_until(due) }));
         }
         if let SecondProj::Due { sleep } = this.second.as_mut().project()
             && sleep.poll(cx).is_ready()
         {
-            // The budget is the last to be asked, and what it grants is made at once.
+            // The budget is asked last, and a hedge that it pays for is made at once.
             let granted = this.hedge.is_in_time(Instant::now()) && this.budget.try_withdraw();
             let attempt = granted.then(|| (this.operation)(this.hedge.attempt(2)));
             this.second.set(attempt.map_or(Second::None, |attempt| Second::Made { attempt }));
@@ -170,8 +173,8 @@ where
 impl<P, F, Fut: Future> Hedged<'_, P, F, Fut> {
     fn finish(self: Pin<&mut Self>, result: Fut::Output, original_succeeded: bool) -> Poll<Fut::Output> {
         let mut this = self.project();
-        measure(*this.waits, this.latencies, original_succeeded);
-        // Whoever sees the output finds nothing of either attempt under way.
+        measure(*this.waiting, this.latencies, original_succeeded);
+        // Both attempts are dropped before the output is returned.
         this.second.set(Second::Done);
         this.original.set(None);
         *this.failure = None;
@@ -179,16 +182,16 @@ impl<P, F, Fut: Future> Hedged<'_, P, F, Fut> {
     }
 }
 
-/// The call has to wait: from when on, and when its hedge is due, if it ever is.
-fn waits<P>(hedge: &Hedge<P>, latencies: &Latencies) -> (Waits, Option<Instant>) {
+/// The call has to wait. Returns what is measured from now on, and the instant of the hedge if there is to be one.
+fn start_waiting<P>(hedge: &Hedge<P>, latencies: &Latencies) -> (Waiting, Option<Instant>) {
     let (since, delay) = (Instant::now(), hedge.delay(latencies));
     let due = delay.and_then(|delay| since.checked_add(delay)).filter(|due| hedge.is_in_time(*due));
-    (Waits { since, delay }, due)
+    (Waiting { since, delay }, due)
 }
 
-/// The call is over. [`Latencies`] says what that tells of the original attempt.
-fn measure(waits: Option<Waits>, latencies: &Latencies, original_succeeded: bool) {
-    let Some(Waits { since, delay }) = waits else { return };
+/// The call is over: records what is known of the time of the original. The docs of [`Latencies`] have the rules.
+fn measure(waiting: Option<Waiting>, latencies: &Latencies, original_succeeded: bool) {
+    let Some(Waiting { since, delay }) = waiting else { return };
     let latency = since.elapsed();
     if original_succeeded {
         latencies.record(latency);

@@ -1,3 +1,5 @@
+//! The latest latencies, and the percentile that says what is slow.
+
 use std::{
     collections::VecDeque,
     fmt,
@@ -8,21 +10,23 @@ use std::{
 #[cfg(test)]
 mod tests;
 
-/// How long the latest calls took: the measure of what is slow, shared by all calls to a server.
+/// How long the latest calls took. It says what "slow" means, and is shared by all calls to a server.
 ///
-/// It knows the latest 256 and forgets those before them, so that it follows a server that changes. It is a handle:
-/// clones share what was measured. It holds 14 KiB, allocates when it is made and never after, and takes a lock for no
-/// longer than to go through them once.
+/// It keeps the latest 256 latencies and forgets older ones, so that it follows a server that changes. It is a handle:
+/// clones share what was measured. It holds 14 KiB, and allocates only when it is made. It takes a lock for no longer than
+/// one pass over the latencies.
 ///
 /// # What is measured
 ///
-/// A [`Hedged`](crate::Hedged) call adds the time from its first `Pending` to the original attempt's success. One that
-/// is ready at once adds nothing, since no hedge could be faster.
+/// A [`Hedged`](crate::Hedged) call adds the time from its first `Pending` to the success of the original. A call that is
+/// ready at once adds nothing, because no hedge could be faster.
 ///
-/// Where the call ends in another way, by its hedge, a failure or being dropped, only the least that the original would
-/// have taken is known. Left out, or taken for the whole, these would make slow calls look rarer or faster than they
-/// are, and more and more calls would be hedged. So they are added as what they are: at least that long. But a failure
-/// or a drop before a hedge was due is left out, so that a burst of refusals does not displace what is known.
+/// A call can end in another way: its hedge succeeds, it fails, or it is dropped. Then only a lower bound is known of the
+/// time of the original. If such calls were left out, slow calls would look rarer than they are. If the bound were taken
+/// for the whole time, slow calls would look faster than they are. In both cases more and more calls would be hedged. So
+/// the bound is added as a bound: the call took at least that long.
+///
+/// A failure or a drop before a hedge was due is left out, so that many quick failures do not displace what is known.
 ///
 /// ```
 /// use std::time::Duration;
@@ -38,13 +42,13 @@ mod tests;
 #[derive(Clone)]
 pub struct Latencies(Arc<Mutex<Window>>);
 
-/// Enough to know a 99th percentile, and few enough to forget an outage.
+/// Enough to know a 99th percentile, and few enough to forget an outage soon.
 const WINDOW: usize = 256;
-/// Fewer tell little, whatever the percentile.
+/// Below this many latencies no percentile is given, because they say little.
 const FEWEST: usize = 20;
 
 impl Latencies {
-    /// Nothing is known yet.
+    /// No latency is known yet.
     pub fn new() -> Self {
         Self(Arc::new(Mutex::new(Window {
             arrived: VecDeque::with_capacity(WINDOW),
@@ -53,43 +57,43 @@ impl Latencies {
         })))
     }
 
-    /// Adds one that was measured elsewhere. Calls that are hedged add theirs themselves.
+    /// Adds a latency that was measured elsewhere. Calls under a [`Hedge`](crate::Hedge) add theirs themselves.
     pub fn record(&self, latency: Duration) {
         self.window().record(Latency::Exactly(latency));
     }
 
-    /// Adds one of which only the least that it can be is known, since it was given up or has failed after so long.
+    /// Adds a lower bound of a latency, for a call that was given up or failed after this time.
     pub fn record_at_least(&self, latency: Duration) {
         self.window().record(Latency::AtLeast(latency));
     }
 
-    /// The latency that so many of a hundred calls do not exceed. `None` until 20 are known, or as many as the
-    /// percentile takes if that is more: 99 for the 99th. The 100th is never known.
+    /// The latency that this percentage of the calls does not exceed. `None` until enough latencies are known: 20, or more
+    /// where the percentile needs more, such as 99 for the 99th. The 100th percentile is never known.
     ///
-    /// Of *n* latencies it is the one of rank *⌈p (n + 1)⌉*: the *k*th is the quantile *k / (n + 1)* (Hyndman, Fan:
-    /// "Sample Quantiles in Statistical Packages", 1996, definition 6). It is rounded up and not interpolated, so that
-    /// the next latency exceeds it with a probability of at most *1 - p* while all come from one distribution.
+    /// Of *n* latencies it is the one of rank *⌈p (n + 1)⌉*: the *k*th latency is the quantile *k / (n + 1)* (Hyndman,
+    /// Fan: "Sample Quantiles in Statistical Packages", 1996, definition 6). It is rounded up and not interpolated. So the
+    /// next latency exceeds it with a probability of at most *1 - p*, as long as all come from one distribution.
     ///
-    /// One that is known at its least hands its share on to those above it in equal parts. That is the estimate of
-    /// Kaplan and Meier ("Nonparametric Estimation from Incomplete Observations", 1958); where all that is left is of
-    /// that kind, the longest counts as it is (Efron: "The Two Sample Problem with Censored Data", 1967).
+    /// The weight of a lower bound is passed on in equal parts to the latencies above it. This is the estimate of Kaplan
+    /// and Meier ("Nonparametric Estimation from Incomplete Observations", 1958). Where only lower bounds are left, the
+    /// longest counts as a latency (Efron: "The Two Sample Problem with Censored Data", 1967).
     pub fn percentile(&self, percentile: u32) -> Option<Duration> {
         self.window().percentile(percentile)
     }
 
     fn window(&self) -> MutexGuard<'_, Window> {
-        // No code of a caller's runs under the lock, so nothing is ever left half done.
+        // No foreign code runs under the lock, so a panic cannot leave the window half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The latest latencies. Every call asks for a place in their order, so they are kept in it.
+/// The latest latencies. They are kept sorted, because every call asks for a percentile.
 struct Window {
     // At most `WINDOW`, in the order of arrival.
     arrived: VecDeque<Latency>,
-    // Those known exactly, in ascending order.
+    // The exact ones, in ascending order.
     exact: Vec<Duration>,
-    // Those known at their least, in ascending order.
+    // The lower bounds, in ascending order.
     least: Vec<Duration>,
 }
 
@@ -104,16 +108,16 @@ impl Window {
         if self.arrived.len() == WINDOW
             && let Some(oldest) = self.arrived.pop_front()
         {
-            let (list, index) = self.place(oldest);
+            let (list, index) = self.position(oldest);
             list.remove(index);
         }
         self.arrived.push_back(latency);
-        let (list, index) = self.place(latency);
+        let (list, index) = self.position(latency);
         list.insert(index, latency.known());
     }
 
-    /// Where it is, or belongs.
-    fn place(&mut self, latency: Latency) -> (&mut Vec<Duration>, usize) {
+    /// Its list, and its index there: where it is, or where it belongs.
+    fn position(&mut self, latency: Latency) -> (&mut Vec<Duration>, usize) {
         let list = match latency {
             Latency::Exactly(_) => &mut self.exact,
             Latency::AtLeast(_) => &mut self.least,
@@ -124,17 +128,17 @@ impl Window {
 
     fn percentile(&self, percentile: u32) -> Option<Duration> {
         let known = self.arrived.len();
-        // How many may be above it, the one to come among them; in hundredths.
+        // How many latencies may be above the percentile, in hundredths. The next latency is counted too.
         let allowed = (100 - percentile.min(100) as usize) * (known + 1);
         if known < FEWEST || allowed < 100 {
             return None;
         }
-        // The first index with no more than that above it, where each stands for so many. What is a whole number but
-        // for rounding is that number.
+        // The first index with no more than this many above it, where each latency has the weight `share`. The small
+        // addend undoes the rounding of a number that should be whole.
         let first = |share: f64| known.saturating_sub((allowed as f64 / 100.0 / share + 1e-9) as usize);
         let (mut share, mut index, mut passed) = (1.0, first(1.0), 0);
         for least in &self.least {
-            // Its index among all. Of two that are equal the one that is known exactly comes first.
+            // Its index among all latencies. Of two that are equal, the exact one comes first.
             let at = self.exact.partition_point(|exact| exact <= least) + passed;
             if at > index {
                 break;

@@ -1,9 +1,11 @@
+//! The parts of a policy that judge results, and the one that pays for retries.
+
 use std::{borrow::Borrow, fmt, marker::PhantomData, time::Duration};
 
 use super::{Judge, NoLimit, Part};
 use crate::{Budget, Ended, Verdict};
 
-/// Retries every error, which is what a policy does that nothing else was said to.
+/// Retries every error. It is the default of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AnyError;
 
@@ -17,7 +19,7 @@ impl Part for AnyError {
     type Limit = NoLimit;
 }
 
-/// A [`Judge`] of one's own; see [`Retry::judge`](crate::Retry::judge).
+/// A [`Judge`] of your own; see [`Retry::judge`](crate::Retry::judge).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Own<J> {
     pub(crate) policy: J,
@@ -35,7 +37,7 @@ impl<J> Part for Own<J> {
 pub struct When<E, P = AnyError, F = fn(&E) -> bool> {
     pub(crate) policy: P,
     pub(crate) when: F,
-    // The error type, so that a closure that does not name it can have it inferred.
+    // The error type, so that the compiler can infer it for a closure that does not name it.
     pub(crate) error: PhantomData<fn(&E)>,
 }
 
@@ -117,7 +119,7 @@ impl<P: Part, B: Borrow<Budget>> Part for Budgeted<P, B> {
     }
 }
 
-// Written out, because derived ones would ask of the judged type what they ask of the function.
+// Written by hand: derived implementations would also demand `Clone` of the type that is judged.
 
 impl<E, F: Clone, P: Clone> Clone for When<E, P, F> {
     fn clone(&self) -> Self {

@@ -1,3 +1,5 @@
+//! The parts of a policy that are hooks: after an attempt, before a wait, to stop, to change the wait.
+
 use std::{fmt, marker::PhantomData, time::Duration};
 
 use super::{Judge, Part};
@@ -70,7 +72,7 @@ impl<T, E, P: Judge<T, E>, F: FnMut(&Ended<'_, T, E>, Duration)> Judge<T, E>
     delegate!(verdict, after_attempt, stop, wait);
 }
 
-// Written out, because derived ones would ask of the judged type what they ask of the function.
+// Written by hand: derived implementations would also demand `Clone` of the type that is judged.
 
 impl<P: Part, F, R> Part for AfterAttempt<P, F, R> {
     delegate_part!();

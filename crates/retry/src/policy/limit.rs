@@ -1,3 +1,5 @@
+//! The part of a policy that limits each attempt in time.
+
 use std::{
     pin::Pin,
     task::{Context, Poll},
@@ -11,11 +13,11 @@ use tokio::time::Instant;
 use super::{AnyError, Judge, Part};
 use crate::{Budget, Elapsed, Ended, Verdict};
 
-/// Cuts each attempt at its deadline; see [`Retry::attempt_timeout`](crate::Retry::attempt_timeout).
+/// Drops an attempt that is not done by its deadline; see [`Retry::attempt_timeout`](crate::Retry::attempt_timeout).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttemptTimeout<P = AnyError> {
     pub(crate) policy: P,
-    pub(crate) limit: Duration,
+    pub(crate) timeout: Duration,
 }
 
 impl<T, E, P: Judge<T, E>> Judge<T, E> for AttemptTimeout<P> {
@@ -26,7 +28,7 @@ impl<P: Part> Part for AttemptTimeout<P> {
     type Limit = TimeLimit;
 
     fn attempt_timeout(&self) -> Option<Duration> {
-        Some(self.limit)
+        Some(self.timeout)
     }
 
     fn budget(&self) -> Option<&Budget> {
@@ -34,35 +36,35 @@ impl<P: Part> Part for AttemptTimeout<P> {
     }
 }
 
-/// What cuts an attempt under way.
+/// The limit of an attempt under way.
 #[diagnostic::on_unimplemented(
-    message = "an attempt that is cut has no error of the type `{E}`",
-    label = "`attempt_timeout` cuts attempts; this needs `{E}: From<outbound_retry::Elapsed>`"
+    message = "an attempt that takes too long has no error of the type `{E}`",
+    label = "`attempt_timeout` makes an error of `outbound_retry::Elapsed`; this needs `{E}: From<outbound_retry::Elapsed>`"
 )]
 pub trait Limit<T, E> {
-    /// For an attempt with this deadline.
-    fn until(deadline: Option<Instant>) -> Self;
+    /// The limit of an attempt with this deadline.
+    fn at(deadline: Option<Instant>) -> Self;
 
-    /// The attempt's result, where it is cut now.
-    fn poll_cut(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, E>>;
+    /// Ready with the result of the attempt once its deadline has passed.
+    fn poll_elapsed(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, E>>;
 }
 
-/// Nothing cuts the attempt.
+/// The attempt has no limit.
 #[derive(Debug)]
 pub struct NoLimit;
 
 impl<T, E> Limit<T, E> for NoLimit {
-    fn until(_: Option<Instant>) -> Self {
+    fn at(_: Option<Instant>) -> Self {
         Self
     }
 
-    fn poll_cut(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<T, E>> {
+    fn poll_elapsed(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<T, E>> {
         Poll::Pending
     }
 }
 
 pin_project! {
-    /// A timer cuts the attempt.
+    /// A timer limits the attempt.
     #[derive(Debug)]
     pub struct TimeLimit {
         #[pin]
@@ -71,11 +73,11 @@ pin_project! {
 }
 
 impl<T, E: From<Elapsed>> Limit<T, E> for TimeLimit {
-    fn until(deadline: Option<Instant>) -> Self {
+    fn at(deadline: Option<Instant>) -> Self {
         Self { timer: Timer::at(deadline) }
     }
 
-    fn poll_cut(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, E>> {
+    fn poll_elapsed(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, E>> {
         self.project().timer.poll_elapsed(cx).map(|()| Err(Elapsed.into()))
     }
 }

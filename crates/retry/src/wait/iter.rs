@@ -1,8 +1,10 @@
+//! The waits of one run as an iterator.
+
 use std::{iter::FusedIterator, time::Duration};
 
 use super::Wait;
 
-/// The waits of one run, one after the other and without an end; made by [`Wait::iter`].
+/// The waits of one run, one after the other. It has no end. Made by [`Wait::iter`].
 #[derive(Clone, Copy, Debug)]
 #[must_use = "iterators do nothing unless asked for items"]
 pub struct Waits {

@@ -1,3 +1,5 @@
+//! The arithmetic of waits: shapes, jitters, bounds, sums and draws.
+
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -9,7 +11,7 @@ const S: Duration = Duration::from_secs(1);
 const RETRIES: [u32; 12] = [0, 1, 2, 31, 32, 63, 64, 1_024, 1_025, 1 << 20, u32::MAX - 1, u32::MAX];
 
 fn plain(wait: &Wait, retry: u32) -> Duration {
-    wait.before(retry, Duration::ZERO, || panic!("nothing to draw"))
+    wait.before(retry, Duration::ZERO, || panic!("nothing is random here"))
 }
 
 fn jittered(wait: &Wait, retry: u32, seed: u64) -> Duration {
@@ -94,7 +96,7 @@ fn jitter_stays_within_its_bounds_over_a_million_draws() {
 }
 
 #[test]
-fn no_bound_brings_a_herd_together() {
+fn no_bound_makes_many_waits_equal() {
     const TO_TWO: Wait = Wait::random(Duration::ZERO, Duration::from_secs(2));
     let second = |n: u64| Duration::from_secs(n);
     let waits = [
@@ -116,7 +118,7 @@ fn no_bound_brings_a_herd_together() {
             assert!(drawn.iter().all(|drawn| *drawn >= S && *drawn <= second(1_024)), "{wait:?}");
         }
     }
-    // As tenacity has it, once there is room: U(min, t).
+    // As in tenacity, once the wait is above twice the minimum: U(min, t).
     let drawn = (0..10_000).map(|seed| jittered(&Wait::exponential(S).min(S).full_jitter(), 3, seed));
     let (low, high) = (drawn.clone().min().unwrap(), drawn.max().unwrap());
     assert!(low < S + S / 100 && low >= S && high > 4 * S - S / 100 && high <= 4 * S);
@@ -129,7 +131,7 @@ fn sums_add_independent_draws() {
     let mean = drawn.iter().sum::<f64>() / 10_000.0;
     let variance = drawn.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 10_000.0;
     assert!((mean - 1.0).abs() < 0.02, "{mean}");
-    assert!((variance - 1.0 / 6.0).abs() < 0.02, "of one draw twice it would be a third: {variance}");
+    assert!((variance - 1.0 / 6.0).abs() < 0.02, "one draw used twice would give a third: {variance}");
     const PLAIN: Wait =
         Wait::sum(&[Wait::fixed(S), Wait::exponential(S).max(Duration::from_secs(3)), Wait::none()]);
     assert_eq!([1, 2, 3, 9].map(|retry| plain(&PLAIN, retry).as_secs()), [2, 3, 4, 4]);
@@ -152,7 +154,7 @@ fn proportional_jitter_adds_a_share() {
 }
 
 #[test]
-fn waits_one_after_the_other() {
+fn an_iterator_gives_the_waits_one_after_the_other() {
     assert!(Wait::fibonacci(S).iter(3).take(5).eq([1, 1, 2, 3, 5].map(Duration::from_secs)));
     let wait = Wait::exponential(S).decorrelated_jitter().max(60 * S);
     let waits: Vec<_> = wait.iter(9).take(20).collect();
@@ -183,7 +185,7 @@ fn the_same_seed_draws_the_same_and_another_does_not() {
     assert_eq!(jittered(&wait, 3, 42), jittered(&wait, 3, 42));
     assert_ne!(jittered(&wait, 3, 42), jittered(&wait, 4, 42));
     assert_ne!(jittered(&wait, 3, 42), jittered(&wait, 3, 43));
-    // A random shape and its jitter are two draws, not one used twice.
+    // A random shape and its jitter are two independent draws.
     let twice = Wait::random(Duration::ZERO, 100 * S).full_jitter();
     let mean = (0..100_000).map(|seed| jittered(&twice, 1, seed).as_secs_f64()).sum::<f64>() / 100_000.0;
     assert!((mean - 25.0).abs() < 0.5, "the mean of a product of independent draws: {mean}");

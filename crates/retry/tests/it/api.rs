@@ -1,3 +1,5 @@
+//! Auto traits, sizes, documented defaults, texts, and what `Debug` shows.
+
 use std::{future::Ready, time::Duration};
 
 use outbound_retry::{
@@ -28,7 +30,7 @@ fn auto_traits() {
     send_sync::<RetryStream<policy::AnyError, Operation, Ready<Output>>>();
     send_sync::<Failed<'static, policy::AnyError, ()>>();
     send_sync::<Hedged<'static, policy::AnyError, Operation, Ready<Output>>>();
-    // The closures of a policy decide what it is, and never the types it judges.
+    // The auto traits of a policy depend on its closures, and not on the types that it judges.
     type Foreign = *const u8;
     send_sync::<policy::When<Foreign, policy::AnyError, fn()>>();
     send_sync::<policy::WhenResult<Foreign, policy::AnyError, fn()>>();
@@ -36,7 +38,7 @@ fn auto_traits() {
     send_sync::<policy::StopWhen<policy::AnyError, fn(), Foreign>>();
     send_sync::<policy::BeforeSleep<policy::AnyError, fn(), Foreign>>();
     send_sync::<policy::AfterAttempt<policy::AnyError, fn(), Foreign>>();
-    // These compile only while the types are not `Unpin`: they hold a timer.
+    // These calls compile only while the types are not `Unpin`. They hold a timer, so they must not be.
     let () = <Call<policy::AnyError, Operation, Ready<Output>> as AmbiguousIfUnpin<_>>::check();
     let () = <RetryStream<policy::AnyError, Operation, Ready<Output>> as AmbiguousIfUnpin<_>>::check();
     let () = <Hedged<'static, policy::AnyError, Operation, Ready<Output>> as AmbiguousIfUnpin<_>>::check();
@@ -83,7 +85,7 @@ fn defaults_are_as_documented() {
 }
 
 #[test]
-fn a_policy_in_a_const_outlives_everything() {
+fn a_call_of_a_const_policy_is_static() {
     const POLICY: Retry =
         Retry::attempts(3).within(ms(1)).wait(Wait::incrementing(ms(1), ms(2)).equal_jitter());
     fn anywhere<T: 'static>(_: T) {}

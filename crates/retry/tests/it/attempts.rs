@@ -1,3 +1,5 @@
+//! The loop written out by the caller.
+
 use std::time::Duration;
 
 use outbound_retry::{Budget, Retry, StopReason, Verdict, Wait};
@@ -6,7 +8,7 @@ use tokio::time::Instant;
 use crate::ms;
 
 #[tokio::test(start_paused = true)]
-async fn the_loop_borrows_what_it_likes() {
+async fn the_loop_can_borrow() {
     async fn operation(log: &mut Vec<u32>) -> Result<usize, String> {
         log.push(0);
         if log.len() < 3 { Err(format!("failure {}", log.len())) } else { Ok(log.len()) }
@@ -28,7 +30,7 @@ async fn the_loop_borrows_what_it_likes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_caller_may_bring_the_verdict() {
+async fn the_caller_can_give_the_verdict() {
     let mut attempts = Retry::attempts(2).wait(Wait::fixed(ms(10))).start();
     let started = Instant::now();
     assert_eq!(attempts.failed_as(Verdict::RetryFree(ms(3)), "not sent").await, Ok(()));
@@ -48,7 +50,7 @@ async fn the_caller_may_bring_the_verdict() {
 #[test]
 fn decisions_without_waiting_need_no_runtime() {
     let mut attempts = Retry::attempts(3).wait(Wait::exponential(ms(100))).start();
-    assert_eq!(attempts.report().attempts(), 1, "the first is under way");
+    assert_eq!(attempts.report().attempts(), 1, "the first attempt is under way");
     assert_eq!(attempts.decide(true), Ok(ms(100)));
     assert_eq!(attempts.decide(Verdict::Retry), Ok(ms(200)));
     assert_eq!(attempts.decide(true), Err(StopReason::Attempts));
@@ -77,7 +79,7 @@ async fn the_same_seed_waits_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_budget_is_paid_into_once_and_out_of_for_each_charged_retry() {
+async fn a_call_pays_in_once_and_each_charged_retry_takes_one_out() {
     let budget = Budget::percent(100).reserve(0);
     let mut attempts = Retry::attempts(9).wait(Wait::none()).budget(budget.clone()).start();
     assert_eq!(budget.available(), 1);
@@ -91,7 +93,7 @@ async fn a_budget_is_paid_into_once_and_out_of_for_each_charged_retry() {
 }
 
 #[tokio::test]
-async fn a_loop_of_retries_at_once_lets_other_tasks_run() {
+async fn a_loop_of_retries_without_a_wait_lets_other_tasks_run() {
     let counter = std::cell::Cell::new(0);
     let mut attempts = Retry::forever().wait(Wait::none()).start();
     let busy = async { while attempts.failed(()).await.is_ok() && counter.get() < 10 {} };

@@ -1,3 +1,5 @@
+//! Budgets: defaults, exact shares, threads, and the share of extra calls.
+
 use std::{
     future::ready,
     pin::pin,
@@ -14,7 +16,7 @@ fn defaults_are_as_documented() {
     for _ in 0..10_000 {
         budget.deposit();
     }
-    assert_eq!(budget.available(), 100, "the most it holds");
+    assert_eq!(budget.available(), 100, "the most that it holds");
     assert_eq!(budget.denied(), 0);
     assert_eq!(format!("{budget:?}"), "Budget { available: 100, denied: 0 }");
 }
@@ -39,7 +41,7 @@ fn deposits_do_not_overflow() {
     budget.deposit();
     budget.refund();
     assert_eq!(budget.available(), u64::from(u32::MAX));
-    assert_eq!(Budget::percent(1).max(3).available(), 3, "the reserve is not above the most");
+    assert_eq!(Budget::percent(1).max(3).available(), 3, "the reserve is limited by the maximum");
     assert_eq!(Budget::percent(1).max(3).reserve(9).available(), 3);
 }
 

@@ -1,3 +1,5 @@
+//! Calls: verdicts, hooks, panics, and what comes back in the end.
+
 use std::{
     cell::{Cell, RefCell},
     future::{Future, ready},
@@ -25,7 +27,7 @@ fn success_and_retries_without_a_wait_need_no_runtime() {
 }
 
 #[test]
-fn the_last_error_comes_back_as_it_was() {
+fn the_last_error_comes_back_unchanged() {
     let calls = Cell::new(0);
     let mut call = pin!(NO_WAIT.call(|attempt| {
         calls.set(calls.get() + 1);
@@ -54,7 +56,7 @@ fn the_operation_is_not_called_before_the_first_poll() {
     assert_eq!(calls.get(), 0);
 }
 
-/// Fails, and says when it is dropped, which a finished future need not be at once.
+/// An attempt that fails and records its drop. A future that is ready need not be dropped at once.
 struct Failing<'a>(&'a Cell<bool>);
 
 impl Future for Failing<'_> {
@@ -81,13 +83,13 @@ async fn the_failed_attempt_is_dropped_before_the_wait_and_the_next_made_after_i
         Failing(&alive)
     }));
     assert!(poll_once(call.as_mut()).is_pending());
-    assert!(!alive.get(), "waiting");
-    assert_eq!(begun.borrow().len(), 1, "the next attempt is not made before the wait");
+    assert!(!alive.get(), "it is dropped during the wait");
+    assert_eq!(begun.borrow().len(), 1, "the next attempt is made after the wait");
     assert_eq!(call.as_mut().await, Err(()));
     assert!(!alive.get());
     assert_eq!(*begun.borrow(), [ms(0), ms(5), ms(12)]);
     assert_eq!(call.report().slept(), ms(12));
-    assert_eq!(started.elapsed(), ms(12), "no wait after the last attempt");
+    assert_eq!(started.elapsed(), ms(12), "there is no wait after the last attempt");
 }
 
 #[test]
@@ -122,7 +124,7 @@ fn closures_that_say_yes_or_no() {
     });
     assert_eq!(poll_once(call), Poll::Ready(Err(ApiError(404))));
     assert_eq!(calls.get(), 2);
-    // The error type of a closure that does not name it is that of the operation.
+    // The compiler infers the error type of a closure from the operation.
     assert_eq!(poll_once(NO_WAIT.when(|_| false).call(|_| ready(Err::<(), _>(1)))), Poll::Ready(Err(1)));
 }
 
@@ -146,7 +148,7 @@ fn results_can_be_judged_and_the_last_one_is_returned() {
     assert_eq!(poll_once(good), Poll::Ready(Ok(2)));
 
     let mut bad = pin!(NO_WAIT.when_result(|_| true).call(|attempt| ready(Ok::<_, ()>(attempt.number()))));
-    assert_eq!(poll_once(bad.as_mut()), Poll::Ready(Ok(3)), "not good enough, but the last there is");
+    assert_eq!(poll_once(bad.as_mut()), Poll::Ready(Ok(3)), "it is not accepted, but it is the last result");
     assert_eq!(bad.report().stopped(), Some(StopReason::Attempts));
 }
 
@@ -187,14 +189,14 @@ async fn hooks_see_error_number_time_and_wait_and_every_attempt() {
     assert_eq!(*sleeps.borrow(), [(1, "busy", ms(5), ms(10)), (2, "busy", ms(20), ms(10))]);
     assert_eq!(*ends.borrow(), [(1, Err("busy")), (2, Err("busy")), (3, Ok(3))]);
 
-    // By the time and by the outcome, as data cannot say.
+    // It stops by the time and by the result, which plain data cannot express.
     let stops =
         retry.max_attempts(99).stop_when(|failed| failed.elapsed() >= ms(30) && failed.error() == Some(&"a"));
     assert_eq!(stops.call(|_| ready(Err::<(), _>("a"))).await, Err("a"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hook_can_draw_what_the_seed_says() {
+async fn a_hook_draws_from_the_seed() {
     async fn waits(seed: Option<u64>) -> Vec<Duration> {
         let mut waits = Vec::new();
         let retry = Retry::attempts(5).wait(Wait::fixed(ms(100)));
@@ -243,7 +245,7 @@ async fn hooks_nest_in_any_order() {
 }
 
 #[test]
-fn a_policy_of_one_s_own() {
+fn a_judge_of_the_caller_decides() {
     struct Twice(u32);
     impl<T> Judge<T, &'static str> for Twice {
         fn verdict(&mut self, result: &Result<T, &'static str>) -> Verdict {
@@ -269,7 +271,7 @@ fn switched_off_makes_one_attempt() {
 }
 
 #[tokio::test]
-async fn retries_at_once_let_other_tasks_run() {
+async fn retries_without_a_wait_let_other_tasks_run() {
     let turns = Cell::new(0);
     let retry = Retry::attempts(1_000).wait(Wait::none());
     let busy = retry.call(|_| ready(Err::<(), _>(())));
@@ -316,13 +318,13 @@ fn a_panic_in_the_operation_passes_through_and_poisons_nothing() {
     assert_eq!(
         poll_once(NO_WAIT.outermost().call(|n| ready(Err::<(), _>(n.number())))),
         Poll::Ready(Err(3)),
-        "no mark left"
+        "no mark is left"
     );
 }
 
 #[test]
 #[should_panic(expected = "polled after it had finished")]
-fn polling_on_after_the_end_is_a_clear_panic() {
+fn a_poll_after_the_end_panics_with_a_clear_message() {
     let mut call = pin!(NO_WAIT.call(|_| ready(Ok::<_, ()>(()))));
     assert!(poll_once(call.as_mut()).is_ready());
     let _ = poll_once(call);

@@ -1,3 +1,5 @@
+//! What dropping a call does in each of its states, above all to the budget.
+
 use std::{
     future::{Future, poll_fn, ready},
     task::Poll,
@@ -21,20 +23,20 @@ async fn poll_pending(future: std::pin::Pin<&mut impl Future>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropped_in_its_wait_it_leaves_no_wake_up_and_pays_nothing() {
+async fn a_call_dropped_in_its_wait_leaves_no_wake_up_and_pays_nothing() {
     let started = Instant::now();
     let budget = Budget::percent(0).reserve(2);
     let mut call = Box::pin(SLOW.budget(&budget).call(|_| ready(Err::<(), _>(()))));
     poll_pending(call.as_mut()).await;
     assert_eq!(budget.available(), 1);
     drop(call);
-    assert_eq!(budget.available(), 2, "the retry was not made");
+    assert_eq!(budget.available(), 2, "the retry was not made, so it is not paid for");
     idle_in_real_time().await;
     assert_eq!(started.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropped_in_a_retry_it_has_paid() {
+async fn a_call_dropped_in_a_retry_has_paid() {
     let budget = Budget::percent(0).reserve(2);
     let call = SLOW.budget(&budget).call(|attempt| async move {
         if attempt.is_retry() {
@@ -56,7 +58,7 @@ async fn a_dropped_wait_of_the_loop_pays_nothing_and_stays_recorded() {
     drop(failed);
     assert_eq!(budget.available(), 2);
     drop(attempts.failed(()));
-    assert_eq!(budget.available(), 2, "never polled is never made");
+    assert_eq!(budget.available(), 2, "a retry that was never polled is not made");
     assert_eq!(attempts.report().attempts(), 3);
     assert_eq!(attempts.failed(()).await, Ok(()));
     assert_eq!(budget.available(), 1);
@@ -65,7 +67,7 @@ async fn a_dropped_wait_of_the_loop_pays_nothing_and_stays_recorded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropped_between_attempts_made_at_once() {
+async fn a_call_dropped_between_attempts_without_a_wait() {
     let budget = Budget::percent(0).reserve(100);
     let retry = Retry::forever().wait(Wait::none());
     let mut sent = 0;
@@ -75,7 +77,7 @@ async fn dropped_between_attempts_made_at_once() {
     }));
     poll_pending(call.as_mut()).await;
     drop(call);
-    assert_eq!(budget.available(), 100 - (sent - 1), "each retry made is paid for, and no other");
+    assert_eq!(budget.available(), 100 - (sent - 1), "exactly the retries that were made are paid for");
 }
 
 #[test]
@@ -94,7 +96,7 @@ fn dropped_on_another_thread_and_after_its_runtime() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_decided_on_without_waiting_stays_paid() {
+async fn a_retry_by_decide_stays_paid() {
     let budget = Budget::percent(0).reserve(2);
     let mut attempts = SLOW.budget(budget.clone()).start();
     assert_eq!(attempts.decide(true), Ok(ms(1_000)));

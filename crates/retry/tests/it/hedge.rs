@@ -1,3 +1,5 @@
+//! Hedged calls: which attempt is the answer, when a hedge is made, and what it costs.
+
 use std::{
     cell::{Cell, RefCell},
     future::{Future, pending, ready},
@@ -19,7 +21,7 @@ mod simulation;
 const HEDGE: Hedge = Hedge::at_percentile(95);
 const DELAY: Duration = ms(100);
 
-/// A server that lately took as long.
+/// Latencies of a server whose latest calls all took this long.
 fn took(latency: Duration) -> Latencies {
     let latencies = Latencies::new();
     (0..256).for_each(|_| latencies.record(latency));
@@ -36,7 +38,7 @@ fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
 
 type Output = Result<&'static str, &'static str>;
 
-/// What the original attempt and the hedge do: how long they take, in ms, and what comes of it.
+/// What the original and the hedge do: how long each takes, in ms, and its result.
 struct Server {
     answers: [(u64, Output); 2],
     begun: RefCell<Vec<Duration>>,
@@ -63,13 +65,13 @@ impl Server {
         Sent { answer, server: self }
     }
 
-    /// When its attempts began, in ms.
+    /// When the attempts began, in ms.
     fn begun(&self) -> Vec<u64> {
         self.begun.borrow().iter().map(|at| at.as_millis() as u64).collect()
     }
 }
 
-/// Under way until it is dropped, which a finished future need not be at once.
+/// An attempt that counts as under way until it is dropped. A future that is ready need not be dropped at once.
 struct Sent<'a> {
     answer: Pin<Box<dyn Future<Output = Output> + 'a>>,
     server: &'a Server,
@@ -89,7 +91,7 @@ impl Drop for Sent<'_> {
     }
 }
 
-/// Makes the call, and looks that nothing is under way when its output is there.
+/// Makes the call, and checks that no attempt is under way when the output is returned. Gives the output and the time.
 async fn call(hedge: Hedge, server: &Server, budget: &Budget) -> (Output, u64) {
     let latencies = took(DELAY);
     let mut call = pin!(hedge.call_idempotent(&latencies, budget, |attempt| server.call(attempt)));
@@ -110,14 +112,14 @@ async fn the_first_to_succeed_is_the_answer() {
 
     let server = Server::new((100, Ok("original")), (0, Ok("hedge")));
     assert_eq!(call(HEDGE, &server, &budget(1)).await, (Ok("original"), 100));
-    assert_eq!(server.begun(), [0], "just in time");
+    assert_eq!(server.begun(), [0], "the original is ready exactly when the hedge is due");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_does_not_hide_an_attempt_that_may_succeed() {
     let server = Server::new((300, Ok("original")), (10, Err("hedge")));
     assert_eq!(call(HEDGE, &server, &budget(9)).await, (Ok("original"), 300));
-    assert_eq!(server.begun(), [0, 100], "and there is no second hedge");
+    assert_eq!(server.begun(), [0, 100], "there is no second hedge");
 
     let server = Server::new((110, Err("original")), (200, Ok("hedge")));
     assert_eq!(call(HEDGE, &server, &budget(9)).await, (Ok("hedge"), 300));
@@ -157,13 +159,13 @@ async fn a_final_error_ends_both() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_budget_refuses_leaves_the_original_running() {
+async fn where_the_budget_refuses_the_original_runs_on() {
     let budget = Budget::percent(50).reserve(0);
     for (n, expected) in [(1, "original"), (2, "hedge"), (3, "original"), (4, "hedge")] {
         let server = Server::new((300, Ok("original")), (10, Ok("hedge")));
         assert_eq!(call(HEDGE, &server, &budget).await.0, Ok(expected), "call {n}");
     }
-    assert_eq!((budget.available(), budget.denied()), (0, 2), "it is asked once a call");
+    assert_eq!((budget.available(), budget.denied()), (0, 2), "the budget is asked once for each call");
 }
 
 #[tokio::test(start_paused = true)]
@@ -174,9 +176,9 @@ async fn no_hedge_at_the_deadline_or_after_it() {
         call(hedge.until(None), &server, &budget).await.0.unwrap();
         assert_eq!(server.begun(), expected, "until {until} ms");
         assert_eq!(budget.available() + expected.len() as u64, 2);
-        assert_eq!(budget.denied(), 0, "it is not asked in vain");
+        assert_eq!(budget.denied(), 0, "the budget is not asked where there is no time");
     }
-    // The earlier one counts, and the attempts are told.
+    // The earlier one counts, and the attempts are told of it.
     let (latencies, until) = (took(DELAY), Instant::now() + ms(500));
     let hedge = HEDGE.until(until + ms(500)).until(until).until(until + ms(500));
     let budget = budget(1);
@@ -192,7 +194,7 @@ fn a_call_whose_hedge_would_be_too_late_takes_no_timer() {
     let (latencies, budget) = (took(DELAY), budget(1));
     let hedge = HEDGE.until(Instant::now() + DELAY / 2);
     let call = hedge.call_idempotent(&latencies, &budget, |_| pending::<Output>());
-    assert!(poll_once(call).is_pending(), "and needs no runtime");
+    assert!(poll_once(call).is_pending(), "it needs no runtime");
 }
 
 #[tokio::test(start_paused = true)]
@@ -202,14 +204,14 @@ async fn a_hedge_whose_time_came_too_late_is_not_made() {
     let hedge = HEDGE.until(Instant::now() + ms(200));
     let mut call = pin!(hedge.call_idempotent(&latencies, &budget, |attempt| server.call(attempt)));
     assert!(futures::poll!(call.as_mut()).is_pending());
-    // A thread that was busy for longer than the deadline.
+    // As if the thread was busy until after the deadline.
     advance(ms(300)).await;
     assert_eq!(call.await, Ok("original"));
     assert_eq!((server.begun(), budget.available()), (vec![0], 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_original_that_is_done_when_it_is_looked_at_needs_no_hedge() {
+async fn an_original_that_is_ready_at_a_late_poll_needs_no_hedge() {
     let server = Server::new((150, Ok("original")), (0, Ok("hedge")));
     let (latencies, budget) = (took(DELAY), budget(1));
     let mut call = pin!(HEDGE.call_idempotent(&latencies, &budget, |attempt| server.call(attempt)));
@@ -220,7 +222,7 @@ async fn an_original_that_is_done_when_it_is_looked_at_needs_no_hedge() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_delay_is_shorter_than_the_least() {
+async fn no_delay_is_shorter_than_the_minimum() {
     for (least, delay) in [(ms(250), 250), (ms(20), 100), (Duration::ZERO, 100)] {
         let server = Server::new((900, Ok("original")), (10, Ok("hedge")));
         call(HEDGE.min_delay(least), &server, &budget(1)).await.0.unwrap();
@@ -233,14 +235,14 @@ async fn no_delay_is_shorter_than_the_least() {
         hedge.call_idempotent(&latencies, &budget, |attempt| server.call(attempt)).await.unwrap();
         assert_eq!(server.begun(), [0, 1]);
     }
-    // The longest there is comes never, and does not panic.
+    // The longest delay never ends, and does not panic.
     let server = Server::new((900, Ok("original")), (10, Ok("hedge")));
     assert_eq!(call(HEDGE.min_delay(Duration::MAX), &server, &budget(1)).await, (Ok("original"), 900));
 }
 
 #[test]
 #[should_panic(expected = "polled after it had finished")]
-fn polling_on_after_the_end_is_a_clear_panic() {
+fn a_poll_after_the_end_panics_with_a_clear_message() {
     let (latencies, budget) = (Latencies::new(), budget(1));
     let mut call = pin!(HEDGE.call_idempotent(&latencies, &budget, |_| ready(Ok::<_, ()>(()))));
     assert!(poll_once(call.as_mut()).is_ready());
@@ -265,11 +267,11 @@ async fn inside_a_retry_each_attempt_is_hedged_within_its_limits() {
     assert_eq!(call.await, Ok("reply"));
     let at = [(1, 1, 0), (1, 2, 100), (2, 1, 230), (2, 2, 330)];
     assert_eq!(*begun.borrow(), at.map(|(retry, attempt, at)| (retry, attempt, ms(at))));
-    // Three and a half in: the reserve, and a half each from the call and its two attempts. Three out: a retry and two
-    // hedges.
+    // Paid in: the reserve of two, and a half each by the retry's call and by its two hedged attempts. Taken out: one
+    // retry and two hedges.
     assert_eq!(budget.available(), 0);
     budget.deposit();
-    assert_eq!(budget.available(), 1, "a half was left");
+    assert_eq!(budget.available(), 1, "a half was left before this deposit");
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! Hints of a server, and how they change the policy's wait.
+
 use std::{future::ready, pin::pin, time::Duration};
 
 use outbound_retry::{Hint, Report, Retry, StopReason, Verdict, Wait};
@@ -5,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::ms;
 
-/// One failure with this verdict, then success: what was waited, or the report where it gave up.
+/// One failure with this verdict, then a success. Gives the time waited, or the report where it gave up.
 async fn after(retry: Retry, verdict: Verdict) -> Result<Duration, Report> {
     let started = Instant::now();
     let mut call = pin!(retry.when(|_| verdict).call(|attempt| ready(if attempt.is_retry() {
@@ -41,7 +43,7 @@ async fn floor_exact_and_clamp() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_free_retry_waits_exactly_as_told() {
+async fn a_free_retry_waits_exactly_the_hint() {
     assert_eq!(after(POLICY, Verdict::RetryFree(ms(20))).await, Ok(ms(20)));
     assert_eq!(after(POLICY, Verdict::RetryFree(Duration::ZERO)).await, Ok(Duration::ZERO));
 }
@@ -52,7 +54,7 @@ async fn too_long_a_hint_gives_up_at_once() {
     let policy = POLICY.give_up_beyond(ms(60_000));
     for verdict in [Verdict::RetryAfter, Verdict::RetryFree] {
         let exactly = after(policy, verdict(ms(60_000))).await;
-        assert_eq!(exactly, Ok(ms(60_000)), "exactly the cap is not beyond it");
+        assert_eq!(exactly, Ok(ms(60_000)), "a hint equal to the cap is accepted");
         for hint in [ms(60_001), Duration::from_secs(2 * 86_400), Duration::MAX] {
             let before = started.elapsed();
             let report = after(policy, verdict(hint)).await.unwrap_err();

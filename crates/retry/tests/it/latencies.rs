@@ -1,3 +1,5 @@
+//! The measured latencies: when a percentile is known, and how old ones are forgotten.
+
 use std::{collections::VecDeque, thread, time::Duration};
 
 use outbound_retry::Latencies;
@@ -27,13 +29,13 @@ fn a_percentile_is_known_once_enough_latencies_are() {
 fn a_new_server_is_known_after_a_window_of_calls() {
     let known = recorded([ms(5); 1_000]);
     (0..11).for_each(|_| known.record(ms(900)));
-    assert_eq!(known.percentile(95), Some(ms(5)), "a few are not the rule");
+    assert_eq!(known.percentile(95), Some(ms(5)), "a few slow calls do not move the percentile");
     known.record(ms(900));
     assert_eq!(known.percentile(95), Some(ms(900)));
     (0..241).for_each(|_| known.record(ms(900)));
     assert_eq!(known.percentile(1), Some(ms(5)));
     known.record(ms(900));
-    assert_eq!(known.percentile(1), Some(ms(900)), "and the old one is forgotten");
+    assert_eq!(known.percentile(1), Some(ms(900)), "the old latencies are forgotten");
 }
 
 #[test]
@@ -61,7 +63,7 @@ proptest! {
 
     #[test]
     fn it_is_the_window_sorted(
-        // Few different ones, so that equal latencies come and go.
+        // Few different values, so that equal latencies are common.
         latencies in proptest::collection::vec(0..200u64, 0..800),
         percentile in 0..=101u32,
     ) {
@@ -75,7 +77,7 @@ proptest! {
             }
             let mut sorted = Vec::from(window.clone());
             sorted.sort_unstable();
-            // The least rank that leaves no more than its share above it, counting the latency to come.
+            // The lowest rank with no more than its share above it, where the next latency is counted too.
             let least = (1..=sorted.len()).find(|rank| rank * 100 >= percentile as usize * (sorted.len() + 1));
             let expected = least.filter(|_| sorted.len() >= 20).map(|rank| sorted[rank - 1]);
             prop_assert_eq!(known.percentile(percentile), expected);

@@ -1,4 +1,4 @@
-//! What retries promise, on tokio's paused clock.
+//! The tests of the guarantees of retries and hedges, on tokio's paused clock.
 
 mod allocations;
 mod api;
@@ -21,8 +21,8 @@ const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// Real time goes by with the runtime idle, as it is while another thread works: the paused clock moves to whatever
-/// wake-up there is.
+/// Lets real time pass while the runtime is idle, as when it waits for another thread. An idle paused clock moves to the
+/// next wake-up that is registered.
 async fn idle_in_real_time() {
     let (done, waiting) = tokio::sync::oneshot::channel();
     let worker = std::thread::spawn(move || {
@@ -30,5 +30,5 @@ async fn idle_in_real_time() {
         done.send(())
     });
     waiting.await.expect("the worker answers");
-    worker.join().expect("the worker ends").expect("the answer is awaited");
+    worker.join().expect("the worker ends").expect("the receiver is still there");
 }

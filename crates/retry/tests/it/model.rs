@@ -1,4 +1,4 @@
-//! A call against a plain model: what is attempted when, and why it stops.
+//! A call, compared with a plain model: when it makes attempts, and why it stops.
 
 use std::{cell::RefCell, pin::pin, time::Duration};
 
@@ -6,7 +6,7 @@ use outbound_retry::{Budget, Retry, StopReason, Verdict, Wait};
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep};
 
-/// One attempt: how long it takes, and what is to be done about its failure. `None` is a success.
+/// One attempt: how long it takes, and the verdict on its failure. `None` is a success.
 type Step = (u64, Option<Verdict>);
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -36,7 +36,7 @@ fn model(
     mut tokens: u64,
 ) -> Outcome {
     let (mut now, mut charged, mut slept, mut begun_at) = (0, 0, 0, Vec::new());
-    // `within` starts at the first pending, or at the first failure: both at zero here, as nothing comes before.
+    // `within` starts at the first `Pending` or at the first failure. Here both are at zero.
     let outcome = |stopped, slept, left, begun_at: &mut Vec<u64>| Outcome {
         begun_at: std::mem::take(begun_at),
         stopped,

@@ -1,3 +1,5 @@
+//! Layers of retries, and the policy that leaves retrying to the outer layer.
+
 use std::{cell::Cell, future::ready, pin::pin};
 
 use outbound_retry::{Retry, StopReason, Wait};
@@ -20,13 +22,13 @@ async fn requests(inner: Retry) -> u32 {
 }
 
 #[tokio::test]
-async fn an_inner_layer_can_leave_retrying_to_the_outer() {
+async fn an_outermost_policy_inside_another_makes_one_attempt() {
     assert_eq!(requests(INNER).await, 12);
     assert_eq!(requests(INNER.outermost()).await, 3);
 }
 
 #[tokio::test]
-async fn alone_it_retries_and_after_an_outer_layer_too() {
+async fn an_outermost_policy_retries_alone_and_after_an_outer_layer_has_ended() {
     let alone = INNER.outermost();
     assert_eq!(alone.call(|attempt| ready(Err::<(), _>(attempt.number()))).await, Err(4));
     assert_eq!(requests(alone).await, 3);
@@ -36,7 +38,7 @@ async fn alone_it_retries_and_after_an_outer_layer_too() {
 }
 
 #[tokio::test]
-async fn a_loop_inside_an_outer_layer_steps_back_too() {
+async fn an_outermost_loop_inside_an_outer_layer_makes_one_attempt_too() {
     let sent = Cell::new(0);
     let layered = OUTER.call(async |_| {
         let mut attempts = INNER.outermost().start();

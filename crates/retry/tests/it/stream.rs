@@ -1,3 +1,5 @@
+//! Streams that are opened again until their first item.
+
 use std::{cell::Cell, pin::pin};
 
 use futures::{Stream, StreamExt, stream};
@@ -10,7 +12,7 @@ const POLICY: Retry = Retry::attempts(3).wait(Wait::fixed(ms(10)));
 
 type Item = Result<u32, &'static str>;
 
-/// The items of each attempt in turn.
+/// Opens a stream with the items of each attempt in turn.
 fn opener(
     attempts: &'static [&'static [Item]],
 ) -> impl FnMut(Attempt) -> stream::Iter<std::iter::Copied<std::slice::Iter<'static, Item>>> {
@@ -30,9 +32,13 @@ async fn an_error_before_the_first_item_opens_the_stream_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_the_first_item_no_error_does() {
+async fn an_error_after_the_first_item_is_passed_on() {
     let open = opener(&[&[Err("overloaded")], &[Ok(1), Err("cut"), Ok(2)]]);
-    assert_eq!(collect(POLICY.stream(open)).await, [Ok(1), Err("cut"), Ok(2)], "passed on as it is");
+    assert_eq!(
+        collect(POLICY.stream(open)).await,
+        [Ok(1), Err("cut"), Ok(2)],
+        "the error is passed on unchanged"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -50,12 +56,12 @@ async fn it_gives_up_as_a_call_does_and_then_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_empty_stream_is_an_end_and_not_a_failure() {
+async fn a_stream_without_items_has_not_failed() {
     assert_eq!(collect(POLICY.stream(opener(&[&[]]))).await, []);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_rest_is_as_for_a_call() {
+async fn budget_deadline_and_yielding_work_as_for_a_call() {
     let budget = Budget::percent(0).reserve(1);
     let fails = opener(&[&[Err("a")], &[Err("b")], &[Ok(1)]]);
     assert_eq!(collect(POLICY.budget(&budget).stream(fails)).await, [Err("b")]);
@@ -71,7 +77,7 @@ async fn the_rest_is_as_for_a_call() {
         turns.set(turns.get() + 1);
         stream::iter([Item::Err("x")])
     }));
-    assert!(futures::poll!(busy.next()).is_pending(), "it lets others run");
+    assert!(futures::poll!(busy.next()).is_pending(), "it lets other tasks run");
     assert_eq!(busy.next().await, Some(Err("x")));
     assert_eq!(turns.get(), 100);
 }
@@ -87,7 +93,7 @@ async fn a_slow_stream_is_waited_for() {
         })
     });
     assert_eq!(collect(slow).await, [Err("stalled")]);
-    assert_eq!(started.elapsed(), ms(5), "10 ms more would overrun");
+    assert_eq!(started.elapsed(), ms(5), "a further wait would go beyond the limit");
     let shown = format!("{:?}", POLICY.stream(opener(&[])));
     assert!(shown.starts_with("RetryStream"));
 }

@@ -1,3 +1,5 @@
+//! Limits in time: of the whole, of one attempt, and of streams and loops.
+
 use std::{
     cell::RefCell,
     future::{pending, ready},
@@ -19,7 +21,7 @@ async fn a_wait_that_would_overrun_is_not_begun() {
     let retry = FIXED.within(ms(35));
     let mut call = pin!(retry.call(|attempt| ready(Err::<(), _>(attempt.number()))));
     assert_eq!(call.as_mut().await, Err(4));
-    assert_eq!(started.elapsed(), ms(30), "and the error comes at once");
+    assert_eq!(started.elapsed(), ms(30), "the error comes at once");
     assert_eq!(call.report().stopped(), Some(StopReason::Deadline));
     assert_eq!(call.report().slept(), ms(30));
 }
@@ -80,10 +82,10 @@ async fn until_is_an_instant_and_the_earlier_bound_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn past_the_deadline_not_even_a_retry_at_once_is_made() {
+async fn after_the_deadline_no_retry_is_made_even_without_a_wait() {
     let retry = Retry::forever().wait(Wait::none());
     let call = retry.until(Instant::now()).call(|attempt| ready(Err::<(), _>(attempt.number())));
-    assert_eq!(call.await, Err(1), "but the first attempt is");
+    assert_eq!(call.await, Err(1), "the first attempt is made all the same");
 }
 
 #[tokio::test(start_paused = true)]
@@ -98,7 +100,7 @@ async fn an_attempt_s_limit_shrinks_to_the_time_that_remains() {
     });
     assert!(call.await.is_err());
     assert_eq!(*limits.borrow(), [ms(40), ms(40)]);
-    assert_eq!(started.elapsed(), ms(90), "40 + 10 + 40, and the next wait would end at the deadline");
+    assert_eq!(started.elapsed(), ms(90), "40 + 10 + 40 ms; the next wait would end at the deadline");
 
     let retry = retry.wait(Wait::fixed(ms(5))).within(ms(100));
     limits.borrow_mut().clear();
@@ -127,7 +129,7 @@ async fn the_longest_wait_does_not_panic() {
     let forever = retry.call(|_| ready(Err::<(), _>(())));
     assert!(tokio::time::timeout(ms(100), forever).await.is_err());
     let bounded = retry.within(ms(1_000_000)).call(|attempt| ready(Err::<(), _>(attempt.number()))).await;
-    assert_eq!(bounded, Err(1), "no clock reaches that far, so it is past any deadline");
+    assert_eq!(bounded, Err(1), "a wait beyond the range of the clock ends after any deadline");
     let unbounded = Retry::attempts(2).wait(Wait::none()).within(Duration::MAX);
     assert_eq!(unbounded.call(|attempt| ready(Err::<(), _>(attempt.number()))).await, Err(2));
 }
@@ -150,7 +152,7 @@ async fn ten_thousand_waits_do_not_drift_and_none_is_early() {
 
 #[tokio::test(start_paused = true)]
 async fn a_deadline_is_fixed_when_the_attempt_begins_the_first_as_any_other() {
-    // Eight seconds for a permit, then the work under the deadline of the attempt.
+    // It waits eight seconds for a permit, and then works under the deadline of the attempt.
     async fn work(attempt: outbound_retry::Attempt) -> io::Result<()> {
         sleep(ms(8_000)).await;
         timeout_at(attempt.deadline().unwrap(), pending::<io::Result<()>>()).await?
@@ -174,7 +176,7 @@ async fn a_deadline_is_fixed_when_the_attempt_begins_the_first_as_any_other() {
     assert!(until.call(work).await.is_err());
     assert_eq!(started.elapsed(), ms(9_000));
 
-    // Asked late, it is the same.
+    // A later call returns the same instant.
     let late = Retry::attempts(1).within(ms(50)).call(|attempt| async move {
         let early = attempt.deadline();
         sleep(ms(20)).await;
@@ -186,7 +188,7 @@ async fn a_deadline_is_fixed_when_the_attempt_begins_the_first_as_any_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_is_cut_at_its_limit() {
+async fn an_attempt_is_dropped_at_its_timeout() {
     let started = Instant::now();
     let retry = Retry::attempts(2).wait(Wait::fixed(ms(10))).attempt_timeout(ms(40));
     let begun = RefCell::new(Vec::new());
@@ -199,13 +201,13 @@ async fn an_attempt_is_cut_at_its_limit() {
     assert_eq!(started.elapsed(), ms(90));
     assert_eq!(call.report().stopped(), Some(StopReason::Attempts));
 
-    // The end of everything cuts too, and the limit of the first poll is counted from its beginning.
+    // The limit of everything ends an attempt too. The time of the first attempt counts from its beginning.
     let started = Instant::now();
     let all = retry.max_attempts(9).within(ms(60));
     assert!(all.call(|_| pending::<io::Result<()>>()).await.is_err());
     assert_eq!(started.elapsed(), ms(60));
 
-    // A result that is there goes before the limit.
+    // A result that is ready wins over the limit.
     let started = Instant::now();
     let tie = retry.call(|_| async {
         sleep(ms(40)).await;
@@ -217,7 +219,7 @@ async fn an_attempt_is_cut_at_its_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_s_attempt_is_cut_before_its_first_item_and_never_after() {
+async fn the_timeout_of_a_stream_applies_before_its_first_item_and_never_after() {
     use futures::StreamExt;
     let started = Instant::now();
     let retry = Retry::attempts(2).wait(Wait::none()).attempt_timeout(ms(40));
@@ -242,10 +244,10 @@ async fn a_loop_s_deadlines_follow_its_waits() {
     assert_eq!(attempts.attempt().deadline(), Some(started + ms(40)));
     assert!(attempts.failed(()).await.is_ok());
     assert_eq!(attempts.attempt().deadline(), Some(started + ms(50)));
-    // The caller waits by itself.
+    // The caller does the waiting.
     assert_eq!(attempts.decide(true), Ok(ms(10)));
     assert_eq!((attempts.attempt().number(), attempts.attempt().deadline()), (3, Some(started + ms(60))));
     assert_eq!(attempts.judge(&Err::<(), _>(())), Some(ms(10)));
-    assert_eq!(attempts.judge(&Ok::<_, ()>(())), None, "a success stands");
+    assert_eq!(attempts.judge(&Ok::<_, ()>(())), None, "a success is not retried");
     assert_eq!(attempts.report().stopped(), None);
 }

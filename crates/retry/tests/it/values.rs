@@ -1,4 +1,4 @@
-//! Policies are values: they are kept, returned, shared and moved into tasks.
+//! Policies are values: they are stored, returned, shared and moved into tasks.
 
 use std::{cell::Cell, future::ready, rc::Rc};
 
@@ -9,7 +9,7 @@ use outbound_retry::{
 
 use crate::ms;
 
-/// Not `Clone`, as many error types are not.
+/// It is not `Clone`, as many error types are not.
 #[derive(Debug, PartialEq)]
 struct ApiError(u16);
 
@@ -62,7 +62,7 @@ async fn from_a_static_a_factory_a_variable_and_in_a_task() {
     let started = tokio::time::Instant::now();
     let stuck = LIMITED.call(|_| std::future::pending::<Result<(), _>>()).await;
     assert_eq!(stuck, Err(ApiError(598)));
-    assert_eq!(started.elapsed(), ms(30), "an attempt that is cut is judged as any error");
+    assert_eq!(started.elapsed(), ms(30), "an attempt that took too long is judged as any error");
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn a_policy_is_clone_and_copy_whatever_it_judges() {
             .stop_when(|_| false),
     );
     copy(&SHARED.budget(&Budget::percent(1)));
-    // A closure that is `Clone` and not `Copy`.
+    // This closure is `Clone` and not `Copy`.
     let seen = Rc::new(Cell::new(0));
     let counting = SHARED.before_sleep({
         let seen = seen.clone();
@@ -95,7 +95,7 @@ async fn a_policy_is_clone_and_copy_whatever_it_judges() {
 }
 
 #[tokio::test]
-async fn a_success_can_be_not_good_enough_and_errors_are_judged_apart() {
+async fn a_success_can_be_refused_and_errors_are_judged_separately() {
     type Small = WhenOk<u32, When<ApiError>>;
     static POLL: Retry<Small> = SHARED_CONST.max_attempts(9).when_ok(is_small);
     fn is_small(value: &u32) -> bool {
@@ -115,7 +115,7 @@ async fn a_success_can_be_not_good_enough_and_errors_are_judged_apart() {
     assert_eq!(
         POLL.max_attempts(2).call(|attempt| ready(Ok(attempt.number()))).await,
         Ok(2),
-        "the last there is"
+        "it is the last result"
     );
 }
 

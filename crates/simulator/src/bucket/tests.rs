@@ -1,3 +1,5 @@
+//! Buckets: their arithmetic, and a property against integers of any size.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -68,8 +70,8 @@ fn the_extremes_do_not_overflow() {
 }
 
 proptest! {
-    /// Whatever is asked for and when: what was let through by time t is at most the burst plus the refill up to t,
-    /// and a refused amount is let through exactly when the wait said and not a nanosecond sooner.
+    /// For any amounts at any times: what was let through by time t is at most the burst plus the refill up to t. A refused
+    /// amount is let through exactly when the wait said, and not a nanosecond sooner.
     #[test]
     fn never_more_than_burst_plus_refill(
         limit in 1_u64..100_000,

@@ -12,7 +12,7 @@ use crate::{
     wall,
 };
 
-/// `anthropic-version` and `max_tokens` are required, as they are by the real one.
+/// `anthropic-version` and `max_tokens` are required, as the real provider requires them.
 pub(super) fn parse(headers: &HeaderMap, body: &Value) -> Result<Ask, String> {
     if !headers.contains_key("anthropic-version") {
         return Err("anthropic-version: header is required".into());
@@ -44,7 +44,7 @@ pub(super) fn plain(answer: &Answer) -> Value {
     )
 }
 
-/// Named events. The usage stands in the first and, cumulative, in `message_delta`; `message_stop` is the end.
+/// Named events. The first one has the usage, and `message_delta` has the sum of it. `message_stop` is the end.
 pub(super) fn events(answer: &Answer) -> Events {
     let start = json!({ "type": "message_start", "message": message(answer, &json!([]), Value::Null, 1) });
     let block =

@@ -1,4 +1,4 @@
-//! Azure OpenAI's chat completions: OpenAI's, with a deployment in the path and errors of its own.
+//! Azure OpenAI's chat completions. They are OpenAI's, with a deployment in the path and errors of their own.
 
 use http::Uri;
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ pub(super) fn deployment(path: &str) -> Option<&str> {
     (!deployment.is_empty() && !deployment.contains('/')).then_some(deployment)
 }
 
-/// Before the answer goes a chunk with no choices: what the filter found in the prompt.
+/// Before the answer comes a chunk without choices, with what the filter found in the prompt.
 pub(super) fn events(answer: &Answer, include_usage: bool) -> Events {
     let mut events = openai::events(answer, include_usage);
     let filter = json!({

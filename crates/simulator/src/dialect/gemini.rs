@@ -51,7 +51,7 @@ pub(super) fn plain(answer: &Answer) -> Value {
     chunk(answer, &answer.text(), Some(finish_reason(answer)), answer.output_tokens())
 }
 
-/// There is no end marker: the last chunk has a `finishReason`. The usage stands in each chunk and grows.
+/// There is no end marker: the last chunk has a `finishReason`. Each chunk has the usage so far.
 pub(super) fn events(answer: &Answer, framing: Framing) -> Events {
     let frame = |first: bool, chunk: &Value| match framing {
         Framing::Array if first => chunk.to_string(),
@@ -72,7 +72,7 @@ pub(super) fn events(answer: &Answer, framing: Framing) -> Events {
 /// `{"error": {"code", "message", "status", "details"}}` (google.rpc.Status). A quota that is used up is named in a
 /// `QuotaFailure`: by the minute, or by the day where it is spent. A wrong key is a 400 with an
 /// `ErrorInfo`. A hint is a `RetryInfo` of whole
-/// seconds, rounded down as the real one's are, and exact in the message.
+/// seconds, rounded down as the real provider does, and the exact time in the message.
 pub(super) fn error(refusal: &Refusal) -> Value {
     let code = refusal.status.as_u16();
     let (status, usual) = match code {

@@ -1,4 +1,4 @@
-//! The wire formats: what they ask, answer and refuse with.
+//! The wire formats: how requests, answers and refusals are written.
 
 mod anthropic;
 mod azure;
@@ -19,7 +19,7 @@ use crate::{
     wall::{self, Wall},
 };
 
-/// Which format a path speaks.
+/// A wire format. The path of a request decides which it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
     /// `POST {any prefix}/chat/completions`
@@ -38,14 +38,14 @@ pub(crate) enum Dialect {
     Responses,
 }
 
-/// How the parts of a stream are told apart.
+/// How the parts of a stream are separated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     /// Server-sent events.
     Sse,
     /// One JSON array, an element at a time.
     Array,
-    /// A JSON text a line.
+    /// JSON texts, one a line.
     Lines,
 }
 
@@ -58,7 +58,7 @@ impl Framing {
         }
     }
 
-    /// What may stand between two parts and says nothing.
+    /// Bytes that may stand between two parts and mean nothing.
     pub(crate) fn sign_of_life(self) -> &'static [u8] {
         match self {
             Self::Sse => b": PROCESSING\n\n",
@@ -82,9 +82,9 @@ pub(crate) struct Ask {
 /// The events of one streamed answer, ready to send.
 #[derive(Debug)]
 pub(crate) struct Events {
-    /// Goes with the first chunk.
+    /// Sent with the first chunk.
     pub(crate) opening: String,
-    /// One token each.
+    /// The chunks, with one token each.
     pub(crate) chunks: Vec<String>,
     /// From the finish reason to the end marker.
     pub(crate) closing: String,
@@ -127,7 +127,7 @@ impl Dialect {
         }
     }
 
-    /// The refusal of a request without a key that is accepted; `has_key` says whether it has another one.
+    /// The refusal of a request whose key is not accepted. `has_key` says whether it has a key at all.
     pub(crate) fn no_key(self, has_key: bool) -> Refusal {
         match self {
             Self::Gemini if has_key => Refusal::wrong_gemini_key(),
@@ -136,7 +136,7 @@ impl Dialect {
         }
     }
 
-    /// Reads a body. The error is for the sender of it.
+    /// Reads a body. The error is the message for its sender.
     pub(crate) fn parse(self, uri: &Uri, headers: &HeaderMap, body: &Value) -> Result<Ask, String> {
         match self {
             Self::OpenAi => openai::parse(body),
@@ -172,7 +172,7 @@ impl Dialect {
         }
     }
 
-    /// An event that is not JSON, in the place of a chunk.
+    /// An event that is not JSON, in place of a chunk.
     pub(crate) fn bad_event(self, framing: Framing) -> String {
         match self {
             Self::OpenAi | Self::Azure | Self::Embeddings => "data: {\"choices\":[{]\n\n".into(),
@@ -265,7 +265,7 @@ impl Dialect {
             };
             let values = [standing.limit.to_string(), standing.remaining.to_string(), reset];
             for (name, value) in names.into_iter().zip(values) {
-                // Both are made of ASCII letters, digits and marks here, so neither fails.
+                // Name and value are made of ASCII letters, digits and marks, so neither conversion fails.
                 if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
                     headers.push((name, value));
                 }

@@ -11,7 +11,7 @@ use crate::{
     wall::Wall,
 };
 
-/// Unlike everywhere else a request that does not say `stream` is streamed.
+/// A request that does not say `stream` is streamed. No other dialect does so.
 pub(super) fn parse(body: &Value) -> Result<Ask, String> {
     let body = prompt::object(body)?;
     let messages = prompt::messages(body)?;
@@ -47,7 +47,7 @@ pub(super) fn events(answer: &Answer) -> Events {
     }
 }
 
-/// `{"error": "..."}`: a sentence, and nothing else says what it is about.
+/// `{"error": "..."}`: a sentence, without a code.
 pub(super) fn error(refusal: &Refusal) -> Value {
     let usual = match refusal.status.as_u16() {
         _ if refusal.reason == Reason::QuotaSpent => {

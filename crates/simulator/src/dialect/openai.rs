@@ -51,7 +51,8 @@ pub(super) fn plain(answer: &Answer) -> Value {
     body
 }
 
-/// Server-sent events without names. The usage has a chunk of its own, with no choices, and only if asked for.
+/// Server-sent events without names. The usage comes in a chunk of its own without choices, and only if the request asks
+/// for it.
 pub(super) fn events(answer: &Answer, include_usage: bool) -> Events {
     let chunk = |delta: Value, finish_reason: Value| {
         let mut body = head(answer, "chat.completion.chunk");
@@ -106,7 +107,7 @@ pub(super) fn error(refusal: &Refusal) -> Value {
             _ => ("server_error", None, "The server had an error while processing your request."),
         },
     };
-    // Which quota a rate limit is about stands in the type.
+    // The type names the quota of a rate limit.
     let kind = refusal.kind.unwrap_or(kind);
     let mut message = refusal.message.clone().unwrap_or_else(|| usual.into());
     if let Some(wait) = refusal.hint {

@@ -1,11 +1,11 @@
-//! What both formats share in reading a request.
+//! Reading a request: what several dialects have in common.
 
 use serde_json::{Map, Value};
 
 use crate::answer::tokens_of;
 
 /// Tokens of all text in the prompt: strings, and `text` and `content` of parts and messages, at any depth.
-/// Images, tools and whatever else stands in a message count nothing.
+/// Images, tools and everything else in a message count nothing.
 pub(super) fn tokens(messages: &[&Value]) -> u64 {
     tokens_of(messages.iter().map(|message| characters(message)).sum()).max(1)
 }
@@ -45,7 +45,7 @@ pub(super) fn messages(body: &Map<String, Value>) -> Result<&Value, String> {
     }
 }
 
-/// A positive whole number, or nothing if the field is missing or null.
+/// A positive whole number. `None` if the field is missing or null.
 pub(super) fn count(body: &Map<String, Value>, field: &str) -> Result<Option<u64>, String> {
     match body.get(field) {
         None | Some(Value::Null) => Ok(None),
@@ -56,7 +56,7 @@ pub(super) fn count(body: &Map<String, Value>, field: &str) -> Result<Option<u64
     }
 }
 
-/// A truth value; false if the field is missing or null.
+/// A boolean. False if the field is missing or null.
 pub(super) fn flag(body: &Map<String, Value>, field: &str) -> Result<bool, String> {
     match body.get(field) {
         None | Some(Value::Null) => Ok(false),

@@ -64,7 +64,7 @@ pub(super) fn events(answer: &Answer) -> Events {
     Events { opening, chunks, closing }
 }
 
-/// A response that failed with this error: the body, and what a `response.failed` carries.
+/// A response that failed with this error. It is the body, and the content of a `response.failed`.
 pub(super) fn failed(refusal: &Refusal, request_id: &str) -> Value {
     let error = super::openai::error(refusal);
     json!({

@@ -1,3 +1,5 @@
+//! Draws: the published numbers, the key, and the shape of what is drawn.
+
 use super::*;
 
 #[test]

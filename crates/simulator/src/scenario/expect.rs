@@ -1,38 +1,38 @@
-//! What has to come of it.
+//! What the result of a scenario has to be.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// What has to come of it. A count that is not said is 0; a bound that is not said is none.
+/// What the result has to be. A missing count is 0. A missing bound means no bound.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Expect {
-    /// So many requests have their answers.
+    /// How many requests have their answers.
     pub answered: usize,
-    /// So many failed, by the name of the failure: `rejected`, `server_error`.
+    /// How many failed, by the name of the failure: `rejected`, `server_error`.
     pub failed: BTreeMap<String, usize>,
-    /// So many were not sent, and come back to the caller.
+    /// How many were not sent and come back to the caller.
     pub returned: usize,
-    /// Why the whole stopped, by the same names.
+    /// Why the batch stopped, by the same names.
     pub stopped: Option<String>,
-    /// The server has seen so many calls at most.
+    /// The most calls that the server may see.
     pub sends_at_most: Option<usize>,
-    /// Of those it has refused so many for their rate at most.
+    /// The most calls that it may refuse for their rate.
     pub refused_at_most: Option<usize>,
-    /// So many were under way at the server at the same time, at least.
+    /// The least number of calls that are under way at the server at one time.
     pub at_once_at_least: Option<usize>,
-    /// The same, at most.
+    /// The most calls that are under way at the server at one time.
     pub at_once_at_most: Option<usize>,
-    /// So many requests were billed more than once, at most.
+    /// The most requests that are billed more than once.
     pub billed_twice_at_most: usize,
-    /// So many outcomes say that they may be duplicates, at most.
+    /// The most outcomes that say that they may be duplicates.
     pub possible_duplicates_at_most: usize,
-    /// The server has seen one request so often at most.
+    /// The most often that the server may see one request.
     pub attempts_at_most: Option<u32>,
-    /// It took so many seconds at most.
+    /// The most seconds that it may take.
     pub seconds_at_most: Option<f64>,
-    /// It took so many seconds at least.
+    /// The least seconds that it may take.
     pub seconds_at_least: Option<f64>,
 }

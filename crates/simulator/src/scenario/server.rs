@@ -1,4 +1,4 @@
-//! How the server behaves.
+//! How the server of a scenario behaves.
 
 use std::{ops::Range, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{
     Trouble, Window,
 };
 
-/// What the builder can be told. What is not said is its default.
+/// Settings of the builder. A missing one has its default.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Server {
@@ -60,7 +60,8 @@ struct Batch {
     queue: Option<usize>,
 }
 
-/// A fault, and when it strikes: by `chance`, on one `attempt` of each request, or in a time. Exactly one of the three.
+/// A fault, and when it strikes: by `chance`, on one `attempt` of each request, or in a span of time. Exactly one of the
+/// three has to be given.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Rule {
@@ -70,7 +71,7 @@ struct Rule {
     kind: Option<FaultName>,
     /// Chunks of a stream before it strikes.
     after: u32,
-    /// For `keep-alive`: a sign of life so often, and so many of them; without a count there is never an answer.
+    /// For `keep-alive`: the time between signs of life, and their number. Without a number the answer never comes.
     every: Option<Time>,
     count: Option<u32>,
     /// For a refusal.
@@ -122,7 +123,7 @@ struct Model {
 }
 
 impl Server {
-    /// What cannot be meant so.
+    /// The first setting that makes no sense.
     pub(super) fn check(&self) -> Result<(), String> {
         for (index, rule) in self.fault.iter().enumerate() {
             let number = index + 1;

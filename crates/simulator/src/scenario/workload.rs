@@ -1,4 +1,4 @@
-//! What is asked of the server.
+//! The requests of a scenario.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::time;
 
-/// What is asked of the server, and what the client is told. What is not said is the client's own default.
+/// The requests, and what the client is told. A missing setting has the client's own default.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -16,7 +16,7 @@ pub struct Workload {
     /// Whether each asks for a stream. Default: no.
     #[serde(default)]
     pub stream: bool,
-    /// The models that they name by turns. Default: `test`.
+    /// The models that the requests name in turn. Default: `test`.
     #[serde(default = "test")]
     pub models: Vec<String>,
     /// The most tokens that an answer may have. Default: 32.

@@ -1,3 +1,5 @@
+//! Dates, times and lengths of time as the simulated clock writes them.
+
 use super::*;
 
 fn wall(seconds: u64) -> Wall {

@@ -13,7 +13,7 @@ fn simulator(change: impl FnOnce(Batching) -> Batching) -> Simulator {
     Simulator::builder().output_tokens(100..=100).batching(batching).build()
 }
 
-/// The status of a call that is sent after some time, and when its answer was there, since the start.
+/// Sends a call after some time. Gives its status, and when its answer was there, as time since the start.
 async fn call(simulator: Simulator, after: Duration, is_streamed: bool) -> (u16, Duration) {
     sleep(after).await;
     let mut client = Client::to(&simulator).await;
@@ -32,7 +32,7 @@ async fn calls(simulator: &Simulator, times: impl IntoIterator<Item = Duration>)
     got
 }
 
-/// Timers tell whole milliseconds, and each call sets some.
+/// Timers work in whole milliseconds, and each call sets several. So a time may be some milliseconds too long.
 fn is_near(got: Duration, expected: Duration) -> bool {
     got >= expected && got <= expected + ms(25)
 }
@@ -63,7 +63,7 @@ async fn who_finds_the_batch_full_waits_and_who_finds_the_queue_full_is_refused(
     assert!(got[0].0 == 200 && is_near(got[0].1, ms(1_100)), "{got:?}");
     assert!(got[1].0 == 200 && is_near(got[1].1, ms(2_200)), "{got:?}");
     assert_eq!(got[2], (503, ms(2)));
-    // The queue has a place again.
+    // There is a place in the queue again.
     assert!(got[3].0 == 200 && is_near(got[3].1, ms(3_300)), "{got:?}");
     assert_eq!(simulator.ledger().entries()[2].outcome.to_string(), "refused 503");
     assert_eq!(simulator.ledger().entries()[2].output_tokens, 0);
@@ -86,7 +86,7 @@ async fn a_streamed_answer_takes_its_time_too() {
     assert!(status == 200 && is_near(at, ms(1_100)), "{at:?}");
 }
 
-/// Nothing of it loops or divides by zero.
+/// Extreme settings neither loop nor divide by zero.
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_takes_no_time_answers_at_once() {
     let batching = Batching::new(Duration::ZERO, Duration::ZERO).slots(0);

@@ -1,4 +1,4 @@
-//! Which fault strikes whom: by chance, by schedule, by number, by a rule of one's own.
+//! Which fault strikes which attempt: by chance, by time, by number, by a rule of your own.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ fn builder() -> Builder {
     Simulator::builder().seed(7).fault(Refusal::status(500), 0.2).fault(Refusal::status(503), 0.1)
 }
 
-/// The status each attempt of each body got.
+/// The status of each attempt at each body.
 fn statuses(ledger: &Ledger) -> BTreeMap<(u64, u32), String> {
     ledger
         .entries()
@@ -54,13 +54,13 @@ async fn refusals_by_a_quota_do_not_shift_the_draws() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn chance_is_as_likely_as_it_says() {
+async fn faults_are_as_likely_as_asked_for() {
     let simulator = builder().build();
     send(&simulator, 0..2_000).await;
     let ledger = simulator.ledger();
     let count =
         |name: &str| ledger.entries().iter().filter(|entry| entry.outcome.to_string() == name).count();
-    // The first rule that applies strikes, so the second one has what the first leaves: 0.2 and 0.8 * 0.1.
+    // The first rule that applies strikes. So the shares are 0.2, and 0.8 * 0.1 for the second rule.
     assert!((340..460).contains(&count("refused 500")), "{}", count("refused 500"));
     assert!((110..210).contains(&count("refused 503")), "{}", count("refused 503"));
 }

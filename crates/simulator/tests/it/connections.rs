@@ -27,7 +27,7 @@ async fn an_idle_connection_is_closed_without_a_word() {
     let simulator = Simulator::builder().close_idle_after(secs(5)).latency(Latency::fixed(secs(60))).build();
     let mut client = Client::to(&simulator).await;
     for _ in 0..3 {
-        // Neither a short pause nor a long answer is idleness.
+        // A short pause is not idleness. A long answer is not either.
         let got = client.chat(&chat("hello")).await;
         assert_eq!((got.status.as_u16(), got.header("connection")), (200, None));
         sleep(ms(4_900)).await;
@@ -75,7 +75,7 @@ async fn bytes_that_are_no_http_are_survived() {
         let mut reply = Vec::new();
         io.read_to_end(&mut reply).await.unwrap();
     }
-    // A request cut in the middle of its body has not been sent.
+    // A request that was cut in the middle of its body does not count as sent.
     let mut io = simulator.connect();
     io.write_all(b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-length: 50\r\n\r\n{\"mod")
         .await
@@ -101,7 +101,7 @@ async fn shutdown_closes_everything_and_waits_for_it() {
     assert!(one.is_err() && other.is_err());
     assert!(idle.is_closed().await);
     assert_eq!(simulator.ledger().sends(), 1);
-    // Twice is as good as once, and a connection opened afterwards is closed at once.
+    // A second shutdown does nothing, and a connection that is opened afterwards is closed at once.
     simulator.shutdown().await;
     assert_eq!(simulator.connect().read(&mut [0; 8]).await.unwrap(), 0);
 }
@@ -173,7 +173,7 @@ async fn many_threads_see_one_ledger() {
     let answered: usize = tasks.join_all().await.into_iter().sum();
     let ledger = simulator.ledger();
     assert_eq!((ledger.sends(), ledger.answered()), (80, answered));
-    // A minute's limit at once, and what one or two seconds refill.
+    // The limit of a minute at once, and what one or two seconds refill.
     assert!((60..66).contains(&answered), "{answered}");
     simulator.shutdown().await;
 }

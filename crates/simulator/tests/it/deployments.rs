@@ -31,7 +31,7 @@ async fn a_fault_of_a_key_or_a_model_strikes_there_alone() {
     assert_eq!(statuses(&with(key(), model()).build()).await, [200; 4]);
     assert_eq!(statuses(&with(key().fault(overloaded(), 1.0), model()).build()).await, [200, 200, 529, 529]);
     assert_eq!(statuses(&with(key(), model().fault(overloaded(), 1.0)).build()).await, [200, 529, 200, 529]);
-    // The builder's own go first, then the key's, then the model's.
+    // The builder's rules go first, then those of the key, then those of the model.
     let both = || with(key().fault(Refusal::status(500), 1.0), model().fault(overloaded(), 1.0));
     assert_eq!(statuses(&both().build()).await, [200, 529, 500, 500]);
     assert_eq!(statuses(&both().fault(Refusal::status(502), 1.0).build()).await, [502; 4]);
@@ -69,7 +69,7 @@ async fn a_rule_sees_the_number_of_the_key_the_model_and_the_path() {
     assert_eq!(client.post(&format!("/us{CHAT}"), &body).await.status, 200);
 }
 
-/// What a key or a model draws changes nothing for the others, and nothing for the builder's rules.
+/// The draws of a key or a model change nothing for other keys and models, and nothing for the builder's rules.
 #[tokio::test(start_paused = true)]
 async fn each_rule_draws_for_itself() {
     async fn struck(builder: Builder) -> Vec<bool> {

@@ -1,4 +1,4 @@
-//! What goes wrong, in the form of each dialect: refusals, cuts, stalls, errors inside a reply, signs of life.
+//! Faults in the form of each dialect: refusals, cuts, stalls, errors inside a reply, signs of life.
 
 use http::Method;
 use outbound_simulator::{Builder, Fault, Latency, Ledger, Outcome, Refusal, Simulator};
@@ -7,14 +7,14 @@ use tokio::time::timeout;
 
 use crate::support::{Client, Got, chat, ms, secs};
 
-/// One form in which an answer can be asked for.
+/// One way to ask for an answer.
 struct Form {
     name: &'static str,
     path: &'static str,
     body: Value,
-    /// Stands once in each piece of the answer.
+    /// Text that is once in each piece of the answer.
     piece: &'static str,
-    /// Stands in the end of a whole answer only.
+    /// Text that is in the end of a whole answer only.
     end: &'static str,
 }
 

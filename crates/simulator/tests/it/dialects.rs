@@ -1,4 +1,4 @@
-//! The dialects beside OpenAI's chat and Anthropic's messages: whole answers, streams, refusals, faults inside.
+//! The other dialects, besides OpenAI's chat and Anthropic's messages: whole answers, streams, refusals, faults inside.
 
 use outbound_simulator::{Fault, Outcome, Refusal, Simulator};
 use serde_json::{Value, json};
@@ -164,7 +164,7 @@ async fn azure_has_the_model_in_the_path_and_wants_a_version_and_its_own_header(
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_overload_inside_a_stream_is_told_in_each_dialect() {
+async fn each_dialect_has_its_overload_inside_a_stream() {
     let simulator = Simulator::builder()
         .output_tokens(5..=5)
         .fault_on_attempt(Fault::ErrorEvent { after: 0 }, 1)

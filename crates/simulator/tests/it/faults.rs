@@ -1,4 +1,4 @@
-//! Every fault, as it looks from outside, and what it is billed for.
+//! Every fault, as a client sees it, and what is billed for it.
 
 use http::{HeaderName, HeaderValue};
 use outbound_simulator::{Builder, Fault, Latency, Ledger, Outcome, Refusal, Simulator};

@@ -57,7 +57,7 @@ async fn tokens_are_given_back_to_the_key_they_were_taken_from() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unknown_key_is_refused_and_told_no_limits() {
+async fn an_unknown_key_is_refused_without_limit_headers() {
     let simulator = Simulator::builder().requests_per_minute(60).key("sk-one").key("sk-two").build();
     for key in ["sk-three", ""] {
         let got = with_key(&simulator, key).await.chat(&chat("a")).await;
@@ -80,7 +80,7 @@ async fn a_revoked_key_is_refused_from_its_time_on_and_the_other_is_not() {
         .build();
     let mut one = with_key(&simulator, "sk-one").await;
     sleep(secs(4)).await;
-    // It was admitted before.
+    // It was admitted before the key was revoked.
     assert_eq!(one.chat(&chat("a")).await.status, 200);
     assert_eq!(simulator.elapsed(), secs(6));
     assert_eq!(one.chat(&chat("a")).await.status, 401);
@@ -116,7 +116,7 @@ async fn limits_of_every_key_change_at_their_time() {
     }
 }
 
-/// 40 items of 1 s at 1 a second and key, with 1 that may be used at once.
+/// 40 items of 1 s each. Each key may send one a second, and one at once.
 #[tokio::test(start_paused = true)]
 async fn the_oracle_uses_every_key_for_as_long_as_it_is_good() {
     let time = |keys: &[KeySettings]| {

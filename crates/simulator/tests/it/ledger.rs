@@ -1,4 +1,4 @@
-//! The account of it all.
+//! The ledger: what it counts, and how it is written.
 
 use outbound_simulator::{Fault, Latency, Ledger, Refusal, Simulator};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use crate::support::{Client, chat, ms, secs, streamed};
 
-/// A bit of everything.
+/// A run with an answer, a refusal, a broken stream and more.
 async fn run(seed: u64) -> Ledger {
     let simulator = Simulator::builder()
         .seed(seed)

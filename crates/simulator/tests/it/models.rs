@@ -12,7 +12,7 @@ fn to(model: &str) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_model_with_limits_is_refused_and_told_alone() {
+async fn a_model_with_limits_has_refusals_and_headers_of_its_own() {
     let simulator = Simulator::builder()
         .requests_per_minute(600)
         .burst(secs(1))
@@ -26,7 +26,7 @@ async fn a_model_with_limits_is_refused_and_told_alone() {
     assert_eq!(large.header("x-ratelimit-remaining-requests"), Some("0"));
     let refused = client.chat(&to("large")).await;
     assert_eq!((refused.status.as_u16(), refused.header("retry-after-ms")), (429, Some("1000")));
-    // The others are together in the account of the key, and `large` has taken nothing from it.
+    // The other models share the account of the key, and `large` has taken nothing from it.
     for (model, remaining) in [("small", "9"), ("tiny", "8"), ("small", "7")] {
         let got = client.chat(&to(model)).await;
         assert_eq!(got.status, 200);

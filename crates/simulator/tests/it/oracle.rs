@@ -25,7 +25,7 @@ fn the_floor_is_the_largest_of_its_four_parts() {
     assert_eq!(simulator.floor(&batch, Some(40)), secs(65));
     assert_eq!(simulator.floor(&batch, None), secs(49));
     assert_eq!(simulator.floor(&Workload { longest: secs(300), ..batch.clone() }, Some(64)), secs(300));
-    // What goes into debt is not waited for.
+    // A request that leaves a debt does not wait for it.
     assert_eq!(simulator.floor(&Workload { largest: 100_000, ..batch.clone() }, None), secs(40));
     assert_eq!(simulator.floor(&Workload::default(), Some(0)), Duration::ZERO);
     let closed = Simulator::builder().requests_per_minute(0).build();

@@ -62,7 +62,7 @@ async fn refusals_come_earlier() {
         let ledger = simulator.ledger();
         let used = ledger.answered() as u64 + taken(&simulator);
         assert!(used <= 610, "{used} with {calls}");
-        // They have all that they ask for, and we have the rest.
+        // The others get all that they ask for, and this client gets the rest.
         let asked = calls.min(600) as f64;
         assert!((taken(&simulator) as f64 / asked.max(1.0) - 1.0).abs() < 0.1 || calls == 0);
         refused.push(ledger.refused());
@@ -85,7 +85,7 @@ async fn their_calls_depend_on_the_seed_and_not_on_who_asks_when() {
     assert_ne!(course, other);
     let mut steps: Vec<_> = course.windows(2).map(|pair| pair[1] - pair[0]).collect();
     steps.sort_unstable();
-    // Not one after the other in step: some moments have none and some have several.
+    // Their calls are not evenly spread: some seconds have none and some have several.
     assert!(steps[0] == 0 && steps[steps.len() - 1] >= 3, "{steps:?}");
 }
 
@@ -138,7 +138,7 @@ async fn they_use_their_key_and_their_model_alone() {
     }
 }
 
-/// The best time is that of somebody who has the quotas alone.
+/// The best time is that of a client that has the quotas alone.
 #[tokio::test(start_paused = true)]
 async fn the_oracle_knows_nothing_of_them() {
     for calls in [0, 60_000] {
@@ -157,7 +157,7 @@ async fn the_oracle_knows_nothing_of_them() {
     }
 }
 
-/// Those who wait do so in their order, and one that is too large for the limit is given up.
+/// Calls wait in their order, and a call that is larger than the limit is dropped.
 #[tokio::test(start_paused = true)]
 async fn who_finds_no_room_takes_the_first_there_is() {
     for window in [Window::Bucket, Window::Fixed, Window::Log] {
@@ -189,7 +189,7 @@ async fn odd_settings_have_a_meaning() {
         (OtherUsers::calls_per_minute(0), 0..1),
         (OtherUsers::calls_per_minute(60).during(secs(5)..secs(1)), 0..1),
         (OtherUsers::calls_per_minute(60).input_tokens(9..=2).output_tokens(0..=u64::MAX), 1..100),
-        // Clipped.
+        // The rate is bounded.
         (OtherUsers::calls_per_minute(u64::MAX), 90_000..110_000),
     ];
     for (others, expected) in odd {

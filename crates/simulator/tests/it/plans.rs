@@ -1,4 +1,4 @@
-//! Plans, what they cost, and the oracle that knows them.
+//! Plans, what they cost, and the oracle that computes their best time.
 
 use bytes::Bytes;
 use http::Method;
@@ -19,7 +19,7 @@ fn items(count: u64) -> Vec<Bytes> {
     (0..count).map(item).collect()
 }
 
-/// One call at a time, again until it is answered.
+/// Sends one call at a time, each again until it is answered.
 async fn serve(simulator: &Simulator, bodies: &[Bytes], patience: std::time::Duration) {
     for body in bodies {
         loop {
@@ -62,7 +62,7 @@ async fn a_run_meets_exactly_what_the_oracle_foresaw() {
     serve(&simulator, &bodies, secs(2)).await;
     let ledger = simulator.ledger();
     assert_eq!(ledger.sends(), best.attempts);
-    // Without limits one call at a time can do neither better nor worse, but for what timers round up.
+    // Without limits and with one call at a time there is only one possible time, except for what timers round up.
     let over = simulator.elapsed().checked_sub(best.time).expect("nobody beats the oracle");
     assert!(over < ms(1) * best.attempts as u32, "{over:?}");
     let first = |text: &str| {
@@ -137,7 +137,7 @@ async fn an_outage_charges_nothing_and_is_no_attempt() {
     assert_eq!(simulator.ledger().entries().last().unwrap().seen.attempt, 1);
 }
 
-fn told(builder: Builder) -> Simulator {
+fn with_a_limit(builder: Builder) -> Simulator {
     builder.tokens_per_minute(60_000).output_tokens(10..=10).latency(Latency::fixed(ms(1))).build()
 }
 
@@ -146,7 +146,7 @@ async fn each_way_of_charging_leaves_what_it_must() {
     for (charging, left) in
         [(Charging::Estimate, 60_000 - 502), (Charging::Settle, 60_000 - 12), (Charging::Actual, 60_000 - 12)]
     {
-        let simulator = told(Simulator::builder().charging(charging).window(Window::Log));
+        let simulator = with_a_limit(Simulator::builder().charging(charging).window(Window::Log));
         let mut body = chat("12345678");
         body["max_tokens"] = json!(500);
         let mut client = Client::to(&simulator).await;

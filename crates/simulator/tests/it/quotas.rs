@@ -1,4 +1,4 @@
-//! Buckets, what the headers say about them, and what a refusal tells.
+//! Buckets, and what headers and refusals say about them.
 
 use http::StatusCode;
 use outbound_simulator::{Dimension, Latency, LimitHeaders, Outcome, Simulator};
@@ -103,7 +103,7 @@ async fn without_max_tokens_the_longest_answer_is_reserved() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_impossible_request_is_told_no_wait() {
+async fn an_impossible_request_is_refused_without_a_wait() {
     let simulator = Simulator::builder().tokens_per_minute(100).build();
     let mut body = chat("hello");
     body["max_tokens"] = json!(1_000);
@@ -164,7 +164,7 @@ async fn limits_can_be_kept_quiet() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_longest_wait_of_all_dimensions_is_told() {
+async fn a_refusal_has_the_longest_wait_of_all_dimensions() {
     let simulator = Simulator::builder()
         .requests_per_minute(60)
         .tokens_per_minute(60)

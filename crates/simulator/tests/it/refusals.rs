@@ -1,4 +1,4 @@
-//! What is refused on its own account: keys, forms, paths, sizes.
+//! Requests that are refused for what they are: keys, forms, paths, sizes.
 
 use http::{Method, StatusCode};
 use outbound_simulator::{Outcome, Simulator};
@@ -16,7 +16,7 @@ async fn a_wrong_key_is_refused_in_the_dialect() {
     let refused = Client::to(&simulator).await.with("authorization", "Bearer sk-wrong").chat(&body).await;
     assert_eq!(refused.status, 401);
     assert_eq!(refused.json()["error"]["code"], "invalid_api_key");
-    // A key where only the other dialect looks for it is no key.
+    // A key in the header of another dialect is no key.
     assert_eq!(Client::to(&simulator).await.with("x-api-key", "sk-test").chat(&body).await.status, 401);
     assert_eq!(
         Client::to(&simulator).await.with("authorization", "Bearer sk-test").chat(&body).await.status,
@@ -170,7 +170,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// Whatever the body is, it is answered or refused with 400, in each dialect, and the connection goes on.
+    /// Every body is answered or refused with 400, in each dialect, and the connection can be used afterwards.
     #[test]
     fn no_body_is_too_odd(
         overrides in prop::collection::vec(any_json(), 1..8),
@@ -189,7 +189,7 @@ proptest! {
                 "/v1/responses",
             ];
             for (value, path) in overrides.iter().flat_map(|value| paths.map(|path| (value, path))) {
-                // As it is, and on top of a body that is right, so that more of it is looked at.
+                // As it is, and merged into a valid body, so that more of it is read.
                 let mut body = chat("hello");
                 body["contents"] = json!([{ "parts": [{ "text": "hello" }] }]);
                 body["input"] = json!("hello");
@@ -198,7 +198,7 @@ proptest! {
                 }
                 for body in [value, &body] {
                     let status = client.post(path, body).await.status.as_u16();
-                    // 429 is a `max_tokens` beyond the whole limit.
+                    // 429 means that `max_tokens` is larger than the whole limit.
                     assert!([200, 400, 429].contains(&status), "{status} for {body}");
                 }
             }

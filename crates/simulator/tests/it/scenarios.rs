@@ -1,4 +1,4 @@
-//! Scenarios as text.
+//! Reading scenarios from text.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ fn error(server: &str) -> String {
 fn what_is_not_said_is_the_default() {
     let scenario = Scenario::parse(&format!("story = \"x\"\n{REST}")).expect("a scenario");
     assert_eq!(scenario.story(), "x");
-    let told = scenario.workload();
-    assert_eq!((told.requests, told.stream, told.max_tokens), (1, false, 32));
+    let workload = scenario.workload();
+    assert_eq!((workload.requests, workload.stream, workload.max_tokens), (1, false, 32));
     assert_eq!(
-        (told.models.as_slice(), told.concurrency, told.deadline),
+        (workload.models.as_slice(), workload.concurrency, workload.deadline),
         (&[String::from("test")][..], None, None)
     );
     assert_eq!((scenario.expect().answered, scenario.expect().billed_twice_at_most), (1, 0));

@@ -1,4 +1,4 @@
-//! What holds if nothing is said.
+//! The defaults.
 
 use outbound_simulator::{LimitHeaders, Simulator};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! A client with no cleverness at all: one connection, one request at a time, every byte reported.
+//! The simplest client: one connection, one request at a time, and every byte reported.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub(crate) fn streamed(mut body: Value) -> Value {
     body
 }
 
-/// What came back: a head, the frames of the body with the time each came at, and how it ended.
+/// What came back: a head, the frames of the body with the time of each, and how it ended.
 #[derive(Debug)]
 pub(crate) struct Got {
     pub(crate) status: StatusCode,

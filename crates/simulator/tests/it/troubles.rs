@@ -1,4 +1,4 @@
-//! The way to the provider, when it fails.
+//! Trouble on the way to the provider.
 
 use std::{io::ErrorKind, time::Duration};
 
@@ -47,7 +47,7 @@ async fn open_connections_end_with_the_server_and_not_with_its_name() {
             continue;
         }
         assert!(client.is_closed().await);
-        // The provider saw the end of it too, and got nothing.
+        // The provider saw the end of the connection too, and got no request.
         assert_eq!(simulator.ledger().sends(), 1);
     }
 }

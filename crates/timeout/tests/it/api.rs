@@ -1,3 +1,5 @@
+//! Auto traits, sizes, `Deadline` as a value, defaults, and the texts of errors.
+
 use std::{
     future::{Pending, pending},
     io,
@@ -31,7 +33,7 @@ fn auto_traits() {
     send_sync::<(Deadline, Elapsed, Limit, StreamLimits, Counts)>();
     unpin::<(Deadline, Elapsed, Limit, StreamLimits, Counts)>();
     unpin::<Until<Pending<()>, Pending<()>>>();
-    // These compile only while the types are not `Unpin`: they hold a timer.
+    // These calls compile only while the types are not `Unpin`. They hold a timer, so they must not be.
     let () = <Timeout<Pending<()>> as AmbiguousIfUnpin<_>>::check();
     let () = <TimeoutWith<Pending<()>> as AmbiguousIfUnpin<_>>::check();
     let () = <Limited<Inner, fn(&()) -> Counts> as AmbiguousIfUnpin<_>>::check();
@@ -59,7 +61,7 @@ async fn deadlines_are_values() {
     assert_eq!(Deadline::default(), Deadline::NEVER);
 
     tokio::time::advance(ms(30)).await;
-    assert!(deadline.is_past(), "at its very instant it has passed");
+    assert!(deadline.is_past(), "at exactly its instant it has passed");
     assert_eq!(deadline.remaining(), Duration::ZERO);
     tokio::time::advance(ms(30)).await;
     assert_eq!(deadline.remaining(), Duration::ZERO);

@@ -1,4 +1,5 @@
-//! Ours against tokio's own, over random schedules: same outcomes at the same virtual instants.
+//! Random schedules: limits on futures have the outcomes and instants of tokio's, and limits on streams those of plain
+//! arithmetic.
 
 use std::{pin::pin, time::Duration};
 
@@ -7,7 +8,7 @@ use outbound_timeout::{StreamLimits, StreamTimeoutExt, timeout_at};
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep};
 
-/// A small generator of its own, so that 10^5 schedules take seconds: `SplitMix64`.
+/// A small generator, `SplitMix64`. With it 10^5 schedules take seconds.
 struct Draw(u64);
 
 impl Draw {
@@ -46,10 +47,10 @@ async fn timeout_at_fires_at_tokio_s_instants_in_100_000_random_schedules() {
         assert_eq!((ours, started.elapsed()), (theirs, their_time), "case {case}: {gaps:?}, {offset:?}");
         fired += usize::from(!ours);
     }
-    assert!((20_000..80_000).contains(&fired), "the schedules try both outcomes: {fired}");
+    assert!((20_000..80_000).contains(&fired), "both outcomes are common in the schedules: {fired}");
 }
 
-/// What limits on a stream of paced items must do, by plain arithmetic in whole milliseconds.
+/// What limits on a stream must do, by plain arithmetic in whole milliseconds.
 fn model(gaps: &[u64], total: Option<u64>, first: Option<u64>, idle: Option<u64>) -> (usize, u64, bool) {
     let mut now = 0;
     for (index, gap) in gaps.iter().enumerate() {
@@ -59,7 +60,7 @@ fn model(gaps: &[u64], total: Option<u64>, first: Option<u64>, idle: Option<u64>
             return (index, limit, true);
         }
         now += gap;
-        // A total that ends as an item comes lets that item through, and is seen at the next poll.
+        // Where the total ends at the instant at which an item comes, the item is given, and the next poll ends.
         if total == Some(now) {
             return (index + 1, now, true);
         }

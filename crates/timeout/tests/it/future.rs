@@ -1,3 +1,5 @@
+//! Limits on futures: when they start, when they fire, and what is left after that.
+
 use std::{
     cell::Cell,
     future::{Future, pending, poll_fn, ready},
@@ -54,7 +56,7 @@ async fn a_duration_starts_at_the_first_pending() {
     let limited = timeout(ms(10), sleep(ms(105)));
     advance(ms(100)).await;
     let started = Instant::now();
-    assert_eq!(limited.await, Ok(()), "100 ms had gone before it was polled");
+    assert_eq!(limited.await, Ok(()), "the 100 ms before the first poll do not count");
     assert_eq!(started.elapsed(), ms(5));
 }
 
@@ -76,7 +78,7 @@ async fn limits_in_a_row_are_one_timeout_under_the_tightest() {
     let elapsed = late.await.unwrap_err();
     assert_eq!((elapsed.limit(), elapsed.after()), (Limit::Duration, Some(ms(20))));
     assert_eq!(started.elapsed(), ms(20));
-    assert_eq!(size, size_of_val(&pending::<()>().timeout(ms(40))), "and one timer");
+    assert_eq!(size, size_of_val(&pending::<()>().timeout(ms(40))), "two limits are one timer");
 
     let late = pending::<()>().timeout(ms(20)).deadline(started + ms(33)).deadline(started + ms(44));
     assert_eq!(late.await.unwrap_err().limit(), Limit::Deadline);
@@ -100,7 +102,7 @@ async fn nested_limits_are_told_apart_and_the_inner_wins_a_tie() {
 async fn rescheduled_while_it_runs_and_asked_afterwards() {
     let started = Instant::now();
     let mut late = pin!(timeout(ms(10), sleep(ms(100))));
-    assert_eq!(late.expires(), Deadline::NEVER, "not started yet");
+    assert_eq!(late.expires(), Deadline::NEVER, "the duration has not started");
     assert!(poll_fn(|cx| Poll::Ready(late.as_mut().poll(cx))).await.is_pending());
     assert_eq!(late.expires(), Deadline::at(started + ms(10)));
 
@@ -112,7 +114,7 @@ async fn rescheduled_while_it_runs_and_asked_afterwards() {
     assert_eq!(started.elapsed(), ms(50));
     assert!(late.is_elapsed());
 
-    // Nothing was lost: it can be waited for on.
+    // The limited future is still there, and can be awaited further.
     late.as_mut().reset(None);
     assert!(!late.is_elapsed());
     assert_eq!(late.expires(), Deadline::NEVER);
@@ -136,10 +138,10 @@ async fn reset_before_the_first_poll_and_to_sooner() {
 async fn a_late_result_is_still_there_after_the_limit() {
     let mut late = pin!(timeout(ms(10), sleep(ms(15))));
     assert!(late.as_mut().await.is_err());
-    assert!(late.as_mut().await.is_err(), "elapsed stays elapsed");
+    assert!(late.as_mut().await.is_err(), "a second poll gives the error again");
     sleep(ms(5)).await;
-    assert_eq!(late.as_mut().await, Ok(()), "a result that is there wins");
-    assert!(late.is_elapsed(), "but the limit did pass");
+    assert_eq!(late.as_mut().await, Ok(()), "a result that is ready wins");
+    assert!(late.is_elapsed(), "the limit has passed all the same");
 }
 
 #[tokio::test(start_paused = true)]
@@ -159,8 +161,8 @@ async fn the_inner_future_is_reachable() {
     assert_eq!(limited.as_mut().get_pin_mut().await, 3);
 }
 
-/// Real time goes by with the runtime idle, as it is while another thread works: the paused clock moves to whatever
-/// wake-up there is.
+/// Lets real time pass while the runtime is idle, as when it waits for another thread. An idle paused clock moves to the
+/// next wake-up that is registered.
 async fn idle_in_real_time() {
     let (done, waiting) = tokio::sync::oneshot::channel();
     let worker = std::thread::spawn(move || {
@@ -168,7 +170,7 @@ async fn idle_in_real_time() {
         done.send(())
     });
     waiting.await.expect("the worker answers");
-    worker.join().expect("the worker ends").expect("the answer is awaited");
+    worker.join().expect("the worker ends").expect("the receiver is still there");
 }
 
 #[tokio::test(start_paused = true)]
@@ -236,7 +238,7 @@ async fn a_duration_is_kept_to_the_nanosecond_and_the_shortest_counts() {
         assert_eq!(late.await.unwrap_err().after(), Some(limit));
         assert!(started.elapsed() >= limit && started.elapsed() < limit + ms(2));
     }
-    // One that never fires leaves a deadline as it is, in either order.
+    // A duration that never fires does not change a deadline, in either order of the calls.
     let started = Instant::now();
     let late = pending::<()>().deadline(started + ms(5)).timeout(Duration::from_secs(1 << 31));
     assert_eq!(late.await.unwrap_err().limit(), Limit::Deadline);

@@ -1,3 +1,5 @@
+//! Limits that a handle moves, joined errors, and tasks under a limit.
+
 use std::{future::pending, io, time::Duration};
 
 use outbound_timeout::{Deadline, Limit, TimeoutExt, TimeoutHandle, timeout, timeout_with};
@@ -62,13 +64,17 @@ async fn moved_from_another_task() {
         let handle = mover.await.unwrap();
         assert!(handle.is_elapsed());
         handle.set(Deadline::NEVER);
-        assert_eq!(handle.deadline(), Deadline::at(begun + ms(moved_to)), "over is over");
+        assert_eq!(
+            handle.deadline(),
+            Deadline::at(begun + ms(moved_to)),
+            "after the end the handle changes nothing"
+        );
     }
     assert_eq!(started.elapsed(), ms(53));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_result_wins_and_a_handle_that_is_left_does_nothing() {
+async fn a_result_wins_and_a_handle_that_is_left_over_does_nothing() {
     let mut kept = None;
     let done = timeout_with(Instant::now(), |limit| {
         kept = Some(limit);
@@ -108,7 +114,7 @@ fn moved_by_many_threads_at_once_it_still_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_error_for_both() {
+async fn joined_gives_one_error_type_for_both() {
     let limited = |takes: u64, result: io::Result<u8>| async move {
         let work = async {
             sleep(ms(takes)).await;
@@ -129,7 +135,7 @@ async fn a_task_runs_on_after_its_limit_unless_it_is_aborted() {
     let task = tokio::spawn(sleep(ms(50)));
     let (watch, id) = (task.abort_handle(), task.id());
     assert!(timeout(ms(10), task).await.is_err());
-    assert!(!watch.is_finished(), "{id} is detached");
+    assert!(!watch.is_finished(), "the task {id} runs on");
     sleep(ms(60)).await;
     assert!(watch.is_finished());
 

@@ -1,4 +1,4 @@
-//! What limits promise, on tokio's paused clock unless real time is the point.
+//! The tests of the guarantees of limits. They run on tokio's paused clock, except those of real time.
 
 mod allocations;
 mod api;

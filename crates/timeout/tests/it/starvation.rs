@@ -1,3 +1,5 @@
+//! No future can starve its limit: not by the cooperative budget, by waking itself, or by blocking.
+
 use std::{
     future::{pending, poll_fn},
     pin::pin,
@@ -34,7 +36,7 @@ async fn a_spent_budget_does_not_make_the_limit_spin() {
         Poll::<()>::Pending
     });
     assert!(timeout(ms(5), greedy).await.is_err());
-    assert_eq!(polls.get(), 3, "the first poll, one more to register, and the one at the limit");
+    assert_eq!(polls.get(), 3, "the first poll, one more to register the timer, and one at the limit");
 }
 
 #[tokio::test]
@@ -58,7 +60,7 @@ async fn a_blocking_poll_makes_it_late_by_no_more_than_the_block() {
         cx.waker().wake_by_ref();
         Poll::<()>::Pending
     });
-    // Armed at 20 ms for 25 ms, due by the end of the second poll at 40 ms.
+    // The first poll ends at 20 ms, so the limit ends at 25 ms. The second poll ends at 40 ms, when it has passed.
     assert!(timeout(ms(5), blocking).await.is_err());
     assert_eq!(polls, 2);
 }

@@ -1,3 +1,5 @@
+//! Limits on streams: for the whole, to the first item, between items.
+
 use std::{pin::pin, time::Duration};
 
 use futures::{FutureExt, Stream, StreamExt, stream};
@@ -6,7 +8,7 @@ use tokio::time::{Instant, advance, sleep};
 
 use crate::ms;
 
-/// A stream of the given items, each after its delay; then it ends.
+/// A stream that gives each item after its delay, and then ends.
 fn paced<T>(items: impl IntoIterator<Item = (u64, T)>) -> impl Stream<Item = T> {
     stream::unfold(items.into_iter(), |mut items| async move {
         let (delay, item) = items.next()?;
@@ -15,7 +17,7 @@ fn paced<T>(items: impl IntoIterator<Item = (u64, T)>) -> impl Stream<Item = T> 
     })
 }
 
-/// Runs to the end: how many items, the limit that ended it, and when that was.
+/// Runs the stream to its end. Gives the number of items, the limit that ended it if one did, and the time it took.
 async fn run<S: Stream, C: FnMut(&S::Item) -> Counts>(
     stream: outbound_timeout::Limited<S, C>,
 ) -> (usize, Option<Limit>, Duration) {
@@ -23,13 +25,13 @@ async fn run<S: Stream, C: FnMut(&S::Item) -> Counts>(
     let mut stream = pin!(stream);
     let (mut items, mut limit) = (0, None);
     while let Some(next) = stream.next().await {
-        assert_eq!(limit, None, "an item after an error");
+        assert_eq!(limit, None, "nothing comes after an error");
         match next {
             Ok(_) => items += 1,
             Err(elapsed) => limit = Some(elapsed.limit()),
         }
     }
-    assert!(stream.next().await.is_none(), "ended is ended");
+    assert!(stream.next().await.is_none(), "it stays ended");
     assert!(stream.get_ref().is_none(), "the stream has been dropped");
     assert_eq!(stream.size_hint(), (0, Some(0)));
     (items, limit, started.elapsed())
@@ -49,7 +51,7 @@ async fn a_stall_before_the_first_item() {
     assert_eq!(
         run(paced([(30, 1)]).limits(limits)).await,
         expected,
-        "the idle limit is not for the first item"
+        "the idle limit does not apply to the first item"
     );
 }
 
@@ -60,7 +62,7 @@ async fn a_stall_between_items() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stall_before_the_end_is_a_stall() {
+async fn silence_after_the_last_item_is_a_stall() {
     let stalled = paced([(1, 1)]).chain(stream::pending());
     assert_eq!(run(stalled.limits(StreamLimits::new().idle(ms(30)))).await, (1, Some(Limit::Idle), ms(31)));
 }
@@ -78,14 +80,14 @@ async fn first_item_alone_leaves_the_rest_unlimited() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn total_and_deadline_cut_a_lively_stream() {
-    let lively = || paced((0..100).map(|n| (3, n)));
+async fn total_and_deadline_end_a_busy_stream() {
+    let busy = || paced((0..100).map(|n| (3, n)));
     let total = StreamLimits::new().total(ms(10)).idle(ms(5));
-    assert_eq!(run(lively().limits(total)).await, (3, Some(Limit::Total), ms(10)));
+    assert_eq!(run(busy().limits(total)).await, (3, Some(Limit::Total), ms(10)));
     let deadline = StreamLimits::new().total(ms(20)).deadline(Deadline::after(ms(10)));
-    assert_eq!(run(lively().limits(deadline)).await, (3, Some(Limit::Deadline), ms(10)));
+    assert_eq!(run(busy().limits(deadline)).await, (3, Some(Limit::Deadline), ms(10)));
     let both = StreamLimits::new().total(ms(10)).deadline(Deadline::after(ms(20)));
-    assert_eq!(run(lively().limits(both)).await, (3, Some(Limit::Total), ms(10)));
+    assert_eq!(run(busy().limits(both)).await, (3, Some(Limit::Total), ms(10)));
 }
 
 #[tokio::test(start_paused = true)]

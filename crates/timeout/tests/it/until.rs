@@ -1,3 +1,5 @@
+//! Futures that a signal ends.
+
 use std::{
     future::{pending, ready},
     pin::pin,

@@ -1,3 +1,3 @@
-//! What `Timer` promises, on tokio's paused clock unless real time is the point.
+//! The tests of `Timer`'s guarantees. They run on tokio's paused clock, except those of real time.
 
 mod timer;

@@ -1,3 +1,5 @@
+//! When a timer elapses, when it wakes, and what it leaves behind when it is cleared or dropped.
+
 use std::{
     future::poll_fn,
     pin::{Pin, pin},
@@ -25,8 +27,8 @@ async fn elapsed(mut timer: Pin<&mut Timer>) {
     poll_fn(|cx| timer.as_mut().poll_elapsed(cx)).await;
 }
 
-/// Real time goes by with the runtime idle, as it is while another thread works: the paused clock moves to whatever
-/// wake-up there is.
+/// Lets real time pass while the runtime is idle, as when it waits for another thread. An idle paused clock moves to the
+/// next wake-up that is registered.
 async fn idle_in_real_time() {
     let (done, waiting) = tokio::sync::oneshot::channel();
     let worker = std::thread::spawn(move || {
@@ -34,7 +36,7 @@ async fn idle_in_real_time() {
         done.send(())
     });
     waiting.await.expect("the worker answers");
-    worker.join().expect("the worker ends").expect("the answer is awaited");
+    worker.join().expect("the worker ends").expect("the receiver is still there");
 }
 
 struct CountWakes(AtomicUsize);
@@ -83,7 +85,7 @@ fn a_past_deadline_is_ready_without_a_runtime() {
     let mut timer = pin!(Timer::new());
     timer.as_mut().set(Instant::now());
     assert!(poll_once(timer.as_mut()).is_ready());
-    assert!(poll_once(timer).is_ready(), "and stays ready");
+    assert!(poll_once(timer).is_ready(), "it stays ready");
 }
 
 #[tokio::test(start_paused = true)]
@@ -110,7 +112,7 @@ async fn moved_later_and_earlier_while_waiting() {
     assert_eq!(started.elapsed(), ms(20));
 
     timer.as_mut().set(started + ms(90));
-    assert!(poll_once(timer.as_mut()).is_pending(), "re-armed after it elapsed");
+    assert!(poll_once(timer.as_mut()).is_pending(), "it was set again after it had elapsed");
     elapsed(timer).await;
     assert_eq!(started.elapsed(), ms(90));
 }
@@ -157,7 +159,7 @@ async fn the_latest_waker_is_woken() {
 }
 
 #[tokio::test]
-async fn a_blocked_thread_delays_it_but_does_not_lose_it() {
+async fn a_blocked_thread_delays_the_wake_up_but_does_not_lose_it() {
     let mut timer = pin!(Timer::new());
     let deadline = Instant::now() + ms(5);
     timer.as_mut().set(deadline);
@@ -165,16 +167,16 @@ async fn a_blocked_thread_delays_it_but_does_not_lose_it() {
     while Instant::now() < deadline {
         std::hint::spin_loop();
     }
-    // No await in between, so the runtime has had no chance to run its timers.
+    // There was no await in between, so the runtime could not run its timers.
     assert!(poll_once(timer).is_ready());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_spent_cooperative_budget_does_not_hide_it() {
+async fn it_elapses_although_the_cooperative_budget_is_spent() {
     let mut timer = pin!(Timer::new());
     timer.as_mut().set(Instant::now() + ms(5));
     assert!(poll_once(timer.as_mut()).is_pending());
-    // `advance` runs the timers, then gives this task a new budget, which is spent here to the last unit.
+    // `advance` runs the timers and gives this task a new budget. The task spends all of it here.
     advance(ms(5)).await;
     poll_fn(|cx| {
         while tokio::task::coop::has_budget_remaining() {
@@ -225,7 +227,7 @@ async fn never_early_in_real_time_below_a_millisecond() {
 }
 
 #[tokio::test]
-async fn the_far_end_of_time_is_no_panic() {
+async fn the_latest_instant_there_is_does_not_panic() {
     let mut far = Instant::now();
     for step in (0..63).rev() {
         far = far.checked_add(Duration::from_secs(1 << step)).unwrap_or(far);

@@ -1,3 +1,5 @@
+//! The trait of limiters that a layer can use, and its implementations.
+
 use std::{future::Future, sync::Arc};
 
 use outbound_limiter::{
@@ -6,17 +8,17 @@ use outbound_limiter::{
 
 use crate::BoxError;
 
-/// A limiter of which each request takes a share before it is sent.
+/// A limiter. Each request takes a share of it before it is sent.
 ///
-/// It is here for the limiters of `outbound-limiter`, and may be implemented for others.
+/// It is made for the limiters of `outbound-limiter`, and may be implemented for others.
 pub trait Reserve: Clone {
-    /// A share that is kept for a request. Dropping it gives it back, as far as the limiter knows how.
+    /// A share that is reserved for a request. Dropping it gives it back, if the limiter can take it back.
     type Reserved: Send + Sync + 'static;
 
-    /// What a request holds while it is under way.
+    /// What a request holds while it runs.
     type Sent;
 
-    /// A share, if there is one at once and nobody waits for it.
+    /// A share, if one is free and nobody waits for it.
     fn try_reserve(&self) -> Option<Self::Reserved>;
 
     /// Waits for a share.
@@ -45,7 +47,7 @@ impl Reserve for ConcurrencyLimiter {
     }
 }
 
-/// One unit for each request. A service that is dropped after it was ready has used its unit up.
+/// One unit for each request. A service that is dropped after it was ready has used its unit.
 impl Reserve for RateLimiter {
     type Reserved = ();
     type Sent = ();
@@ -65,11 +67,11 @@ impl Reserve for RateLimiter {
     fn sent(&self, (): ()) {}
 }
 
-/// A quota, and what each request is taken to cost.
+/// A quota, and the estimated cost of each request.
 ///
-/// All of it is reserved, or nothing. When the request is called it counts as sent, and the estimate stands as its cost:
-/// a layer does not see what a request did cost. A call that settles and observes the replies is better written out, with
-/// [`QuotaLimiter::reserve`].
+/// Either the whole cost is reserved, or nothing. When the request is called it counts as sent, and the estimate
+/// stays its cost: a layer does not see the real cost of a request. A program that settles the cost and observes the
+/// replies should call [`QuotaLimiter::reserve`] itself.
 #[derive(Clone, Debug)]
 pub struct QuotaShare {
     quota: QuotaLimiter,
@@ -77,7 +79,7 @@ pub struct QuotaShare {
 }
 
 impl QuotaShare {
-    /// So much of this quota for each request.
+    /// Reserves this cost of the quota for each request.
     pub fn new(quota: QuotaLimiter, cost: Cost) -> Self {
         Self { quota, cost: Arc::new(cost) }
     }

@@ -1,3 +1,5 @@
+//! Tests: the traits of public types.
+
 use std::future::Ready;
 
 use outbound_limiter::{ConcurrencyLimiter, RateLimiter};

@@ -1,3 +1,5 @@
+//! Tests of the limit layer: readiness, order, errors, and that unused permits are given back.
+
 use std::convert::Infallible;
 
 use outbound_limiter::{ConcurrencyLimiter, Cost, QuotaLimiter, Rate, RateLimiter};
@@ -117,13 +119,13 @@ async fn a_quota_is_reserved_sent_and_released() {
     assert!(first.is_ok() && second.is_ok());
     assert!(started.elapsed() >= ms(100));
 
-    // Ready and dropped: all goes back.
+    // Ready and then dropped: the whole reservation is given back.
     let mut unused = service.clone();
     let _ = unused.ready().await.unwrap();
     drop(unused);
     assert!(quota.try_reserve_at(Cost::request(), Instant::now()).is_ok());
 
-    // What can never be admitted is an error, and no wait.
+    // A cost that can never be admitted is an error, not a wait.
     let small = QuotaLimiter::builder().tokens_per_minute(10).build().unwrap();
     let share = QuotaShare::new(small, Cost::request().input_tokens(11));
     let echo = service_fn(|(): ()| async { Ok::<_, Infallible>(()) });

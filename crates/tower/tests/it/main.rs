@@ -1,4 +1,4 @@
-//! What the layers promise, on tokio's paused clock.
+//! Tests of the layers, on tokio's paused clock.
 
 mod api;
 mod limit;

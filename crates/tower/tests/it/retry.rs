@@ -1,3 +1,5 @@
+//! Tests of the retry layer: waits, readiness, budget and attempt timeout.
+
 use std::{
     io,
     sync::{

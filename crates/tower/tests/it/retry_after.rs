@@ -1,3 +1,5 @@
+//! Tests of `Retry-After` and of verdicts by status.
+
 use http::{HeaderMap, Response, header};
 use outbound_retry::Verdict;
 use outbound_tower::{retry_after, retry_http};

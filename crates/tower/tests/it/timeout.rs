@@ -1,3 +1,5 @@
+//! Tests of the timeout layer.
+
 use std::{convert::Infallible, io};
 
 use outbound_timeout::Elapsed;
@@ -18,7 +20,7 @@ async fn a_call_that_takes_too_long_is_dropped() {
     let error = response.await.unwrap().unwrap_err();
     assert!(error.downcast_ref::<Elapsed>().is_some());
     assert_eq!(started.elapsed(), ms(50));
-    // Nobody is there for it any more.
+    // The caller no longer waits for it.
     send.send_response("late");
 
     assert!(service.poll_ready().is_ready());

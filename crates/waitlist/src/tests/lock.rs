@@ -1,4 +1,4 @@
-//! The lock lets in one at a time, whatever becomes of its holder.
+//! The lock: one holder at a time, also after a panic and after a long wait.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -12,7 +12,7 @@ use std::{
 use crate::lock::{Mutex, MutexGuard};
 
 #[test]
-fn no_two_have_it_at_once() {
+fn two_threads_never_hold_it_at_once() {
     const THREADS: usize = 8;
     const ROUNDS: usize = if cfg!(miri) { 50 } else { 20_000 };
     let (mutex, begin) = (Mutex::new((0_usize, 0_usize)), Barrier::new(THREADS));
@@ -24,7 +24,7 @@ fn no_two_have_it_at_once() {
                 for round in 0..ROUNDS {
                     let mut both = mutex.lock();
                     both.0 += 1;
-                    // Some of the holders stop running.
+                    // Some threads stop running while they hold the lock.
                     if (thread + round) % 97 == 0 {
                         thread::yield_now();
                     }
@@ -38,7 +38,7 @@ fn no_two_have_it_at_once() {
 }
 
 #[test]
-fn a_try_that_fails_releases_nothing() {
+fn a_failed_try_lock_releases_nothing() {
     let mutex = Mutex::new(1);
     let guard = mutex.lock();
     for _ in 0..3 {
@@ -54,14 +54,14 @@ fn a_panic_releases_it() {
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         let mut value = mutex.lock();
         *value = 2;
-        resume_unwind(Box::new("as if its holder had panicked"));
+        resume_unwind(Box::new("a panic while the lock is held"));
     }));
     assert!(panicked.is_err());
     assert_eq!(*mutex.lock(), 2);
 }
 
 #[test]
-fn whoever_waits_for_long_gets_it_in_the_end() {
+fn a_thread_that_waits_long_enough_to_sleep_gets_the_lock() {
     let (mutex, asked) = (Mutex::new(0), AtomicBool::new(false));
     let guard = mutex.lock();
     thread::scope(|scope| {
@@ -72,7 +72,7 @@ fn whoever_waits_for_long_gets_it_in_the_end() {
         while !asked.load(Ordering::SeqCst) {
             thread::yield_now();
         }
-        // More than it yields before it sleeps.
+        // Long enough for the other thread to go from yielding to sleeping.
         for _ in 0..if cfg!(miri) { 100 } else { 20_000 } {
             thread::yield_now();
         }
@@ -93,6 +93,6 @@ fn a_guard_stays_in_its_thread() {
     fn sync<T: Sync>() {}
     sync::<MutexGuard<'_, u8>>();
     sync::<Mutex<std::cell::Cell<u8>>>();
-    // Ambiguous, and so an error, if it were `Send`.
+    // If it were `Send`, this call would be ambiguous and would not compile.
     <MutexGuard<'_, u8> as NotSend<_>>::holds();
 }

@@ -1,4 +1,4 @@
-//! Models of a one-permit semaphore on the list: no interleaving loses a permit or leaves a waiter asleep.
+//! Loom models of a semaphore with one permit: no interleaving loses a permit or leaves a waiter asleep for ever.
 
 use std::{
     future::{Future, poll_fn},
@@ -18,7 +18,7 @@ struct State {
     closed: bool,
 }
 
-type Place = Waiter<State, ()>;
+type SemaphoreWaiter = Waiter<State, ()>;
 
 impl Semaphore {
     fn new(permits: usize) -> Self {
@@ -48,8 +48,8 @@ impl Semaphore {
         }
     }
 
-    /// Ready with whether a permit was had; not if it was closed.
-    fn poll_acquire(&self, waiter: Pin<&mut Place>, cx: &mut Context<'_>) -> Poll<bool> {
+    /// Ready with `true` if it got a permit, and with `false` if the semaphore is closed.
+    fn poll_acquire(&self, waiter: Pin<&mut SemaphoreWaiter>, cx: &mut Context<'_>) -> Poll<bool> {
         let mut list = self.0.lock();
         if !waiter.is_idle() {
             return list.poll_woken(waiter, cx).map(|()| !list.closed);
@@ -65,7 +65,7 @@ impl Semaphore {
         Poll::Pending
     }
 
-    fn leave(&self, waiter: Pin<&mut Place>) {
+    fn leave(&self, waiter: Pin<&mut SemaphoreWaiter>) {
         let left = self.0.lock().leave(waiter);
         if left == Some(Left::Woken(())) {
             self.release();

@@ -1,4 +1,4 @@
-//! The list against a `VecDeque`, and each thing a waiter can do to itself.
+//! The order of waiters, compared with a `VecDeque` over random steps, and each single operation of a waiter.
 
 use std::{
     collections::VecDeque,
@@ -132,7 +132,7 @@ fn a_nudge_leaves_the_head_in_line_and_wakes_it_once() {
     assert!(list.lock().nudge_front().is_none());
     assert_eq!((count.get(), list.lock().len()), (1, 1));
     let popped = list.lock().pop_front();
-    assert!(popped.is_some(), "somebody was let go, even with no waker left");
+    assert!(popped.is_some(), "a waiter was let go, though its waker was taken before");
     assert!(list.lock().poll_woken(waiter, &mut Context::from_waker(&waker)).is_ready());
 }
 
@@ -185,12 +185,12 @@ fn auto_traits() {
     send_sync::<WaitList<Vec<u8>, String>>();
     send_sync::<Waiter<Vec<u8>, String>>();
     send_sync::<Wakers>();
-    // Ambiguous, and so an error, if the type were `Unpin`.
+    // If the type were `Unpin`, this call would be ambiguous and would not compile.
     <Waiter<(), ()> as NotUnpin<_>>::holds();
 }
 
 #[test]
-fn lines_share_the_lock_and_nothing_else() {
+fn lines_share_only_the_lock_and_the_state() {
     let list: WaitList<(), usize, 2> = WaitList::with_lines(());
     let cx = &mut Context::from_waker(Waker::noop());
     let mut waiters: Vec<_> = (0..4).map(|_| Box::pin(Waiter::new())).collect();
@@ -227,7 +227,7 @@ fn a_waiter_can_be_put_ahead_of_others() {
 }
 
 #[test]
-fn nudges_go_down_the_line_and_start_again_at_who_looked() {
+fn nudges_go_down_the_line_and_a_waiter_that_was_polled_is_nudged_again() {
     let list = WaitList::new(());
     let mut waiters: Vec<_> = (0..3).map(|_| Box::pin(Waiter::new())).collect();
     let (counts, wakers): (Vec<_>, Vec<_>) = (0..3).map(|_| counting()).unzip();
@@ -238,10 +238,10 @@ fn nudges_go_down_the_line_and_start_again_at_who_looked() {
     assert!(nudge() && nudge());
     assert!(list.lock().is_nudged(waiters[0].as_mut()));
     assert!(!list.lock().is_nudged(waiters[2].as_mut()));
-    // The head looks, finds nothing, and is the next to be nudged again.
+    // The first waiter is polled and stays pending, so it is the next to be nudged.
     assert!(list.lock().poll_woken(waiters[0].as_mut(), &mut Context::from_waker(&wakers[0])).is_pending());
     assert!(nudge() && nudge());
-    assert!(!nudge(), "all have been");
+    assert!(!nudge(), "all have been nudged");
     assert_eq!(counts.iter().map(|count| count.get()).collect::<Vec<_>>(), [2, 1, 1]);
     assert_eq!(list.lock().len(), 3);
 }

@@ -1,21 +1,22 @@
-//! Who a client is to the origin of its base URL, and to nobody else.
+//! Settings of the builder: the credentials for the origin of the base URL.
 
 use http::{HeaderName, HeaderValue, header};
 
 use super::ClientBuilder;
 use crate::{error::Error, secret::Secret};
 
-/// What a client proves itself with.
+/// The credentials of a client.
 pub(super) enum Auth {
-    /// In each request.
+    /// Sent with each request.
     Header(HeaderName, HeaderValue),
-    /// When a server asks for it.
+    /// Sent as an answer to a server's challenge.
     #[cfg(feature = "digest")]
     Digest(Box<str>, Secret),
 }
 
-/// Who the client is. It needs a base URL, to whose origin this is bound: it goes nowhere else. A client has one key, or
-/// one user and password; the last one said counts. A request can have [its own](crate::RequestBuilder::bearer_auth).
+/// Credentials. They need a base URL: they are bound to its origin and are sent to no other. A client has one key, or
+/// one user and password; the last one that was set counts. A request can have [its
+/// own](crate::RequestBuilder::bearer_auth).
 impl ClientBuilder {
     /// A key in the `authorization` header, as `Bearer` (RFC 6750).
     pub fn bearer_auth(self, key: impl Into<Secret>) -> Self {
@@ -24,12 +25,13 @@ impl ClientBuilder {
 
     /// A user and a password in the `authorization` header, as `Basic` (RFC 7617, in UTF-8).
     ///
-    /// A user with a colon, and a control character in either, is an error of [`Kind::Config`](crate::Kind::Config).
+    /// A colon in the user, or a control character in the user or the password, is an error of
+    /// [`Kind::Config`](crate::Kind::Config).
     pub fn basic_auth(self, user: &str, password: impl Into<Secret>) -> Self {
         self.authorize(header::AUTHORIZATION, Secret::basic(user, &password.into()))
     }
 
-    /// A key in a header of its own, such as `x-api-key`.
+    /// A key in another header, such as `x-api-key`.
     pub fn auth<N>(mut self, name: N, key: impl Into<Secret>) -> Self
     where
         HeaderName: TryFrom<N>,
@@ -43,9 +45,9 @@ impl ClientBuilder {
         }
     }
 
-    /// A user and a password for a server that asks for `Digest` (RFC 7616): as for
-    /// [one request](crate::RequestBuilder::digest_auth), for each that has no `authorization` of its own. With the
-    /// feature `digest`.
+    /// A user and a password for a server that asks for `Digest` (RFC 7616). It works as for [one
+    /// request](crate::RequestBuilder::digest_auth), for each request without an `authorization` header of its own.
+    /// Needs the feature `digest`.
     #[cfg(feature = "digest")]
     pub fn digest_auth(mut self, user: &str, password: impl Into<Secret>) -> Self {
         self.auth = Some(Auth::Digest(user.into(), password.into()));

@@ -1,4 +1,4 @@
-//! What a client's connections go through.
+//! Settings of the builder: proxies, egress policy and TLS.
 
 use super::ClientBuilder;
 use crate::{
@@ -23,19 +23,20 @@ enum Choice {
 }
 
 impl Connecting {
-    /// The proxies of a client that connects in this way.
+    /// The proxies of a client with these settings.
     pub(super) fn proxies(&self, connector: &Connector) -> Proxies {
         match (&self.proxy, connector) {
             (Choice::Proxy(proxy), _) => Proxies::one(proxy.clone()),
             (Choice::Environment, Connector::Tcp) => Proxies::from_environment(),
-            // A connector leads where the caller wants it to.
+            // A connector leads where its caller wants, so the environment is not asked.
             (Choice::Environment, Connector::Other(_)) | (Choice::None, _) => Proxies::default(),
         }
     }
 
     pub(super) fn check(&self, has_tls_config: bool) -> Result<(), Error> {
         if has_tls_config && !self.tls.is_default() {
-            let why = "a TLS configuration of one's own is whole: nothing else can be said of TLS beside it";
+            let why =
+                "`tls_config` is the whole TLS configuration: no other TLS setting can be used beside it";
             return Err(Error::invalid(Kind::Config, why));
         }
         self.tls.check()?;
@@ -49,16 +50,16 @@ impl Connecting {
 
 /// How connections are made.
 impl ClientBuilder {
-    /// Sends everything through a proxy, but what [`Proxy::except`] names: a [`Proxy`], or the URL of one. The
-    /// environment is not asked then.
+    /// Sends all requests through a proxy, except those to hosts that [`Proxy::except`] names. The value is a
+    /// [`Proxy`] or its URL. The environment is not asked then.
     ///
-    /// Without this, [`build`](Self::build) asks the environment as curl does. `http_proxy` is for `http` origins and
-    /// `https_proxy` for `https` ones; `all_proxy` is for both where there is none of their own, and `no_proxy` lists the
-    /// hosts to be reached without one (as in [`Proxy::except`]). The names in capitals count where those in lower case
-    /// are not set or are empty, `HTTP_PROXY` only where `REQUEST_METHOD` is not set: there the request of a CGI program
-    /// can set it. A value that cannot be used is an error of [`Kind::Config`](crate::Kind::Config) for the requests
-    /// that would go through it. With a [`connector`](Self::connector) or a [`unix_socket`](Self::unix_socket) the
-    /// environment is not asked.
+    /// Without this call, [`build`](Self::build) reads the environment as curl does. `http_proxy` is for `http`
+    /// origins and `https_proxy` for `https` origins; `all_proxy` is for those without a variable of their own;
+    /// `no_proxy` lists the hosts that are reached directly (as in [`Proxy::except`]). A name in capitals counts if
+    /// the name in lower case is not set or is empty. `HTTP_PROXY` counts only if `REQUEST_METHOD` is not set: in a
+    /// CGI program the client of the web server can set it. A value that cannot be used is an error of
+    /// [`Kind::Config`](crate::Kind::Config) for the requests that would go through it. With a
+    /// [`connector`](Self::connector) or a [`unix_socket`](Self::unix_socket) the environment is not asked.
     pub fn proxy<P>(mut self, proxy: P) -> Self
     where
         P: TryInto<Proxy, Error: Into<Error>>,
@@ -70,62 +71,62 @@ impl ClientBuilder {
         self
     }
 
-    /// Uses no proxy, whatever the environment says.
+    /// Uses no proxy, and does not ask the environment.
     pub fn no_proxy(mut self) -> Self {
         self.connecting.proxy = Choice::None;
         self
     }
 
-    /// Where the client may go.
+    /// Which hosts, ports and addresses the client may connect to.
     pub fn egress(mut self, policy: EgressPolicy) -> Self {
         self.connecting.egress = policy;
         self
     }
 
-    /// Trusts the certificates in a PEM text as well, beside what the platform trusts: a private authority's, or a
-    /// server's own.
+    /// Trusts the certificates of a PEM text, in addition to those that the platform trusts: the certificate of a
+    /// private authority, or of one server.
     pub fn add_root_pem(mut self, pem: impl AsRef<[u8]>) -> Self {
         let added = self.connecting.tls.add_roots(pem.as_ref());
         self.note(added)
     }
 
-    /// Trusts nothing but what [`add_root_pem`](Self::add_root_pem) added.
+    /// Trusts only what [`add_root_pem`](Self::add_root_pem) added.
     pub fn only_added_roots(mut self) -> Self {
         self.connecting.tls.only_added_roots = true;
         self
     }
 
-    /// Shows a certificate to servers that ask for one: a PEM text with the certificate, the intermediate ones behind it,
-    /// and the private key (PKCS #8, SEC 1 or PKCS #1). Proxies do not get it.
+    /// Presents a certificate to servers that ask for one. The PEM text has the certificate, then the intermediate
+    /// certificates, and the private key (PKCS #8, SEC 1 or PKCS #1). Proxies do not get it.
     pub fn client_certificate_pem(mut self, pem: impl AsRef<[u8]>) -> Self {
         let set = self.connecting.tls.set_client_certificate(pem.as_ref());
         self.note(set)
     }
 
-    /// The least version of TLS: [`TLSv1_2`](rustls::ProtocolVersion::TLSv1_2) or
-    /// [`TLSv1_3`](rustls::ProtocolVersion::TLSv1_3). There are no older ones here.
+    /// The lowest allowed version of TLS: [`TLSv1_2`](rustls::ProtocolVersion::TLSv1_2) or
+    /// [`TLSv1_3`](rustls::ProtocolVersion::TLSv1_3). Older versions are never used.
     pub fn min_tls_version(mut self, version: rustls::ProtocolVersion) -> Self {
         let set = self.connecting.tls.set_min_version(version);
         self.note(set)
     }
 
-    /// Whether servers are told in the clear which name is wanted (SNI, RFC 6066, section 3). Servers with several
-    /// certificates need it.
+    /// Whether the client sends the server's name unencrypted in the TLS handshake (SNI, RFC 6066, section 3). A
+    /// server with several certificates needs it.
     pub fn sni(mut self, sni: bool) -> Self {
         self.connecting.tls.no_sni = !sni;
         self
     }
 
-    /// Writes the secrets of each TLS session to the file that the environment's `SSLKEYLOGFILE` names, if it names one,
-    /// so that a tool such as Wireshark can read what was said. Who has the file can read it too.
+    /// Writes the secrets of each TLS session to the file that the environment variable `SSLKEYLOGFILE` names, if it
+    /// is set. A tool such as Wireshark can then decrypt the traffic. So can everybody who has the file.
     pub fn tls_key_log(mut self) -> Self {
         self.connecting.tls.key_log = true;
         self
     }
 
-    /// Takes any certificate of anybody: whoever is on the way can read and change everything, keys included. For tests
-    /// alone; a certificate that is not trusted is better trusted by [`add_root_pem`](Self::add_root_pem). `Debug` of
-    /// the builder and of the client shows it.
+    /// Accepts any certificate of anybody. Everybody on the network path can then read and change all data, including
+    /// keys. For tests only; otherwise use [`add_root_pem`](Self::add_root_pem) to trust a certificate. `Debug` of
+    /// the builder and of the client shows this setting.
     pub fn danger_accept_any_certificate(mut self) -> Self {
         self.connecting.tls.accept_any_certificate = true;
         self

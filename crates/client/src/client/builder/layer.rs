@@ -1,4 +1,4 @@
-//! What goes around a client's requests.
+//! Settings of the builder: layers around requests.
 
 use std::sync::Arc;
 
@@ -14,21 +14,23 @@ use crate::{
     layers::{self, ClientService, Stack},
 };
 
-/// A layer to be put around what is there when the client is built.
+/// Makes the stack: it puts one more layer around those that exist when the client is built.
 pub(super) type MakeStack = Box<dyn FnOnce(ClientService) -> Arc<dyn Stack> + Send + Sync>;
 
-/// Layers.
+/// Layers around requests.
 impl ClientBuilder {
-    /// Puts a layer, of tower's kind, around every request. A second one goes around the first.
+    /// Puts a tower layer around every request. A second layer goes around the first.
     ///
-    /// The layer sees a request with an absolute URI, and the headers that the request itself has: the client chooses
-    /// connection, key and default headers underneath, by the URI's origin. [`Limits::total`](crate::Limits::total) spans all that layers do;
-    /// the other limits, [`Timings`](crate::Timings) and [`ConnectionInfo`](crate::ConnectionInfo) are those of the
-    /// exchange underneath, the last one where there are several. Each layer boxes the future of a request; to box it
-    /// once for several, give them as one (`tower::ServiceBuilder`, or a tuple). Without a layer nothing is boxed.
+    /// The layer sees a request with an absolute URI and with the request's own headers. The client chooses
+    /// connection, key and default headers below the layer, by the URI's origin.
+    /// [`Limits::total`](crate::Limits::total) includes all that layers do. The other limits,
+    /// [`Timings`](crate::Timings) and [`ConnectionInfo`](crate::ConnectionInfo) are those of the exchange below the
+    /// layer; if there are several exchanges, those of the last one. Each layer boxes the future of a request. To box
+    /// it only once, combine several layers into one (`tower::ServiceBuilder`, or a tuple). Without a layer nothing
+    /// is boxed.
     ///
-    /// An error of the layer becomes an [`Error`](crate::Error), with kind and delivery of the client's own error where that is its
-    /// cause, else of [`Kind::Layer`](crate::Kind::Layer).
+    /// An error of the layer becomes an [`Error`](crate::Error). If the client's own error is its cause, kind and
+    /// delivery are kept; if not, it is of [`Kind::Layer`](crate::Kind::Layer).
     ///
     /// ```
     /// use http::Request;

@@ -1,3 +1,5 @@
+//! Tests of the cache of names: sharing, lifetimes, failures and bounds.
+
 use std::{
     collections::VecDeque,
     io::{self, ErrorKind},
@@ -29,7 +31,8 @@ fn address(n: u8) -> SocketAddr {
 
 type Answers = Arc<Mutex<VecDeque<Result<Vec<SocketAddr>, ErrorKind>>>>;
 
-/// A resolver that takes a second and gives these answers in turn, then 10.0.0.9; and how often it was asked.
+/// A resolver that takes a second and gives these answers in turn, then 10.0.0.9. Also returns how often it was
+/// asked.
 fn dns(
     ttl: Duration,
     answers: impl Into<VecDeque<Result<Vec<SocketAddr>, ErrorKind>>>,
@@ -134,7 +137,7 @@ async fn addresses_of_no_use_are_forgotten_also_as_old_ones() {
     dns.forget(&name, &useless);
     assert_eq!(dns.look_up(&name).await.unwrap_err().kind(), ErrorKind::TimedOut);
     assert_eq!(dns.look_up(&name).await.unwrap()[..], [address(2)]);
-    // A dial that was late with the old ones says nothing of the new ones.
+    // A dial that still uses the old addresses says nothing about the new ones.
     dns.forget(&name, &useless);
     assert_eq!(dns.look_up(&name).await.unwrap()[..], [address(2)]);
     assert_eq!(asked.load(Ordering::SeqCst), 3);

@@ -1,3 +1,5 @@
+//! Tests of the egress policy: tables of addresses, networks, hosts, ports and proxies.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -79,7 +81,7 @@ fn the_public_internet_in_a_table() {
         "3fff::1",
         "5f00::1",
         "4000::1",
-        // IPv4 in IPv6.
+        // IPv4 inside IPv6.
         "::ffff:127.0.0.1",
         "::ffff:169.254.169.254",
         "::ffff:a00:1",

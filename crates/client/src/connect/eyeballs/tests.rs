@@ -1,3 +1,5 @@
+//! Tests of Happy Eyeballs on the paused clock: order, delays, and which failure is reported.
+
 use std::{
     cell::RefCell,
     error::Error,
@@ -22,10 +24,10 @@ fn v6(n: u16) -> SocketAddr {
     ([0, 0, 0, 0, 0, 0, 0, n], 80).into()
 }
 
-/// What an address does, and after how long.
+/// An address, how long its attempt takes, and how the attempt ends.
 type Behaviour = (SocketAddr, Duration, Result<(), ErrorKind>);
 
-/// What came of a race, when, and what was done to each address: when its attempt began, whether it was dropped
+/// The result of a race and its time. For each address: when its attempt began, and whether the attempt was dropped
 /// before its end.
 struct Outcome {
     result: io::Result<((), SocketAddr)>,

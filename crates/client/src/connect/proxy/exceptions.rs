@@ -1,3 +1,5 @@
+//! The hosts that are reached without a proxy, as `NO_PROXY` lists them.
+
 #[cfg(test)]
 mod tests;
 
@@ -10,7 +12,7 @@ use crate::connect::network::network;
 /// The hosts that are reached without a proxy, as `NO_PROXY` lists them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Exceptions {
-    /// `*` is among them.
+    /// Whether `*` is in the list.
     all: bool,
     entries: Vec<Exception>,
 }
@@ -18,7 +20,7 @@ pub(crate) struct Exceptions {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Exception {
     hosts: Hosts,
-    /// `None`: whatever the port.
+    /// `None`: any port.
     port: Option<u16>,
 }
 
@@ -26,14 +28,14 @@ struct Exception {
 enum Hosts {
     /// A name and all names below it.
     Domain(Box<str>),
-    /// One address is a network of that address.
+    /// A network. A single address is a network of one address.
     Network(IpNet),
 }
 
 impl Exceptions {
-    /// Reads a list as curl does: entries with commas or spaces between them, names with or without a first dot,
-    /// addresses, networks (`10.0.0.0/8`), and `*` for every host. Also understood: `*.name` for `.name`, and a port
-    /// behind an entry (`name:8080`, `[::1]:8080`), which then holds for that port only.
+    /// Reads a list as curl does. Entries are separated by commas or spaces: names with or without a leading dot,
+    /// addresses, networks (`10.0.0.0/8`), and `*` for every host. In addition, `*.name` means `.name`, and an entry
+    /// may end with a port (`name:8080`, `[::1]:8080`); it then holds for that port only.
     pub(crate) fn parse(list: &str) -> Self {
         let mut exceptions = Self::default();
         for entry in list.split(|c: char| c == ',' || c.is_whitespace()).filter(|entry| !entry.is_empty()) {
@@ -45,7 +47,7 @@ impl Exceptions {
         exceptions
     }
 
-    /// Whether a host is one of them. An IPv6 address comes without brackets.
+    /// Whether a host is in the list. An IPv6 address is given without brackets.
     pub(crate) fn cover(&self, host: &str, port: u16) -> bool {
         if self.all || self.entries.is_empty() {
             return self.all;
@@ -82,7 +84,7 @@ impl Exception {
     }
 }
 
-/// Whether a name is another one or below it. Names compare without case (RFC 9110, section 4.2.3).
+/// Whether a name is the domain or below it. Names are compared without case (RFC 9110, section 4.2.3).
 fn is_below(name: &str, domain: &str) -> bool {
     let Some(at) = name.len().checked_sub(domain.len()) else { return false };
     let Some((before, end)) = name.split_at_checked(at) else { return false };

@@ -1,4 +1,4 @@
-//! SOCKS 5 (RFC 1928) with user and password (RFC 1929).
+//! SOCKS 5 (RFC 1928), with user and password (RFC 1929).
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -16,11 +16,11 @@ const IPV4: u8 = 1;
 const NAME: u8 = 3;
 const IPV6: u8 = 4;
 
-/// Where the proxy is to connect to.
+/// Where the proxy shall connect to.
 #[derive(Clone, Copy)]
 pub(super) enum Target<'a> {
     Address(SocketAddr),
-    /// Which may be an address too.
+    /// A name, which may also be an address in text form.
     Name(&'a str, u16),
 }
 
@@ -51,7 +51,7 @@ pub(super) async fn open(
     if code != SUCCEEDED {
         return Err(Refusal::Socks(code));
     }
-    // The address and the port that the proxy connected from: nobody needs them, and they have to be read.
+    // The address and the port that the proxy connected from. Nothing needs them, but they have to be read.
     let length = match address {
         IPV4 => 4,
         IPV6 => 16,
@@ -83,7 +83,7 @@ fn request(target: Target<'_>) -> Result<Vec<u8>, Refusal> {
             request.extend([NAME, u8::try_from(name.len()).map_err(too_long)?]);
             request.extend_from_slice(name.as_bytes());
         }
-        (None, Target::Address(_)) => unreachable!("an address has one"),
+        (None, Target::Address(_)) => unreachable!("an address target has an address"),
     }
     request.extend_from_slice(&port.to_be_bytes());
     Ok(request)
@@ -93,7 +93,7 @@ async fn authenticate(transport: &mut dyn Transport, user: &User) -> Result<(), 
     const AUTHENTICATION_VERSION: u8 = 1;
     let mut request = vec![AUTHENTICATION_VERSION];
     for text in [&*user.name, user.password.expose()] {
-        // Checked where the proxy was made.
+        // The length was checked when the proxy was made.
         request.push(u8::try_from(text.len()).map_err(|_| Refusal::User)?);
         request.extend_from_slice(text.as_bytes());
     }

@@ -1,8 +1,10 @@
+//! Tests of proxy URLs: what they mean, which are refused, and that no password is shown.
+
 use super::*;
 
 #[test]
 fn urls_in_a_table() {
-    // The URL, what it is shown as.
+    // The URL, and how the proxy is shown.
     let table = [
         ("http://p:3128", Ok("http://p:3128")),
         ("p:3128", Ok("http://p:3128")),
@@ -19,16 +21,25 @@ fn urls_in_a_table() {
         ("http://p:0", Err("the proxy's host or port is not valid")),
         ("http://p:65536", Err("the proxy's host or port is not valid")),
         ("http://p q", Err("the proxy's host or port is not valid")),
-        // What could be the first half of a password is no port, and is not shown.
+        // Text that may be the first half of a password is not taken for a port, and is not shown.
         (
             "http://user:12/34@p:3128",
-            Err("a proxy's user and password have `/`, `?` and `#` percent-encoded"),
+            Err("in a proxy's user and password, `/`, `?` and `#` must be percent-encoded"),
         ),
-        ("user:12?34@p", Err("a proxy's user and password have `/`, `?` and `#` percent-encoded")),
-        ("http://user:12#34@p", Err("a proxy's user and password have `/`, `?` and `#` percent-encoded")),
-        ("http://user:a/b@p", Err("a proxy's user and password have `/`, `?` and `#` percent-encoded")),
+        ("user:12?34@p", Err("in a proxy's user and password, `/`, `?` and `#` must be percent-encoded")),
+        (
+            "http://user:12#34@p",
+            Err("in a proxy's user and password, `/`, `?` and `#` must be percent-encoded"),
+        ),
+        (
+            "http://user:a/b@p",
+            Err("in a proxy's user and password, `/`, `?` and `#` must be percent-encoded"),
+        ),
         ("http://u:%ff@p", Err("the proxy's user or password is not UTF-8")),
-        ("http://u:a%0ab@p", Err("a user has no colon, and neither user nor password control characters")),
+        (
+            "http://u:a%0ab@p",
+            Err("a user must not contain a colon, and neither user nor password a control character"),
+        ),
     ];
     for (url, expected) in table {
         let shown = Proxy::new(url).map(|proxy| proxy.to_string()).map_err(|error| error.to_string());

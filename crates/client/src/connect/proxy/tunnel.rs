@@ -1,3 +1,5 @@
+//! A tunnel through an HTTP proxy, with `CONNECT`.
+
 use http::{HeaderValue, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -27,14 +29,14 @@ pub(super) async fn open(
         if status.is_success() {
             return Ok(());
         }
-        // Interim answers may come first (RFC 9110, section 15.2).
+        // Interim responses may come first (RFC 9110, section 15.2).
         if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Refusal::Status(status));
         }
     }
 }
 
-/// The status of one answer. It is read byte by byte: what comes behind the head belongs to the tunnel.
+/// The status of one response. It is read byte by byte, because the bytes after the head belong to the tunnel.
 async fn read_head(transport: &mut dyn Transport) -> Result<StatusCode, Refusal> {
     let mut head = Vec::with_capacity(256);
     while !head.ends_with(b"\r\n\r\n") && !head.ends_with(b"\n\n") {

@@ -1,16 +1,16 @@
-//! As much of a certificate (X.509, RFC 5280, section 4.1, in DER) as is needed.
+//! Reads the few fields of a certificate (X.509, RFC 5280, section 4.1, in DER) that error messages need.
 
 use std::ops::RangeInclusive;
 
-/// The fields of a certificate that are looked at, in DER.
+/// The fields of a certificate that are used, in DER.
 pub(super) struct Fields<'a> {
     pub(super) issuer: &'a [u8],
     pub(super) subject: &'a [u8],
-    /// From when to when it is valid, in seconds since 1970.
+    /// The first and the last second of its validity, since 1970.
     pub(super) valid: RangeInclusive<u64>,
 }
 
-/// None where the certificate cannot be read.
+/// `None` if the certificate cannot be read.
 pub(super) fn fields(certificate: &[u8]) -> Option<Fields<'_>> {
     let (SEQUENCE, certificate, _) = element(certificate)? else { return None };
     let (SEQUENCE, mut rest, _) = element(certificate)? else { return None };
@@ -21,7 +21,7 @@ pub(super) fn fields(certificate: &[u8]) -> Option<Fields<'_>> {
     };
     let mut field = next()?;
     if field.0 == VERSION {
-        // Then the serial number.
+        // The next element is the serial number.
         field = next()?;
     }
     let _serial_number = field;
@@ -35,8 +35,8 @@ pub(super) fn fields(certificate: &[u8]) -> Option<Fields<'_>> {
     Some(Fields { issuer, subject, valid: not_before..=time(tag, not_after)? })
 }
 
-/// A time in seconds since 1970: `YYMMDDHHMMSSZ` of the years 1950 to 2049, or with a year of four digits (RFC 5280,
-/// section 4.1.2.5). One before 1970 is 0.
+/// A time in seconds since 1970. Its text is `YYMMDDHHMMSSZ` for the years 1950 to 2049, or has a year of four digits
+/// (RFC 5280, section 4.1.2.5). A time before 1970 becomes 0.
 fn time(tag: u8, text: &[u8]) -> Option<u64> {
     const UTC_TIME: u8 = 0x17;
     const GENERALIZED_TIME: u8 = 0x18;
@@ -60,13 +60,13 @@ fn time(tag: u8, text: &[u8]) -> Option<u64> {
     if !(1..=12).contains(&month) || !(1..=31).contains(&day) || year > 9999 {
         return None;
     }
-    // Counted in years that begin in March.
+    // Years begin in March here, so that the leap day is the last day of a year.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
     let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
     Some((days * 86_400 + hour * 3600 + minute * 60 + second).saturating_sub(719_468 * 86_400))
 }
 
-/// The common name in a name, or else its organization: what people call it.
+/// The common name in a distinguished name, or else its organization: the name that people use.
 pub(super) fn called(name: &[u8]) -> Option<String> {
     const COMMON_NAME: [u8; 3] = [0x55, 4, 3];
     const ORGANIZATION: [u8; 3] = [0x55, 4, 10];
@@ -85,7 +85,7 @@ pub(super) fn called(name: &[u8]) -> Option<String> {
     })
 }
 
-/// The first of a text that others wrote, without what does not belong into a line.
+/// The beginning of a text that others wrote, without characters that do not belong in one line.
 pub(super) fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(64).collect()
 }
@@ -93,7 +93,7 @@ pub(super) fn printable(text: &str) -> String {
 const SEQUENCE: u8 = 0x30;
 const VERSION: u8 = 0xa0;
 
-/// The first element: its tag, what is in it, and what is behind it.
+/// The first element: its tag, its content, and the bytes after it.
 fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (tag, rest) = der.split_first()?;
     let (first, rest) = rest.split_first()?;

@@ -1,3 +1,5 @@
+//! Error messages for a failed TLS handshake.
+
 #[cfg(test)]
 mod tests;
 
@@ -12,7 +14,7 @@ use super::{
     verifier::is_of_authority,
 };
 
-/// Gives an error of a handshake a text for people, in place of what rustls says.
+/// Replaces the message of a handshake error by one that people understand.
 pub(super) fn explain(error: io::Error) -> io::Error {
     let Some(cause) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()).cloned() else {
         return error;
@@ -23,7 +25,7 @@ pub(super) fn explain(error: io::Error) -> io::Error {
     }
 }
 
-/// Why a handshake failed, in words. It has no source: that would say the same once more, and less well.
+/// Why a handshake failed, as a message for people. It has no source: rustls's own error would only repeat it.
 #[derive(Debug)]
 pub(crate) struct TlsFailure {
     text: String,
@@ -38,7 +40,7 @@ impl fmt::Display for TlsFailure {
 
 impl StdError for TlsFailure {}
 
-/// None where rustls says it well enough.
+/// `None` if rustls's own message is clear enough.
 fn text(error: &Error) -> Option<String> {
     Some(match error {
         Error::InvalidCertificate(error) => return of_certificate(error),
@@ -47,7 +49,7 @@ fn text(error: &Error) -> Option<String> {
             InvalidMessage::InvalidContentType
             | InvalidMessage::UnknownProtocolVersion
             | InvalidMessage::MessageTooLarge,
-        ) => "what answers on this port does not speak TLS; where it speaks plain HTTP, the URL begins with http://"
+        ) => "this port does not speak TLS; if it speaks plain HTTP, use a URL that begins with http://"
             .to_owned(),
         Error::AlertReceived(AlertDescription::ProtocolVersion)
         | Error::PeerIncompatible(
@@ -55,7 +57,7 @@ fn text(error: &Error) -> Option<String> {
             | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
         ) => "the server speaks no version of TLS that is allowed here".to_owned(),
         Error::AlertReceived(AlertDescription::CertificateRequired) => {
-            "the server wants a certificate of the client's".to_owned()
+            "the server requires a client certificate".to_owned()
         }
         Error::AlertReceived(alert) => format!("the server ended the handshake with the alert {alert:?}"),
         _ => return None,
@@ -74,7 +76,7 @@ fn of_certificate(error: &CertificateError) -> Option<String> {
         }
         CertificateError::NotValidYetContext { time, not_before } => {
             let (now, then) = (utc(time.as_secs()), utc(not_before.as_secs()));
-            format!("the server's certificate is valid from {then} on, and here it is {now}")
+            format!("the server's certificate is not valid before {then}, and the time here is {now}")
         }
         CertificateError::NotValidForNameContext { expected, presented } => {
             let expected = printable(&expected.to_str());
@@ -94,11 +96,11 @@ fn of_certificate(error: &CertificateError) -> Option<String> {
     })
 }
 
-/// A certificate that nobody trusts.
+/// A certificate that is not trusted.
 #[derive(Debug)]
 pub(super) enum Untrusted {
     SelfSigned,
-    /// By whom the last certificate of the chain is issued, and how many certificates there are beside the server's.
+    /// Who issued the last certificate of the chain, and how many certificates came beside the server's.
     Issuer {
         called: String,
         intermediates: usize,
@@ -113,7 +115,8 @@ impl Untrusted {
     ) -> Option<Self> {
         let own = fields(end_entity)?;
         let is_unknown = matches!(error, CertificateError::UnknownIssuer);
-        // An authority's own is refused for being that, before anybody asks whether it is trusted.
+        // The verifier refuses an authority's certificate for that reason first, before it checks whether the
+        // certificate is trusted.
         if own.issuer == own.subject && (is_unknown || is_of_authority(error)) {
             return Some(Self::SelfSigned);
         }
@@ -146,15 +149,15 @@ impl fmt::Display for Untrusted {
 
 impl StdError for Untrusted {}
 
-/// A name as it stands in `DnsName("a.test")` and the like.
+/// The name inside a text such as `DnsName("a.test")`.
 fn plain(name: &str) -> &str {
     let inner = name.split_once('(').and_then(|(_, name)| name.strip_suffix(')')).unwrap_or(name);
     inner.trim_matches('"')
 }
 
-/// Seconds since 1970 as a date and a time of day.
+/// Seconds since 1970, as a date and a time of day.
 fn utc(secs: u64) -> String {
-    // Counted in years that begin in March, of which every 400 have the same days.
+    // Years begin in March here. Every 400 years have the same number of days.
     let days = secs / 86_400 + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

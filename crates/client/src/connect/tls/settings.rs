@@ -1,3 +1,5 @@
+//! The TLS settings of a builder, and the rustls configuration that is made from them.
+
 use std::{fmt, sync::Arc};
 
 use rustls::{
@@ -13,10 +15,10 @@ use rustls_platform_verifier::Verifier;
 use super::verifier::{AnyCertificate, Verifying};
 use crate::error::{Error, Kind};
 
-/// What a caller says of TLS.
+/// The TLS settings of a caller.
 #[derive(Default)]
 pub(crate) struct Settings {
-    /// Trusted beside what the platform trusts.
+    /// Trusted in addition to what the platform trusts.
     roots: Vec<CertificateDer<'static>>,
     pub(crate) only_added_roots: bool,
     client_certificate: Option<Arc<CertifiedKey>>,
@@ -40,7 +42,7 @@ impl Settings {
 
     pub(crate) fn set_client_certificate(&mut self, pem: &[u8]) -> Result<(), Error> {
         let chain = certificates(pem, "the client's certificate is not one in PEM")?;
-        // The error says nothing of the bytes that it found.
+        // The source of this error is dropped, so that it shows none of the key's bytes.
         let key = PrivateKeyDer::from_pem_slice(pem)
             .map_err(|_| invalid("there is no private key in PEM beside the client's certificate"))?;
         let certified = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| {
@@ -59,7 +61,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Whether something was said.
+    /// Whether nothing was changed.
     pub(crate) fn is_default(&self) -> bool {
         let Self { roots, only_added_roots, client_certificate, only_tls13, .. } = self;
         let Self { no_sni, key_log, accept_any_certificate, .. } = self;
@@ -116,7 +118,7 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// All certificates in a text: at least one.
+/// All certificates in a text; an error if there is none.
 fn certificates(pem: &[u8], otherwise: &'static str) -> Result<Vec<CertificateDer<'static>>, Error> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     found.ok().filter(|found| !found.is_empty()).ok_or_else(|| invalid(otherwise))

@@ -1,3 +1,5 @@
+//! Certificate verifiers: one that explains refusals and accepts added certificates, and one that accepts everything.
+
 use std::{sync::Arc, time::Duration};
 
 use rustls::{
@@ -13,15 +15,15 @@ use rustls::{
 
 use super::{certificate::fields, failure::Untrusted};
 
-/// Another verifier, and what that lacks.
+/// Wraps another verifier, and adds two things.
 ///
-/// It says of a certificate that nobody trusts what is amiss with its chain, which only a verifier sees. And it takes a
-/// server's own certificate that was added to the roots although it is an authority's too, as `openssl req -x509` makes
-/// them: that is refused by the other one, whatever is trusted.
+/// It says what is wrong with an untrusted chain, because only a verifier sees the chain. And it accepts a server's
+/// own certificate that was added to the roots, although that is also an authority's certificate, as `openssl req
+/// -x509` makes them. The wrapped verifier refuses such a certificate even if it is trusted.
 #[derive(Debug)]
 pub(super) struct Verifying {
     pub(super) inner: Arc<dyn ServerCertVerifier>,
-    /// Trusted as they are.
+    /// Certificates that are trusted directly.
     pub(super) added: Vec<CertificateDer<'static>>,
 }
 
@@ -74,13 +76,14 @@ impl ServerCertVerifier for Verifying {
     }
 }
 
-/// Whether the server's certificate is refused for being an authority's. The error behind it is another crate's, and has
-/// no name here but its text.
+/// Whether the certificate was refused because it is an authority's. The error comes from another crate, and can only
+/// be recognized by its text.
 pub(super) fn is_of_authority(error: &CertificateError) -> bool {
     format!("{error:?}").contains("CaUsedAsEndEntity")
 }
 
-/// Whether a certificate that is trusted itself is for this server, now. That the server has its key is another step.
+/// Checks that a directly trusted certificate is for this server and valid now. Whether the server has the key is
+/// checked in another step.
 fn verify_itself(
     certificate: &CertificateDer<'_>,
     server_name: &ServerName<'_>,
@@ -98,7 +101,7 @@ fn verify_itself(
     Ok(ServerCertVerified::assertion())
 }
 
-/// Takes any certificate of anybody. The other side still proves that it has the certificate's key.
+/// Accepts any certificate of anybody. The server still has to prove that it has the certificate's key.
 #[derive(Debug)]
 pub(super) struct AnyCertificate(pub(super) Arc<CryptoProvider>);
 

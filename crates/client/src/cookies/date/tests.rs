@@ -1,3 +1,5 @@
+//! Tests of dates in cookies.
+
 use super::parse;
 
 #[test]

@@ -1,6 +1,8 @@
+//! Tests of the jar: its bounds, its order, and expiry.
+
 use super::Jar;
 use crate::{
-    cookies::{Cookie, SameSite, Sender},
+    cookies::{Cookie, Initiator, SameSite},
     origin::Origin,
 };
 
@@ -21,7 +23,7 @@ fn cookie(name: &str, domain: &str) -> Cookie {
 fn header(jar: &mut Jar, url: &str, own: &str, now: i64) -> String {
     let url: http::Uri = url.parse().unwrap();
     let origin = Origin::of(&url).unwrap();
-    let header = jar.header(&origin, url.path(), Sender::SameSite, own.as_bytes(), now);
+    let header = jar.header(&origin, url.path(), Initiator::SameSite, own.as_bytes(), now);
     String::from_utf8(header.unwrap_or_default()).unwrap()
 }
 
@@ -33,17 +35,17 @@ fn a_domain_has_so_many_and_the_least_worth_goes_first() {
     for number in 0..Jar::MAX_PER_DOMAIN {
         jar.put(Cookie { path: format!("/{number}"), ..cookie("plain", "a.test") }, true, 0);
     }
-    // The one that was there first is secure, the one after it not.
+    // The first cookie is secure, the second one is not.
     let left = jar.cookies(0);
     assert_eq!(left.len(), Jar::MAX_PER_DOMAIN);
     assert!(left.iter().any(|cookie| cookie.name == "secure"));
     assert!(left.iter().all(|cookie| cookie.name != "short" && cookie.path != "/0"));
-    // One that is sent is used.
+    // Sending a cookie counts as using it.
     assert!(header(&mut jar, "http://a.test/1", "", 0).contains("plain"));
     jar.put(cookie("more", "a.test"), true, 0);
     let left = jar.cookies(0);
     assert!(left.iter().any(|cookie| cookie.path == "/1") && left.iter().all(|cookie| cookie.path != "/2"));
-    // What has expired goes before what is used least.
+    // Expired cookies are dropped before those that were used least.
     let mut jar = Jar::default();
     for number in 0..Jar::MAX_PER_DOMAIN {
         let expires = (number == 30).then_some(5);
@@ -77,7 +79,7 @@ fn longer_paths_come_first_and_then_older_cookies() {
     {
         jar.put(Cookie { path: path.to_owned(), ..cookie(name, domain) }, true, 0);
     }
-    // A new value does not make it younger.
+    // A new value does not make a cookie younger.
     jar.put(Cookie { value: "2".to_owned(), ..cookie("a", "x.test") }, true, 0);
     assert_eq!(header(&mut jar, "http://y.x.test/p/q/r", "", 0), "d=1; b=1; a=2; c=1");
     assert_eq!(header(&mut jar, "http://y.x.test/p/q/r", "z=9; b=8", 0), "z=9; b=8; d=1; a=2; c=1");

@@ -1,3 +1,5 @@
+//! Tests of sites, domains and paths.
+
 use proptest::prelude::*;
 
 use super::{default_path, domain_matches, is_same_site, path_matches};

@@ -1,3 +1,5 @@
+//! Tests of parsing `Set-Cookie` headers.
+
 use super::{SetCookie, parse};
 use crate::cookies::SameSite;
 

@@ -1,10 +1,12 @@
+//! Tests of how a server's idle limit is learned and forgotten.
+
 use super::*;
 
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-/// Closings of these ages, ten seconds apart, and when the next would be.
+/// Closings at these ages, ten seconds apart. Also returns when the next one would be.
 fn closings(ages: &[u64]) -> (IdleAges, Instant) {
     let mut seen = IdleAges::default();
     let mut now = Instant::now();
@@ -84,7 +86,7 @@ fn one_that_lived_longer_overrules_it() {
 #[test]
 fn what_is_kept_is_bounded() {
     let (ages, _) = closings(&[5_000; 100]);
-    assert_eq!(ages.seen.len(), IdleAges::KEPT);
+    assert_eq!(ages.seen.len(), IdleAges::MAX_SEEN);
     let many: Vec<_> =
         [5_000, 5_000, 5_000].into_iter().chain((0..8).map(|n| 100_000 + n * 50_000)).collect();
     assert_eq!(learned(&many), None, "eight others came since");

@@ -1,3 +1,5 @@
+//! Tests of removing a key from a text, in each of its forms.
+
 use proptest::prelude::*;
 
 use super::*;

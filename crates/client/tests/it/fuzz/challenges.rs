@@ -1,3 +1,5 @@
+//! Random challenges of the scheme `Digest`.
+
 use super::{anywhere, block_on, rounds};
 
 const PIECES: &[&str] = &[
@@ -35,7 +37,7 @@ const PIECES: &[&str] = &[
     "ü",
 ];
 
-/// The parts of an answer: a name each, and what is between its quotes or stands without.
+/// The parts of an answer: a name each, and its value, quoted or not.
 fn parts(answer: &str) -> Vec<(String, String)> {
     let (mut parts, mut rest) = (Vec::new(), answer.strip_prefix("Digest ").unwrap());
     loop {
@@ -76,7 +78,7 @@ fn a_challenge_is_answered_once_or_not_at_all_and_the_password_is_never_sent() {
         let (builder, sent) = anywhere(move |_, _| reply.clone());
         block_on(async {
             let request = builder.build().unwrap().post(&format!("http://api.test{target}")).body("body");
-            // Whatever a header cannot carry is an error; the rest is a reply.
+            // Text that a header cannot contain is an error. In all other cases there is a reply.
             if let Ok(reply) = request.digest_auth(user, "canary").send().await {
                 assert_eq!(reply.status(), 401);
             }
@@ -88,7 +90,7 @@ fn a_challenge_is_answered_once_or_not_at_all_and_the_password_is_never_sent() {
         let parts = parts(answer);
         let part = |name| parts.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str());
         assert_eq!(part("uri"), head.split(' ').nth(1), "{answer}");
-        // A hash of it is asked for by the server, another form where it is no ASCII.
+        // A server may ask for a hash of the user name; a name that is not ASCII has another form.
         let is_hashed = part("userhash") == Some("true");
         assert!(is_hashed || part("username*").is_some() || part("username") == Some(user), "{answer}");
     });

@@ -1,3 +1,5 @@
+//! Random `Set-Cookie` headers and dates.
+
 use std::time::{Duration, UNIX_EPOCH};
 
 use allocation_counter::measure;
@@ -77,7 +79,7 @@ async fn whatever_is_set_stays_with_its_site_and_within_bounds() {
             let text =
                 sent.as_ref().map(|value| str::from_utf8(value.as_bytes()).unwrap()).unwrap_or_default();
             assert!(!text.contains(['\r', '\n', '\0']), "{text:?}");
-            // A jar with what that host's relatives have set, and no one else, sends the same.
+            // A jar that got only the cookies of this host's relatives sends the same cookies.
             let related = self::jar();
             for (url, text) in &set {
                 let from = Url::parse(url).unwrap();

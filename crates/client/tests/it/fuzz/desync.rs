@@ -1,3 +1,5 @@
+//! Random replies that end in different ways: no request must get a part of another reply.
+
 use std::sync::{Arc, Mutex};
 
 use futures::future::join_all;
@@ -7,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::{Draws, block_on, rounds};
 use crate::support::{in_memory, read_head};
 
-/// One reply to a request of this number, and whether the connection goes on behind it.
+/// A reply to the request with this number, and whether the connection continues after it.
 fn reply(draws: &mut Draws, number: &str, is_head: bool) -> (Vec<u8>, bool) {
     let body = number.repeat(1 + draws.below(40));
     let length = body.len();
@@ -38,13 +40,14 @@ fn reply(draws: &mut Draws, number: &str, is_head: bool) -> (Vec<u8>, bool) {
         12 => (head("200 OK", &format!("content-length: {}\r\n", length + 9)) + &body_of(&body), false),
         13 => (head("200 OK", "transfer-encoding: chunked\r\n") + &body_of(&chunks("zz\r\n")) + evil, true),
         14 => (head("200 OK", "content-length: 3\r\ncontent-length: 4\r\n") + evil, true),
-        // To HEAD, the body that GET would have.
+        // To HEAD, with the length of the body that GET would have.
         _ => (head("200 OK", &format!("content-length: {length}\r\n")) + &body, true),
     };
     (reply.into_bytes(), goes_on)
 }
 
-/// A request whose reply is read to its end, in part or not at all. What is read is its own. Whether there was a reply.
+/// A request whose reply is read to its end, in part or not at all. What is read must be its own. Returns whether
+/// there was a reply.
 async fn exchange(client: &Client, number: usize, draws: &mut Draws) -> bool {
     let method = [Method::GET, Method::HEAD, Method::POST, Method::DELETE][draws.below(4)].clone();
     let mut request = client.request(method.clone(), &format!("/{number:05}"));
@@ -54,7 +57,7 @@ async fn exchange(client: &Client, number: usize, draws: &mut Draws) -> bool {
     let how = draws.below(5);
     let sending = request.send();
     let Ok(mut reply) = (if how == 0 {
-        // Given up at some point.
+        // Given up after a random number of steps.
         let steps = draws.below(12);
         let wait = async {
             for _ in 0..steps {
@@ -100,7 +103,7 @@ fn whatever_ends_a_reply_the_next_request_has_its_own() {
             let (builder, _) = in_memory(move |_, mut pipe, _| {
                 let draws = of_server.clone();
                 async move {
-                    // One answer in some comes before the request is there.
+                    // Some replies are sent before the request has come.
                     while let Some(head) = read_head(&mut pipe).await {
                         let is_head = head.starts_with("HEAD");
                         let number = head.split(['/', ' ']).find(|part| part.len() == 5).unwrap().to_owned();

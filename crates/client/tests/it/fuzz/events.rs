@@ -1,3 +1,5 @@
+//! Random streams of server-sent events.
+
 use allocation_counter::measure;
 use outbound_client::Kind;
 
@@ -54,7 +56,7 @@ fn a_stream_of_events_is_the_same_however_it_is_cut() {
 fn an_endless_event_costs_what_its_bound_says() {
     rounds(4, |draws| {
         let line = draws.bytes(PIECES, 8);
-        // Without an empty line, so that no event ends; a comment adds nothing and may go on.
+        // Without an empty line, so no event ends. A comment adds nothing to an event and may continue.
         let endless: Vec<u8> = b"data: xxxxxxxx\n:"
             .iter()
             .chain(line.iter().filter(|byte| !b"\r\n".contains(byte)))

@@ -1,3 +1,5 @@
+//! Random names of parts in multipart bodies.
+
 use outbound_client::{Multipart, Part};
 
 use super::{anywhere, block_on, rounds};

@@ -1,3 +1,5 @@
+//! Random lists of hosts without a proxy, compared with a simple model.
+
 use std::net::IpAddr;
 
 use outbound_client::Proxy;
@@ -64,7 +66,7 @@ const HOSTS: &[&str] = &[
     "[fe80::1]",
 ];
 
-/// The bits of an address, IPv4 as it is in IPv6, and whether it is that.
+/// The bits of an address, with IPv4 mapped into IPv6, and whether it is an IPv4 address.
 fn bits(text: &str) -> Option<(u128, bool)> {
     let bits = match text.parse::<IpAddr>().ok()? {
         IpAddr::V4(v4) => u128::from(v4.to_ipv6_mapped()),
@@ -73,7 +75,7 @@ fn bits(text: &str) -> Option<(u128, bool)> {
     Some((bits, bits >> 32 == 0xffff))
 }
 
-/// A network: its bits, how many of them count, and whether it is one of IPv4.
+/// A network: its bits, how many of them count, and whether it is an IPv4 network.
 fn network(text: &str) -> Option<(u128, u32, bool)> {
     let text = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     let Some((address, length)) = text.split_once('/') else {

@@ -1,3 +1,5 @@
+//! Random URLs, paths and redirects, compared with the `url` crate.
+
 use allocation_counter::measure;
 use outbound_client::{Client, Redirects};
 use url::{Host, Position, Url};
@@ -70,7 +72,7 @@ const PIECES: &[&str] = &[
 const CANARIES: [(&str, &str); 4] =
     [("authorization", "canary"), ("cookie", "a=canary"), ("x-api-key", "canary"), ("x-own", "canary")];
 
-/// What servers make of a path or a query: without percent encoding.
+/// What servers read in a path or a query: the text without percent encoding.
 fn decoded(text: &str) -> Vec<u8> {
     let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
     while let Some((&byte, behind)) = rest.split_first() {
@@ -89,14 +91,14 @@ fn decoded(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// What is read of a URL: where it leads, and with what but for its encoding. An error where it has no such thing.
+/// What the `url` crate reads in a URL: the origin, and the rest without encoding. An error if there is no such part.
 fn read(url: Result<Url, url::ParseError>) -> Result<(url::Origin, bool, Vec<u8>), url::ParseError> {
     let url = url?;
     let has_user = !url.username().is_empty() || url.password().is_some();
     Ok((url.origin(), has_user, decoded(&url[Position::BeforePath..Position::AfterQuery])))
 }
 
-/// The URL of what was sent.
+/// The URL of a request that was sent.
 fn url_of(origin: &str, head: &str) -> String {
     let target = head.split(' ').nth(1).unwrap();
     assert!(target.starts_with('/') && target.bytes().all(|byte| byte.is_ascii_graphic()), "{target}");
@@ -113,8 +115,8 @@ fn a_url_leads_where_another_reader_says() {
         let used = measure(|| built = client.get(&url).build().ok()).bytes_max;
         assert!(used <= 16 * 1024 + 16 * url.len() as u64, "{used} bytes for {url:?}");
         let Some(request) = built else { return };
-        // Also where the other reader takes it for none: then nobody is led anywhere.
-        // (It drops spaces at the end; here they are encoded like any other.)
+        // Also if the `url` crate refuses it: then the request goes nowhere else. (That crate removes spaces at the
+        // end; here they are encoded like other spaces.)
         let other = Url::parse(&url.replace(' ', "%20"));
         assert_eq!(read(Url::parse(&request.uri().to_string())), read(other), "{url:?}");
     });
@@ -130,7 +132,7 @@ fn no_path_leaves_the_base_url() {
         let Ok(request) = client.get(&path).build() else { return };
         let is_absolute = path.contains("://");
         let _ = block_on(async { client.execute(request).await.map(drop) });
-        // Over TLS nothing is sent here.
+        // Over TLS nothing is sent in this test.
         let Some((origin, head)) = sent.lock().unwrap().pop() else { return };
         let target = url_of(&origin, &head).split_off(origin.len());
         let path = target.split('?').next().unwrap();

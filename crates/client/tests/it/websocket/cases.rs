@@ -1,4 +1,4 @@
-//! Frames as a suite for WebSocket implementations sends them: each case whole, in pieces and byte by byte.
+//! Frames as a conformance suite for WebSocket sends them: each case as a whole, in pieces and byte by byte.
 
 use bytes::Bytes;
 use outbound_client::{Kind, Message};
@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::server::pipe;
 
-/// What is sent, and what comes of it: messages, and then the end or an error with the code that the server is told.
+/// What is sent, and what is expected: messages, then the end or an error with the code that the server gets.
 struct Case {
     what: String,
     bytes: Vec<u8>,
@@ -36,7 +36,7 @@ const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
 const PONG: u8 = 0x8a;
 
-/// A frame of a server: its first byte, and what it carries.
+/// A frame of a server: its first byte and its payload.
 fn frame(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
     let payload = payload.as_ref();
     let mut frame = vec![first];
@@ -142,28 +142,28 @@ const TEXTS: [(&[u8], bool); 34] = [
     (b"\xef\xbf\xbf", true),
     (b"\xf0\x90\x80\x80", true),
     (b"\xf4\x8f\xbf\xbf", true),
-    // Nothing but continuations, or none where one is due.
+    // Continuation bytes only, or none where one is required.
     (b"a\x80", false),
     (b"\xbf\x80", false),
     (b"\xc3(", false),
     (b"\xe2\x82(", false),
     (b"\xf0\x9f\x92(", false),
-    // Cut.
+    // Incomplete.
     (b"\xce", false),
     (b"\xce\xba\xe1\xbd", false),
     (b"\xf0\x9f\x92", false),
-    // Longer than need be.
+    // Longer than necessary.
     (b"\xc0\x80", false),
     (b"\xc1\xbf", false),
     (b"\xe0\x80\xaf", false),
     (b"\xe0\x9f\xbf", false),
     (b"\xf0\x80\x80\x80", false),
     (b"\xf0\x8f\xbf\xbf", false),
-    // Halves of pairs.
+    // Surrogate halves.
     (b"\xed\xa0\x80", false),
     (b"\xed\xaf\xbf", false),
     (b"\xed\xa0\x80\xed\xb0\x80", false),
-    // Beyond Unicode, or no first byte at all.
+    // Beyond Unicode, or not a valid first byte.
     (b"\xf4\x90\x80\x80", false),
     (b"\xf7\xbf\xbf\xbf", false),
     (b"\xf8\x88\x80\x80\x80", false),
@@ -171,7 +171,7 @@ const TEXTS: [(&[u8], bool); 34] = [
     (b"a\xffb", false),
 ];
 
-/// Each text whole, and in two fragments at each place.
+/// Each text as a whole, and in two fragments split at each position.
 fn utf8() -> Vec<Case> {
     let mut cases = Vec::new();
     for (text, is_valid) in TEXTS {
@@ -201,7 +201,7 @@ fn closing() -> Vec<Case> {
     ];
     for code in [1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999] {
         let mut case = case(format!("code {code}"), close(code, b"why"));
-        // Going away is an end as well.
+        // Code 1001 is a normal end too.
         case.fails = (code != 1001).then_some((Kind::Closed, code));
         cases.push(case);
     }

@@ -1,4 +1,4 @@
-//! Frames byte by byte (RFC 6455, section 5), as no well-behaved peer sends them.
+//! Single frames (RFC 6455, section 5), including those that no well-behaved peer sends.
 
 use outbound_client::{Kind, Message, Phase};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use super::server::pipe;
 use crate::support::settle;
 
-/// A frame from a client, unmasked: its first byte and what it carries.
+/// A frame from a client, unmasked: its first byte and its payload.
 async fn read_frame(pipe: &mut DuplexStream) -> Option<(u8, Vec<u8>)> {
     let first = pipe.read_u8().await.ok()?;
     let second = pipe.read_u8().await.unwrap();
@@ -34,7 +34,7 @@ async fn fragments_are_one_message_with_pings_between_them() {
         settle().await;
     }
     assert_eq!(socket.next().await.unwrap().unwrap(), Message::from("你好"));
-    // What is read as one is answered for the last ping at least.
+    // If several pings are read together, at least the last one is answered.
     let reading = tokio::spawn(async move { socket.next().await.map(drop) });
     let mut pong = read_frame(&mut pipe).await.unwrap();
     if pong.1 == b"p1" {
@@ -106,7 +106,7 @@ async fn a_normal_close_is_the_end_and_any_other_is_an_error_with_its_code() {
         (b"\x88\x04\x03\xe9by", Some(1001), true),
         (b"\x88\x02\x03\xf3", Some(1011), false),
         (b"\x88\x05\x0f\xa0own", Some(4000), false),
-        // Codes that no side sends.
+        // Codes that are never sent.
         (b"\x88\x02\x03\xed", Some(1002), false),
         (b"\x88\x02\x00\x01", Some(1002), false),
     ] {
@@ -161,7 +161,7 @@ async fn pings_that_nobody_reads_the_answers_to_are_bounded() {
         () = flood => panic!("the client reads on, and holds all answers"),
         () = tokio::time::sleep(std::time::Duration::from_secs(10)) => {}
     }
-    // Two pipes of 64 KiB, and as much of answers: not a multiple of it.
+    // Two pipes of 64 KiB, and as many bytes of answers, but not a multiple of that.
     assert!(sent > 100 && sent < 4_000, "{sent}");
     let (mut from_client, mut to_client) = tokio::io::split(pipe);
     let draining = tokio::spawn(async move {
@@ -174,7 +174,8 @@ async fn pings_that_nobody_reads_the_answers_to_are_bounded() {
             }
         }
     });
-    // The ping that was being written when time was up is cut: what is missing of it is zeros in place of sevens.
+    // The ping that was being written when the time was up is incomplete. Its rest is sent as zeros in place of
+    // sevens.
     to_client.write_all(&[0; 127]).await.ok();
     drop(to_client);
     reading.abort();

@@ -1,3 +1,5 @@
+//! Servers for the tests of WebSocket.
+
 use std::sync::Arc;
 
 use futures::{SinkExt, StreamExt};
@@ -11,7 +13,7 @@ use tokio_tungstenite::{WebSocketStream, tungstenite::protocol::Role};
 
 use crate::support::{Request, Seen, in_memory, read_request, write};
 
-/// A client whose server switches to WebSocket, to the first protocol that it is offered, and then does as `serve` says.
+/// A client whose server switches to WebSocket with the first offered protocol, and then runs `serve`.
 pub(super) fn websocket_server<F, Fut>(serve: F) -> (ClientBuilder, Arc<Seen>)
 where
     F: Fn(usize, WebSocketStream<DuplexStream>) -> Fut + Clone + Send + Sync + 'static,
@@ -58,7 +60,7 @@ pub(super) async fn pipe(limits: impl FnOnce(Limits) -> Limits) -> (WebSocket, D
     (opening.connect().await.unwrap(), pipes.recv().await.unwrap())
 }
 
-/// Gives everything back, to the end.
+/// Sends everything back, until the end.
 pub(super) async fn echo<S: AsyncRead + AsyncWrite + Unpin>(mut socket: WebSocketStream<S>) {
     while let Some(Ok(message)) = socket.next().await {
         if (message.is_text() || message.is_binary()) && socket.send(message).await.is_err() {
@@ -67,7 +69,7 @@ pub(super) async fn echo<S: AsyncRead + AsyncWrite + Unpin>(mut socket: WebSocke
     }
 }
 
-/// The answer of a server that has understood.
+/// The answer of a server that accepts the handshake.
 pub(super) fn switch(request: &Request) -> Vec<u8> {
     let accept = accept_key(request.header("sec-websocket-key").unwrap());
     let protocol = request.header("sec-websocket-protocol").and_then(|offered| offered.split(',').next());

@@ -1,4 +1,4 @@
-//! Time and cancellation, on the paused clock.
+//! Tests of time limits and cancellation, on the paused clock.
 
 use std::{future::pending, time::Duration};
 
@@ -56,7 +56,7 @@ async fn who_polls_late_finds_what_came_and_gives_the_server_time_to_answer() {
     assert!(socket.next().now_or_never().is_none());
     sleep(secs(3600)).await;
     let serving = tokio::spawn(async move {
-        // Takes the ping, and answers it.
+        // Takes the ping and answers it.
         assert!(matches!(server.next().await, Some(Ok(ServerMessage::Ping(_)))));
         server.send(ServerMessage::text("still here")).await.unwrap();
         pending::<()>().await;
@@ -105,9 +105,9 @@ async fn a_next_that_is_dropped_loses_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_send_that_is_dropped_leaves_whole_messages_only() {
     let (mut socket, mut server) = pair(|limits| limits).await;
-    // More than the pipe takes: queued, and half on its way.
+    // More than the pipe holds: it is queued and partly sent.
     assert!(socket.send(vec![1_u8; 200_000]).now_or_never().is_none());
-    // Not queued: there is too much before it.
+    // It is not queued, because too much is queued before it.
     assert!(socket.send(vec![2_u8; 10]).now_or_never().is_none());
     let reading = tokio::spawn(async move {
         let mut lengths = Vec::new();

@@ -1,4 +1,4 @@
-//! Models of the permit word and the hand-off: no interleaving loses a permit, breaks the limit or leaves a waiter
+//! Loom models of the permit word and the queue: no interleaving loses a permit, breaks the limit or leaves a waiter
 //! asleep.
 
 use std::{
@@ -18,7 +18,7 @@ use loom::{
 
 use crate::ConcurrencyLimiter;
 
-/// Counts who is inside.
+/// Counts the permits that are held.
 #[derive(Clone)]
 struct Inside(Arc<AtomicUsize>);
 
@@ -28,7 +28,7 @@ impl Inside {
     }
 
     fn pass(&self, weight: usize, limit: usize) {
-        assert!(self.0.fetch_add(weight, SeqCst) + weight <= limit, "more inside than the limit");
+        assert!(self.0.fetch_add(weight, SeqCst) + weight <= limit, "more permits are held than the limit");
         self.0.fetch_sub(weight, SeqCst);
     }
 }
@@ -104,7 +104,7 @@ fn weights_keep_the_limit() {
     });
 }
 
-/// The head of three gives up at every point of a release: the next is let in all the same.
+/// The first of three waiters is dropped at every point of a release. The next one is admitted all the same.
 #[test]
 fn a_grant_races_the_drop_of_its_waiter() {
     model(|| {

@@ -1,4 +1,6 @@
-//! A level brought into line with what the server said is left.
+//! The correction of a level by a reading: what the server said remains.
+//!
+//! The constants are tuned by `cargo bench -p outbound-benches --bench limiter -- goodput` and `-- simulation`.
 
 use std::time::Duration;
 
@@ -9,38 +11,34 @@ use crate::quota::{
     cost::{Count, growth},
     dimension::QuotaDimension,
     observation::{Observation, Reading},
-    others::Seen,
+    other_clients::Sample,
     sends::Sends,
 };
 
-/// Replies can overtake each other by about this much. In the simulation, fixed windows, 41 in 1,000 are refused without it, and
-/// none with it; with 300 ms A, settled, has 0.961 in place of 0.975.
+/// Replies can overtake each other by about this much. Without it, fixed windows are overdrawn. A larger value wastes rate.
 const REORDERING: Duration = Duration::from_millis(100);
 
-/// A server counts what is left within this time of a request's sending, or may as well not have said it. Without it A on a
-/// log has 0.819 in place of 0.958. With 100 ms 60 in 1,000 are refused where others take 30 %, in place of 12; with
-/// 500 ms 67 on a log, in place of 36.
+/// A server is assumed to count what remains within this time after a request was sent. Both a shorter and a longer time cause
+/// more refusals.
 const ARRIVAL: Duration = Duration::from_millis(250);
 
-/// The server may have less than it said by what others took in the meantime, or it measures time a little differently.
-/// So its word raises a level only to this much below what it said, in time of the rate. Without it A, settled, has 0.824 in
-/// place of 0.975, and 0.969 with 300 ms; with 75 ms A in fixed windows has 0.977 in place of 0.993.
+/// A reading raises a level only to this much below what it says, in time of the rate. The server may have less by now, because
+/// of other clients, or because it measures time a little differently.
 const GUARD: Duration = Duration::from_millis(150);
 
-/// What others take in this time is left to them: a request takes as long to arrive. Where they take 30 % of a bucket, 53 in
-/// 1,000 are refused without it, 12 with it, and with twice as much 5, for 1.5 % less of the rate.
+/// What other clients take in this time is left to them, because a request takes time to arrive. A longer time causes fewer
+/// refusals and wastes rate.
 const OTHERS_AHEAD: Duration = Duration::from_millis(1_000);
 
-/// A reading tells nothing new so soon after another one, if only this part of what the bucket holds was sent or taken by
-/// others in between: a level that is off by less is within [`GUARD`] anyway. Of 20,000 replies a second 100 are read.
+/// A reading within this time after another one says nothing new, if less than a [`LITTLE`]th of the bucket was sent or taken
+/// in between. A level that is off by less is within [`GUARD`] anyway. So of many replies per second only a few are read.
 const SOON: Duration = Duration::from_millis(10);
 const LITTLE: u64 = 64;
 
-/// Moments closer together than this are the same: resets are often told in whole seconds. Where they are exact, a third and
-/// twice as much change nothing.
+/// Two ends of a window that are closer together than this are the same, because resets are often in whole seconds.
 const SAME: Duration = Duration::from_millis(1_500);
 
-/// The windows in use. One that the server does not name is the shortest of these that its resets allow.
+/// The usual lengths of windows. A window that the server does not name is the shortest of these that fits its resets.
 const USUAL_WINDOWS: [Duration; 6] = [
     Duration::from_secs(1),
     Duration::from_secs(2),
@@ -50,7 +48,7 @@ const USUAL_WINDOWS: [Duration; 6] = [
     Duration::from_secs(24 * 60 * 60),
 ];
 
-/// When a reading came, what it said, and what had been sent by then.
+/// The last reading: when it came, what it said, and what had been sent by then.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LastRead {
     at: Instant,
@@ -58,7 +56,7 @@ pub(super) struct LastRead {
     sent: u64,
 }
 
-/// When the server may have counted what is left, and what was sent before and after.
+/// The time in which the server may have counted what remains, and what was sent before and after.
 #[derive(Debug)]
 pub(in crate::quota) struct Counted<'a> {
     pub(in crate::quota) sends: &'a Sends,
@@ -67,7 +65,7 @@ pub(in crate::quota) struct Counted<'a> {
     pub(in crate::quota) sent_at: Instant,
     /// What had been sent before, without what was refused.
     pub(in crate::quota) let_through_before: Count,
-    /// The first such moment.
+    /// The first moment at which the server may have counted. `last` is the last one.
     pub(in crate::quota) first: Moment,
     pub(in crate::quota) last: Moment,
 }
@@ -76,13 +74,13 @@ pub(in crate::quota) struct Counted<'a> {
 #[derive(Debug)]
 pub(in crate::quota) struct Moment {
     pub(in crate::quota) at: Instant,
-    /// From when on what was sent had not arrived.
+    /// What was sent after this instant had not arrived at that moment.
     pub(in crate::quota) from: Instant,
     pub(in crate::quota) sent_since: Count,
 }
 
 impl<'a> Counted<'a> {
-    /// What is known of the time in which the server counted what is left. `None`: it is too long ago.
+    /// The time in which the server counted what remains. `None` if it is too long ago.
     pub(in crate::quota) fn of(
         sends: &'a Sends,
         refunds: &'a Sends,
@@ -91,7 +89,7 @@ impl<'a> Counted<'a> {
     ) -> Option<Self> {
         let first = sent_at.checked_sub(REORDERING).unwrap_or(sent_at);
         let last = sent_at.checked_add(ARRIVAL).map_or(now, |last| last.min(now));
-        // What was sent just now has not arrived.
+        // What was sent just now has not arrived yet.
         let after_last = if last == now { Count::default() } else { sends.since(last)? };
         Some(Self {
             sends,
@@ -106,25 +104,25 @@ impl<'a> Counted<'a> {
 }
 
 impl Meter {
-    /// Whether a reading of a dimension is about this limit.
-    pub(in crate::quota) fn is_told_by(&self, dimension: QuotaDimension, reading: &Reading) -> bool {
+    /// Whether a reading is about this limit.
+    pub(in crate::quota) fn is_about(&self, dimension: QuotaDimension, reading: &Reading) -> bool {
         (self.dimension, self.named) == (dimension, reading.window)
     }
 
-    /// What a reply says about this limit.
-    pub(in crate::quota) fn said_in<'a>(&self, observation: &'a Observation) -> Option<&'a Reading> {
+    /// The reading of a reply about this limit, if there is one.
+    pub(in crate::quota) fn reading_in<'a>(&self, observation: &'a Observation) -> Option<&'a Reading> {
         let mut said = observation.readings.iter().flatten();
-        said.find(|(dimension, reading)| self.is_told_by(*dimension, reading)).map(|(_, reading)| reading)
+        said.find(|(dimension, reading)| self.is_about(*dimension, reading)).map(|(_, reading)| reading)
     }
 
-    /// Brings the level into line with what the server said is left, as of the last refill.
+    /// Corrects the level by what the server said remains, as of the last refill.
     ///
-    /// At some moment between the sending of the request and a little later, the server had `remaining` left. Since then
-    /// it has gained what the rate brings, and lost what others take and what was sent. The level moves only as far as
-    /// the first and the last of these moments agree, so an old reply can do no harm. What is `reserved` but not sent is
-    /// still to come off.
+    /// The server had `remaining` left at some moment between the sending of the request and a little later. Since then it
+    /// has gained what the rate brings, and lost what other clients took and what was sent. The level moves only as far as the
+    /// first and the last of these moments agree. So an old reply does no harm. What is `reserved` and not sent is subtracted.
     ///
-    /// After a refusal the level goes to a little below what is left, so that the next is not refused for the same error.
+    /// After a refusal the level goes to a little below what remains, so that the next request is not refused for the same
+    /// error.
     pub(in crate::quota) fn read(
         &mut self,
         reading: &Reading,
@@ -136,26 +134,26 @@ impl Meter {
         if reading.guessed {
             self.guess_window(reading);
         }
-        // One that is older than the last says what the limit was.
-        let is_latest = self.limit_told_at.is_none_or(|last| sent_at >= last);
+        // A reading that is older than the last one names an old limit.
+        let is_latest = self.server_limit_at.is_none_or(|last| sent_at >= last);
         if let Some(limit) = reading.limit.filter(|_| is_latest) {
-            self.limit_told_at = Some(sent_at);
-            self.heard = Some(limit);
-            self.limit = self.told.map_or(limit, |told| told.min(limit));
+            self.server_limit_at = Some(sent_at);
+            self.server_limit = Some(limit);
+            self.limit = self.user_limit.map_or(limit, |user_limit| user_limit.min(limit));
             self.reshape();
         }
-        // What is left of another limit than today's is no part of it: what came in since came in at another rate.
+        // What remains of another limit than the current one is not comparable, because units have come in at another rate.
         if !self.is_of_today(reading) {
             return;
         }
         let (Some(remaining), Some(counted)) = (reading.remaining, counted) else { return };
         let sent = counted.sends.total().units(self.dimension);
         self.last_read = Some(LastRead { at: counted.now, remaining, sent });
-        // A log is exact by itself, and what is left says nothing of when it leaves.
+        // A log is exact without readings, and a reading does not say when entries leave the log.
         if self.level.has_log() {
             return;
         }
-        let remaining = remaining.min(self.heard.unwrap_or(u64::MAX));
+        let remaining = remaining.min(self.server_limit.unwrap_or(u64::MAX));
         let full = reading.reset.map_or(0, |reset| self.brought_in(reset));
         let new_window = self.note_window(reading, counted);
         if !self.wants_less() {
@@ -177,8 +175,8 @@ impl Meter {
         let held_back =
             self.level.bucket.parts_of(self.rate() * self.others.part() * OTHERS_AHEAD.as_secs_f64());
         let (first, last) = (missing(&counted.first), missing(&counted.last));
-        // Some servers count when they reply. That what is left is as old as the request may lower the level, but not
-        // raise it.
+        // Some servers count when they reply. So the assumption that the reading is as old as the request may lower the level,
+        // but must not raise it.
         let latest = self.level.bucket.missing_to(remaining, u128::from(reserved), Duration::ZERO);
         let (less, more) = (first.min(last).min(latest) - held_back, first.max(last) - held_back);
         let more = if refused { more.saturating_sub(self.level.bucket.parts_in(GUARD)) } else { more };
@@ -189,18 +187,18 @@ impl Meter {
             return;
         }
         if matches!(self.burst, Burst::Learned) {
-            self.shown = remaining;
+            self.server_remaining = remaining;
             self.reshape();
         }
         self.shift(less.saturating_sub(self.level.bucket.parts_in(GUARD)).max(0));
     }
 
-    /// Whether a reading is of the limit that the server told last, or tells none.
+    /// Whether a reading is about the limit that the server named last, or names none.
     fn is_of_today(&self, reading: &Reading) -> bool {
-        reading.limit.is_none() || reading.limit == self.heard
+        reading.limit.is_none() || reading.limit == self.server_limit
     }
 
-    /// Whether a reading tells no more than the last one, so soon after it and with so little sent in between.
+    /// Whether a reading says nothing new, because it comes soon after the last one with little sent in between.
     pub(in crate::quota) fn has_read(&self, reading: &Reading, sent: Count, now: Instant) -> bool {
         let (Some(last), Some(remaining)) = (self.last_read, reading.remaining) else { return false };
         let little = self.level.bucket.capacity() / LITTLE;
@@ -210,9 +208,8 @@ impl Meter {
             && remaining.abs_diff(last.remaining) <= little
     }
 
-    /// What came in at the server since a moment and was lost, since it was full. Without it A, settled, is refused 16 times in
-    /// 1,000 in place of once: what was left when a probe
-    /// went out, after which nothing was sent for half a second, is taken for half a second's worth more than a full bucket.
+    /// What came in at the server since a moment and was lost, because the server was full. Without this, a full server with
+    /// nothing sent to it for a while would be taken for more than full.
     fn lost(&self, remaining: u64, capacity: u64, moment: &Moment, counted: &Counted<'_>) -> f64 {
         let rate = self.rate();
         let come_in = |at: Instant| rate * at.saturating_duration_since(moment.at).as_secs_f64();
@@ -231,8 +228,8 @@ impl Meter {
         self.unused.moved(self.level.bucket.units_of(parts), per_second);
     }
 
-    /// Corrects the length of a window that the server did not name: it is no shorter than the longest time to its end.
-    /// The reset of a bucket tells nothing of the kind, since a bucket may hold far less than the limit of its window.
+    /// Corrects the length of a window that the server does not name. It is not shorter than the longest time to its end. The
+    /// reset of a bucket says nothing about this, because a bucket may hold far less than the limit of its window.
     fn guess_window(&mut self, reading: &Reading) {
         let Some(reset) = reading.reset.filter(|_| reading.ends_window) else { return };
         self.longest_reset = self.longest_reset.max(reset);
@@ -245,9 +242,9 @@ impl Meter {
         }
     }
 
-    /// Takes note of the end of a window, before which nothing comes in. Whether a new one has begun.
+    /// Records the end of a window, before which nothing comes in. Returns whether a new window has begun.
     fn note_window(&mut self, reading: &Reading, counted: &Counted<'_>) -> bool {
-        // Whoever wants less than that, or no more than so much at once, keeps to a rate of his own.
+        // A user with a lower limit or a fixed burst keeps to their own rate.
         if !reading.ends_window || self.wants_less() || matches!(self.burst, Burst::Fixed(_)) {
             return false;
         }
@@ -255,7 +252,7 @@ impl Meter {
             return false;
         };
         match self.ends {
-            // A reply of the window before, or a reset that was rounded.
+            // The reply is of the window before, or its reset was rounded.
             Some(known) if ends <= known + SAME.min(self.window / 4) => return false,
             Some(known) if counted.now < known => self.level.bucket.release(counted.now),
             _ => {}
@@ -268,7 +265,7 @@ impl Meter {
     fn note_others(&mut self, remaining: u64, full: bool, counted: &Counted<'_>) {
         let let_through_before = counted.let_through_before.units(self.dimension);
         let refills = self.ends.is_none();
-        let seen = Seen { at: counted.sent_at, remaining, let_through_before, full, refills };
+        let seen = Sample { at: counted.sent_at, remaining, let_through_before, full, refills };
         let rate = self.rate();
         self.others.note(seen, rate);
         self.reshape();

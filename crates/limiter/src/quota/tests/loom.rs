@@ -1,5 +1,5 @@
-//! Models of the slots: no interleaving of settling, resizing, closing and giving up loses a slot, lets in one too many
-//! or leaves a waiter asleep. No limit takes time here, so there is no timer.
+//! Loom models of the slots: no interleaving of settling, resizing, closing and dropping loses a slot, admits one request too
+//! many or leaves a waiter asleep. There are no limits in time here, so there is no timer.
 
 use std::{
     future::Future,
@@ -43,13 +43,13 @@ fn a_charge_that_is_settled_lets_the_next_in() {
             let (quota, inside) = (quota.clone(), Arc::clone(&inside));
             move || {
                 let charge = block_on(quota.reserve(ONE)).unwrap().sent();
-                assert_eq!(inside.fetch_add(1, SeqCst), 0, "two at once");
+                assert_eq!(inside.fetch_add(1, SeqCst), 0, "two requests have the one slot");
                 inside.fetch_sub(1, SeqCst);
                 charge.settle(ONE);
             }
         });
         let charge = block_on(quota.reserve(ONE)).unwrap().sent();
-        assert_eq!(inside.fetch_add(1, SeqCst), 0, "two at once");
+        assert_eq!(inside.fetch_add(1, SeqCst), 0, "two requests have the one slot");
         inside.fetch_sub(1, SeqCst);
         charge.keep_estimate();
         other.join().unwrap();
@@ -76,7 +76,7 @@ fn settling_meets_resizing() {
 }
 
 #[test]
-fn a_grant_meets_those_who_ask() {
+fn a_grant_meets_new_requests() {
     model(|| {
         let quota = QuotaLimiter::builder().granted(QuotaDimension::Requests).build().unwrap();
         let tasks = [(); 2].map(|()| {
@@ -112,7 +112,7 @@ fn settling_meets_closing() {
 }
 
 #[test]
-fn a_slot_that_was_granted_to_one_who_gave_up_goes_to_the_next() {
+fn a_slot_that_was_granted_to_a_dropped_waiter_goes_to_the_next() {
     model(|| {
         let quota = quota(1);
         let charge = quota.try_reserve_at(ONE, Instant::now()).unwrap().sent();
@@ -130,9 +130,9 @@ fn a_slot_that_was_granted_to_one_who_gave_up_goes_to_the_next() {
     });
 }
 
-/// A try that finds the lock taken waits for it, and is not refused for that.
+/// A `try_reserve` that finds the lock taken waits for the lock, and does not fail.
 #[test]
-fn a_lock_that_is_taken_is_no_refusal() {
+fn a_taken_lock_does_not_make_a_try_fail() {
     model(|| {
         let quota = quota(2);
         let other = thread::spawn({

@@ -1,31 +1,32 @@
-//! Which of several destinations a request goes to.
+//! Load balancing: which of several destinations takes a request.
 
 use std::pin::Pin;
 
 use futures::future::{FutureExt, select_all};
 
-use super::{limits::gates_hold, *};
+use super::{limits::gates_closed, *};
 
-/// Where a request has been that may go to several places.
+/// What a request with several destinations has learnt from its failures.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Choice {
-    /// The one where it failed last: the others go before it.
+pub(crate) struct EndpointHistory {
+    /// The destination where the request failed last. The others are tried before it.
     failed_at: Option<usize>,
-    /// Those that refuse its key or the money, a bit each.
+    /// The destinations that refused the key or the money: one bit for each.
     refused_by: u64,
 }
 
-/// The most endpoints that may share a name.
-pub(crate) const MOST_OF_A_NAME: usize = u64::BITS as usize;
+/// The most endpoints that may share a name: one bit of `refused_by` for each.
+pub(crate) const MAX_ENDPOINTS_PER_NAME: usize = u64::BITS as usize;
 
-/// What the limits of one destination gave, and which it is.
-type Turn<'q> =
+/// A wait for the limits of one destination. It returns the index of the destination with its result.
+type PendingReservation<'q> =
     Pin<Box<dyn Future<Output = (usize, Result<outbound_limiter::Reservation, QuotaError>)> + Send + 'q>>;
 
 impl<'a> Admission<'a> {
-    /// Notes that it failed there, and says whether another takes it: without a wait, or at all where the key or its money was
-    /// refused, which is no failure of the request while there is another.
-    pub(crate) fn others_take_it(
+    /// Records a failure, and says whether another destination takes the request. After a refused key or refused money
+    /// (`of_account`) a destination counts if it is not stopped, even if it has to be waited for. After other failures
+    /// only one that needs no wait counts.
+    pub(crate) fn another_accepts(
         &mut self,
         failed_at: &Destination<'_>,
         of_account: bool,
@@ -35,9 +36,9 @@ impl<'a> Admission<'a> {
             return false;
         }
         let here = self.destinations.iter().position(|destination| std::ptr::eq(destination, failed_at));
-        self.choice.failed_at = here;
+        self.history.failed_at = here;
         if of_account && let Some(here) = here {
-            self.choice.refused_by |= 1 << here;
+            self.history.refused_by |= 1 << here;
         }
         let others = self.destinations.iter().enumerate().filter(|(index, _)| Some(*index) != here);
         others.filter(|(index, _)| self.may_ask(*index)).any(|(_, other)| {
@@ -46,14 +47,15 @@ impl<'a> Admission<'a> {
     }
 
     fn may_ask(&self, index: usize) -> bool {
-        self.choice.refused_by & (1 << index) == 0
+        self.history.refused_by & (1 << index) == 0
     }
 
-    /// Those it may go to: the least loaded first, and where it failed last of all. All, if all refuse its key.
+    /// The destinations that may be tried: the least loaded first, the one that failed last at the end. If all have
+    /// refused the key or the money, all are tried.
     fn by_load(&self) -> impl Iterator<Item = usize> + use<> {
         let all_refuse = (0..self.destinations.len()).all(|index| !self.may_ask(index));
         let of = |(index, destination): (usize, &Destination<'_>)| {
-            (self.choice.failed_at == Some(index), destination.scope.account.load(), index)
+            (self.history.failed_at == Some(index), destination.scope.account.load(), index)
         };
         let mut order: Vec<_> = self.destinations.iter().enumerate().map(of).collect();
         order.retain(|(.., index)| all_refuse || self.may_ask(*index));
@@ -65,21 +67,21 @@ impl<'a> Admission<'a> {
     pub(super) async fn admit_to_any(&mut self, record: &mut Record) -> Result<Admitted<'a>, Error> {
         let destinations = self.destinations;
         loop {
-            // Made before anything is asked, so that no change is missed.
+            // Registered before the checks, so that a change between a check and the wait is not missed.
             let changes =
                 destinations.iter().map(|destination| Box::pin(destination.scope.account.changed()));
             let mut changed = pin!(select_all(changes.collect::<Vec<_>>()).map(|_| ()));
             let now = Instant::now();
             self.check(now, record)?;
-            if self.needs_leave() && self.waits_for_leave(record).await? {
+            if self.has_preconditions() && self.wait_for_preconditions(record).await? {
                 continue;
             }
-            // One line for all of them: that of the first.
-            let (line, units) = (&destinations[0].scope.model.line, destinations[0].prepared.units());
-            let standing = line.standing(self.order, units, &mut self.standing, now);
-            let in_line = standing.map(|standing| line.wait(standing, now));
-            if let Some(in_line) = &in_line {
-                let (turn, timer) = (pin!(in_line.turn()), pin!(sleep_until(self.deadline())));
+            // All destinations share one fair queue: that of the first.
+            let (queue, units) = (&destinations[0].scope.model.queue, destinations[0].prepared.units());
+            let position = queue.position(self.class, units, &mut self.position, now);
+            let waiter = position.map(|position| queue.join(position, now));
+            if let Some(waiter) = &waiter {
+                let (turn, timer) = (pin!(waiter.turn()), pin!(sleep_until(self.deadline())));
                 let ended = select(turn, select(&mut changed, timer)).await;
                 record.waited += now.elapsed();
                 if let Either::Right(_) = ended {
@@ -87,31 +89,31 @@ impl<'a> Admission<'a> {
                 }
             }
             let now = Instant::now();
-            let (mut turns, mut gates, mut held) = (Vec::<Turn<'_>>::new(), Vec::new(), None);
+            let (mut turns, mut gates, mut held) = (Vec::<PendingReservation<'_>>::new(), Vec::new(), None);
             let (mut stopped, mut error) = (None, None);
             for index in self.by_load() {
                 let destination = &destinations[index];
                 let (scope, cost) = (&destination.scope, destination.prepared.cost);
-                match scope.ask(now) {
-                    Ask::Go(pass) if pass.is_elected() => {
-                        // The others wait for this one.
+                match scope.admit(now) {
+                    ScopeDecision::Go(permit) if permit.is_probe_or_witness() => {
+                        // Other requests wait for this probe or witness, so only a stop ends its wait.
                         let stopped = self.stopped_or_closed(scope);
                         match self.reserve(destination, stopped, record).await? {
-                            Some(charge) => match self.admitted(destination, pass, charge) {
+                            Some(charge) => match self.admitted(destination, permit, charge) {
                                 Some(admitted) => return Ok(admitted),
                                 None => break,
                             },
                             None => break,
                         }
                     }
-                    Ask::Go(pass) => match scope.model.quota.try_reserve_at(cost, now) {
-                        Ok(reservation) => match self.admitted(destination, pass, reservation.sent()) {
+                    ScopeDecision::Go(permit) => match scope.model.quota.try_reserve_at(cost, now) {
+                        Ok(reservation) => match self.admitted(destination, permit, reservation.sent()) {
                             Some(admitted) => return Ok(admitted),
                             None => break,
                         },
                         Err(QuotaError::MustWait { bottleneck: Bottleneck::Gate, wait, .. }) => {
                             let until = now + wait.unwrap_or(CENTURY).min(CENTURY);
-                            held = sooner(held, Waiting::Refused, until);
+                            held = earlier(held, Waiting::Refused, until);
                         }
                         Err(QuotaError::MustWait { .. }) => {
                             let turn = scope.model.quota.reserve(cost);
@@ -120,8 +122,8 @@ impl<'a> Admission<'a> {
                         }
                         Err(why) => error = Some(self.not_reserved(&why, record)),
                     },
-                    Ask::Wait(reason, until) => held = sooner(held, reason, until),
-                    Ask::Stopped(why) => stopped = stopped.or(Some((scope, why))),
+                    ScopeDecision::Wait(reason, until) => held = earlier(held, reason, until),
+                    ScopeDecision::Stopped(why) => stopped = stopped.or(Some((scope, why))),
                 }
             }
             let until = held.map_or(self.deadline(), |(_, until)| until.min(self.deadline()));
@@ -130,34 +132,35 @@ impl<'a> Admission<'a> {
                     (Some((reason, _)), ..) => {
                         let lasted = destinations.iter().map(|destination| destination.scope.down_for(now));
                         let lasted = lasted.min().unwrap_or_default();
-                        self.hold(reason, until, lasted, changed, record).await?;
+                        self.wait_for(reason, until, lasted, changed, record).await?;
                     }
                     (None, Some((scope, why)), _) => return Err(self.scope_stopped(scope, &why, record)),
                     (None, None, Some(error)) => return Err(error),
-                    // One that others waited for has lost its place.
+                    // The budget had no room, or a stop ended the wait of a probe or a witness. The next round finds
+                    // out which.
                     (None, None, None) => {}
                 }
                 continue;
             }
-            self.seat.move_to(Place::Ready);
-            self.tell(Step::Waiting { reason: Waiting::Limits, at_least: None });
+            self.member.move_to(Stage::Ready);
+            self.emit(Step::Waiting { reason: Waiting::Limits, at_least: None });
             let timer = pin!(sleep_until(until));
             let lost = pin!(async {
-                match &in_line {
-                    Some(in_line) => in_line.turn_lost().await,
+                match &waiter {
+                    Some(waiter) => waiter.turn_lost().await,
                     None => std::future::pending().await,
                 }
             });
-            let gates = pin!(gates_hold(&gates, self.patience));
+            let gates = pin!(gates_closed(&gates, self.patience));
             let news = select(select(changed, gates), select(timer, lost));
             let turn = select(select_all(turns), news).await;
             record.waited += now.elapsed();
             if let Either::Left((((index, Ok(reservation)), ..), _)) = turn {
                 let destination = &destinations[index];
-                // What was asked before the wait may not hold any more.
-                if let Ask::Go(pass) = destination.scope.ask(Instant::now())
+                // The state may have changed during the wait, so the scope is asked again.
+                if let ScopeDecision::Go(permit) = destination.scope.admit(Instant::now())
                     && Instant::now() < self.deadline()
-                    && let Some(admitted) = self.admitted(destination, pass, reservation.sent())
+                    && let Some(admitted) = self.admitted(destination, permit, reservation.sent())
                 {
                     return Ok(admitted);
                 }
@@ -166,7 +169,7 @@ impl<'a> Admission<'a> {
     }
 }
 
-fn sooner(held: Option<(Waiting, Instant)>, reason: Waiting, until: Instant) -> Option<(Waiting, Instant)> {
+fn earlier(held: Option<(Waiting, Instant)>, reason: Waiting, until: Instant) -> Option<(Waiting, Instant)> {
     match held {
         Some((_, known)) if known <= until => held,
         _ => Some((reason, until)),

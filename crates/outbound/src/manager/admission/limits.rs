@@ -5,11 +5,11 @@ use tokio::time::sleep;
 
 use super::*;
 
-/// How often whoever has no patience asks whether a gate was closed meanwhile.
-const SHORTEST_PATIENCE: Duration = Duration::from_secs(1);
+/// The shortest time between two checks for a closed gate.
+const SHORTEST_CHECK: Duration = Duration::from_secs(1);
 
 impl Admission<'_> {
-    /// Waits for the limits. `None`: something has changed meanwhile, and all has to be asked again.
+    /// Waits for the limits. `None`: something has changed, so the caller checks everything again.
     pub(super) async fn reserve(
         &mut self,
         destination: &Destination<'_>,
@@ -19,45 +19,45 @@ impl Admission<'_> {
         let quota = &destination.scope.model.quota;
         let cost = destination.prepared.cost;
         let now = Instant::now();
-        let line = &destination.scope.model.line;
-        let standing = line.standing(self.order, destination.prepared.units(), &mut self.standing, now);
-        if standing.is_some_and(|_| !line.is_empty()) {
-            return Box::pin(self.reserve_in_turn(destination, changed, record)).await;
+        let queue = &destination.scope.model.queue;
+        let position = queue.position(self.class, destination.prepared.units(), &mut self.position, now);
+        if position.is_some_and(|_| !queue.is_empty()) {
+            return Box::pin(self.reserve_in_queue(destination, changed, record)).await;
         }
         let reserved = match quota.try_reserve_at(cost, now) {
             Err(QuotaError::MustWait { bottleneck, .. })
-                if standing.is_some() && bottleneck != Bottleneck::Gate =>
+                if position.is_some() && bottleneck != Bottleneck::Gate =>
             {
-                return Box::pin(self.reserve_in_turn(destination, changed, record)).await;
+                return Box::pin(self.reserve_in_queue(destination, changed, record)).await;
             }
             Err(QuotaError::MustWait { bottleneck, wait, .. }) => {
                 let gated = bottleneck == Bottleneck::Gate;
-                // Who waits for a rate takes no place of those whose models have room.
+                // A request that waits for a rate counts as blocked, so that its batch takes requests for other models.
                 let ready = bottleneck == Bottleneck::Concurrency;
-                self.seat.move_to(if ready { Place::Ready } else { Place::Held });
+                self.member.move_to(if ready { Stage::Ready } else { Stage::Blocked });
                 let reason = if gated { Waiting::Refused } else { Waiting::Limits };
                 if gated && !self.has_patience_for(wait.unwrap_or_default()) {
-                    return Err(impatient(reason, record));
+                    return Err(would_wait(reason, record));
                 }
-                self.tell(Step::Waiting { reason, at_least: wait });
+                self.emit(Step::Waiting { reason, at_least: wait });
                 let reserve = quota.reserve(cost);
-                // Its turn may be far away: that is no fault of a request whose time has not begun.
+                // The turn may come late. That must not fail a request whose deadline does not run yet.
                 let reserve = if self.since.is_some() { reserve.before(self.deadline()) } else { reserve };
                 let patience = self.patience;
                 let changed = async {
-                    select(pin!(changed), pin!(gates_hold(&[quota], patience))).await;
+                    select(pin!(changed), pin!(gates_closed(&[quota], patience))).await;
                 };
                 let (reserve, changed) = (pin!(reserve), pin!(changed));
-                // A change first: what was asked before it may not hold any more.
+                // A change goes first: the checks made before it may not hold any more.
                 let ended = select(changed, reserve).await;
                 if gated {
-                    self.held(now.elapsed(), record);
+                    self.count_wait(now.elapsed(), record);
                 } else {
                     record.waited += now.elapsed();
                 }
                 match ended {
                     Either::Left(_) => return Ok(None),
-                    // Its turn came in time, but this task did not run then.
+                    // The limits had room in time, but this task ran only after the deadline.
                     Either::Right((Ok(_), _)) if Instant::now() >= self.deadline() => {
                         return Err(self.past_deadline(record));
                     }
@@ -79,25 +79,25 @@ impl Admission<'_> {
             QuotaError::MustWait { wait: Some(wait), bottleneck: Bottleneck::Gate, .. } => {
                 let (wait, last) = (wait.as_secs_f64(), record.last("; last: "));
                 let message = format!(
-                    "the deadline would pass before the provider is to be asked again, in {wait:.1} s{last}"
+                    "the deadline would pass before the provider may be asked again, in {wait:.1} s{last}"
                 );
                 Error::new(ErrorKind::Deadline, message)
             }
             QuotaError::MustWait { .. } => {
                 Error::new(ErrorKind::Deadline, format!("{error}{}", record.last("; last: ")))
             }
-            _ => turned_away(record),
+            _ => shut_down(record),
         }
     }
 }
 
-/// Returns when all these gates are closed, for whoever has another way and waits no longer than this for them: a refusal may
-/// close one while others wait, or for longer. Else never. Asked from time to time, since who gives up its turn in vain loses
-/// it.
-pub(super) async fn gates_hold(gates: &[&QuotaLimiter], patience: Option<Duration>) {
+/// Returns when all these gates are closed, for a request that has another route. A gate may be closed, or closed for
+/// longer, while the request waits for its turn. Never returns without patience. It checks only now and then, because a
+/// request that gives up its turn loses its position.
+pub(super) async fn gates_closed(gates: &[&QuotaLimiter], patience: Option<Duration>) {
     let Some(patience) = patience else { return std::future::pending().await };
     loop {
-        sleep(patience.clamp(SHORTEST_PATIENCE, CENTURY)).await;
+        sleep(patience.clamp(SHORTEST_CHECK, CENTURY)).await;
         let now = Instant::now();
         if gates.iter().all(|quota| quota.gate_closed_until(now).is_some()) {
             return;

@@ -1,3 +1,5 @@
+//! The rule table, row by row.
+
 use outbound_provider::Terminal;
 
 use super::*;
@@ -25,7 +27,7 @@ fn case(fault: &Fault) -> Case<'_> {
         counts: Counts::default(),
         outage: false,
         past_deadline: false,
-        handed_on: false,
+        items_delivered: false,
         left: MINUTE * 30,
         draw: 7,
         rules: Rules { max_attempts: 3, retry_ambiguous: true },
@@ -34,12 +36,12 @@ fn case(fault: &Fault) -> Case<'_> {
 
 fn waits(next: Next) -> Duration {
     match next {
-        Next::Again(wait) => wait,
+        Next::Retry(wait) => wait,
         other => panic!("{other:?} is no wait"),
     }
 }
 
-/// The table of what a reply means, row by row: class, charged, goes on, effect, settle, extra.
+/// The rule table, row by row: class, charged, retried, effect, settle, extra.
 #[test]
 fn each_class_has_its_row() {
     let account = with(Class::QuotaSpent, |fault| fault.of_account = true);
@@ -54,13 +56,13 @@ fn each_class_has_its_row() {
         (fault(Class::StreamBroken), true, true, Effect::Failed, Settle::Keep, true),
         (fault(Class::Unreadable), true, true, Effect::None, Settle::RequestOnly, true),
         (fault(Class::Terminal(Terminal::BadRequest)), true, false, Effect::None, Settle::RequestOnly, true),
-        (account, true, false, Effect::Account, Settle::RequestOnly, false),
+        (account, true, false, Effect::AccountRefused, Settle::RequestOnly, false),
     ];
     for (fault, charged, goes_on, effect, settle, extra) in rows {
         let verdict = judge(&case(&fault));
         let class = fault.class;
         assert_eq!(verdict.charged, charged, "{class:?}");
-        assert_eq!(matches!(verdict.next, Next::Again(_)), goes_on, "{class:?}");
+        assert_eq!(matches!(verdict.next, Next::Retry(_)), goes_on, "{class:?}");
         assert_eq!((verdict.effect, verdict.settle), (effect, settle), "{class:?}");
         assert_eq!(verdict.extra, extra, "{class:?}");
     }
@@ -74,18 +76,18 @@ fn what_was_not_sent_costs_nothing_whatever_it_is_called() {
         let case = Case { delivery: Delivery::NotSent, refused_by_status: false, counts, ..case(&fault) };
         let verdict = judge(&case);
         assert!(!verdict.charged && !verdict.extra, "{class:?}");
-        assert_eq!(verdict.effect, Effect::Unreachable { heals: true });
+        assert_eq!(verdict.effect, Effect::Unreachable { can_heal: true });
         assert_eq!(verdict.settle, Settle::Refund);
         assert!(waits(verdict.next) <= SECOND * 2, "patient, and there at once when it is back");
     }
-    // A request that cannot be built is not sent either, and no patience helps.
+    // A request that cannot be built is not sent either, and waiting does not help.
     let fault = fault(Class::Terminal(Terminal::BadRequest));
     let verdict = judge(&Case { delivery: Delivery::NotSent, ..case(&fault) });
     assert_eq!((verdict.next, verdict.effect), (Next::Fail, Effect::None));
 }
 
 #[test]
-fn the_requests_own_deadline_is_no_news_of_the_server() {
+fn the_requests_own_deadline_says_nothing_about_the_server() {
     for (class, delivery, charged, settle) in [
         (Class::Transient, Delivery::NotSent, false, Settle::Refund),
         (Class::Ambiguous, Delivery::MaybeSent, true, Settle::Keep),
@@ -101,7 +103,7 @@ fn the_requests_own_deadline_is_no_news_of_the_server() {
 #[test]
 fn some_failures_to_connect_never_heal_by_themselves() {
     let fault = fault(Class::Transient);
-    for (connect, heals) in [
+    for (connect, can_heal) in [
         (ConnectFailure::Refused, true),
         (ConnectFailure::TimedOut, true),
         (ConnectFailure::Handshake, true),
@@ -112,7 +114,7 @@ fn some_failures_to_connect_never_heal_by_themselves() {
         (ConnectFailure::NotAllowed, false),
     ] {
         let case = Case { delivery: Delivery::NotSent, connect: Some(connect), ..case(&fault) };
-        assert_eq!(judge(&case).effect, Effect::Unreachable { heals }, "{connect:?}");
+        assert_eq!(judge(&case).effect, Effect::Unreachable { can_heal }, "{connect:?}");
     }
 }
 
@@ -122,7 +124,7 @@ fn attempts_end_where_they_are_charged() {
     for (charged, goes_on) in [(0, true), (1, true), (2, false), (9, false)] {
         let counts = Counts { charged, ..Counts::default() };
         let verdict = judge(&Case { counts, ..case(&fault) });
-        assert_eq!(matches!(verdict.next, Next::Again(_)), goes_on, "{charged}");
+        assert_eq!(matches!(verdict.next, Next::Retry(_)), goes_on, "{charged}");
     }
 }
 
@@ -131,10 +133,10 @@ fn a_probe_of_an_outage_is_free_but_not_for_ever() {
     let fault = fault(Class::Transient);
     let counts = |free_probes| Counts { charged: 2, free_probes, ..Counts::default() };
     let free = judge(&Case { outage: true, counts: counts(FREE_PROBES - 1), ..case(&fault) });
-    assert!(!free.charged && matches!(free.next, Next::Again(_)));
+    assert!(!free.charged && matches!(free.next, Next::Retry(_)));
     let charged = judge(&Case { outage: true, counts: counts(FREE_PROBES), ..case(&fault) });
     assert_eq!((charged.charged, charged.next), (true, Next::Fail));
-    // What is the request's own fault is charged, outage or not.
+    // A failure of the request itself is charged, also in an outage.
     let own = Fault::new(Class::Unreadable);
     assert!(judge(&Case { outage: true, ..case(&own) }).charged);
 }
@@ -148,7 +150,7 @@ fn the_ambiguous_is_sent_again_only_where_that_is_wanted() {
     }
     let fault = fault(Class::Transient);
     let rules = Rules { max_attempts: 3, retry_ambiguous: false };
-    assert!(matches!(judge(&Case { rules, ..case(&fault) }).next, Next::Again(_)));
+    assert!(matches!(judge(&Case { rules, ..case(&fault) }).next, Next::Retry(_)));
 }
 
 #[test]
@@ -163,8 +165,8 @@ fn hints_are_obeyed_and_believed_less_each_time() {
     let fault = with(Class::RateLimited, |fault| fault.wait = Some(Duration::from_millis(80)));
     for refused in 0..HINTS_OBEYED {
         let counts = Counts { refused, ..Counts::default() };
-        // The gate is what holds it back, and nothing of its own.
-        assert_eq!(judge(&Case { counts, ..case(&fault) }).next, Next::Again(Duration::ZERO));
+        // The gate holds the request back, so it has no wait of its own.
+        assert_eq!(judge(&Case { counts, ..case(&fault) }).next, Next::Retry(Duration::ZERO));
     }
     let longest = |refused| {
         let counts = Counts { refused, ..Counts::default() };
@@ -179,7 +181,7 @@ fn hints_are_obeyed_and_believed_less_each_time() {
 #[test]
 fn an_overload_waits_for_its_hint_or_longer_each_time() {
     let fault = with(Class::Overloaded, |fault| fault.wait = Some(SECOND * 5));
-    assert_eq!(judge(&case(&fault)).next, Next::Again(SECOND * 5));
+    assert_eq!(judge(&case(&fault)).next, Next::Retry(SECOND * 5));
     let many = Counts { overloads: HINTS_OBEYED + 4, ..Counts::default() };
     let longer = (0..50).map(|draw| waits(judge(&Case { counts: many, draw, ..case(&fault) }).next)).max();
     assert!(longer > Some(SECOND * 6));
@@ -187,10 +189,10 @@ fn an_overload_waits_for_its_hint_or_longer_each_time() {
 
 #[test]
 fn a_wait_longer_than_the_time_left_ends_the_request() {
-    let told = |class| with(class, |fault| fault.wait = Some(MINUTE * 31));
-    for fault in [told(Class::RateLimited), told(Class::Overloaded), told(Class::Transient)] {
+    let with_hint = |class| with(class, |fault| fault.wait = Some(MINUTE * 31));
+    for fault in [with_hint(Class::RateLimited), with_hint(Class::Overloaded), with_hint(Class::Transient)] {
         assert_eq!(judge(&case(&fault)).next, Next::TooLate(MINUTE * 31), "{:?}", fault.class);
-        // Just as long is too long: nothing is left for the attempt.
+        // A wait as long as the time left is too long: nothing is left for the attempt.
         let case = Case { left: MINUTE * 31, ..case(&fault) };
         assert!(matches!(judge(&case).next, Next::TooLate(_)));
     }
@@ -203,7 +205,7 @@ fn the_servers_own_word_on_retrying_is_taken() {
         assert_eq!(judge(&case(&no)).next, Next::Fail, "{class:?}");
     }
     let yes = with(Class::Terminal(Terminal::BadRequest), |fault| fault.should_retry = Some(true));
-    assert!(matches!(judge(&case(&yes)).next, Next::Again(_)));
+    assert!(matches!(judge(&case(&yes)).next, Next::Retry(_)));
     let account = with(Class::Terminal(Terminal::Auth), |fault| {
         (fault.should_retry, fault.of_account) = (Some(true), true);
     });
@@ -219,7 +221,7 @@ fn a_refusal_inside_a_stream_may_have_cost_something() {
     }
 }
 
-/// A reply that says what is left has said whether its own request was counted; a refusal for the rate never is.
+/// Remaining amounts in a reply include its own request if it was counted. A refusal for the rate is never counted.
 #[test]
 fn an_overload_that_tells_the_limits_is_not_given_back_beside_them() {
     for (class, tells_limits, settle) in [

@@ -1,4 +1,4 @@
-//! The page: families of samples, each under its help and its type.
+//! The page for Prometheus: families of samples, each with its help and its type.
 
 use std::fmt::{self, Display, Formatter, Write};
 
@@ -7,7 +7,7 @@ use super::{BOUNDS, Histogram, Metrics, Series};
 /// A page of text for Prometheus. It ends with a line feed.
 impl Display for Metrics {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        // Copied, so that whoever writes slowly holds up no request.
+        // Copied, so that a slow writer does not block requests.
         let counts = self.0.lock().clone();
         let help = "Requests that have begun and have no outcome yet.";
         head(f, "outbound_requests_in_progress", "gauge", help)?;
@@ -22,7 +22,7 @@ impl Display for Metrics {
     }
 }
 
-/// Samples of one name.
+/// All samples of one name.
 struct Family {
     name: &'static str,
     kind: &'static str,
@@ -124,7 +124,7 @@ fn head(f: &mut Formatter<'_>, name: &str, kind: &str, help: &str) -> fmt::Resul
     writeln!(f, "# HELP {name} {help}\n# TYPE {name} {kind}")
 }
 
-/// Where the samples of a family go that have the labels of one series.
+/// Writes the samples of a family for one series.
 struct Samples<'a, 'f> {
     f: &'a mut Formatter<'f>,
     series: &'a Series,
@@ -174,7 +174,7 @@ impl<'a> Samples<'a, '_> {
     }
 }
 
-/// A label's value: a backslash, a quotation mark and a line feed are written with a backslash.
+/// Writes the value of a label. A backslash, a quotation mark and a line feed are escaped with a backslash.
 fn quoted(f: &mut Formatter<'_>, value: &str) -> fmt::Result {
     f.write_char('"')?;
     for character in value.chars() {

@@ -1,3 +1,5 @@
+//! The bound of the label combinations, the buckets of a histogram, sums of tokens and costs.
+
 use outbound_provider::Usage;
 
 use super::*;
@@ -39,12 +41,12 @@ fn tokens_and_costs_of_answers_add_up() {
     let mut counts = Counts::default();
     let mut usage = Usage::default();
     (usage.input, usage.output, usage.cached) = (100, 20, 60);
-    for told in [Some(usage), None, Some(usage)] {
-        let cost = told.map(|_| Money::dollars(0.5));
+    for reported in [Some(usage), None, Some(usage)] {
+        let cost = reported.map(|_| Money::dollars(0.5));
         let elapsed = Duration::from_secs(1);
         counts.of(labels("", "m")).count(&Step::Ended {
             failure: None,
-            usage: told,
+            usage: reported,
             cost,
             reused: None,
             sends: 1,

@@ -14,24 +14,24 @@ impl Money {
     /// Nothing.
     pub const ZERO: Self = Self(0);
 
-    /// So many dollars. What is no amount, such as a negative one, is nothing.
+    /// An amount in dollars. A negative number counts as zero, and so does NaN.
     pub fn dollars(dollars: f64) -> Self {
-        // A conversion from a float stops at the bounds, and is zero for what is no number.
+        // A conversion from a float stops at the bounds, and makes zero of NaN.
         Self((dollars * 1e9).round() as u64)
     }
 
-    /// In dollars.
+    /// The amount in dollars.
     pub fn as_dollars(self) -> f64 {
         self.0 as f64 / 1e9
     }
 
-    /// A price for a million tokens, times so many tokens, rounded up.
+    /// Takes this as the price of a million tokens, and returns the price of `tokens`, rounded up.
     pub(super) fn times(self, tokens: u64) -> Self {
         let nanos = (u128::from(self.0) * u128::from(tokens)).div_ceil(1_000_000);
         Self(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
-    /// What is left of it, or nothing.
+    /// The difference, or zero if `other` is larger.
     pub const fn saturating_sub(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
     }
@@ -57,7 +57,7 @@ impl Sum for Money {
     }
 }
 
-/// `$1.25`, and more digits where it is less than a dollar: `$0.000123`.
+/// `$1.25`, with more digits below one dollar: `$0.000123`.
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let places = if self.0 >= 1_000_000_000 || self.0 == 0 { 2 } else { 6 };

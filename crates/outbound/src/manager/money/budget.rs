@@ -1,14 +1,15 @@
-//! How much may be spent.
+//! The budget: how much may be spent.
 
 use outbound_provider::Usage;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, futures::Notified};
 
-use super::{Money, Quote};
+use super::{amount::Money, prices::PriceEstimate};
 
-/// How much may be spent, and what is. A request goes only while what was spent, the most that all under way may cost and
-/// the most that it may cost itself stay within the limit. So it is never passed where requests say how much output they
-/// allow. What is under way and costs less than it might gives the rest back, so that nearly all of it is used.
+/// How much may be spent, and how much was. A request is sent only if three amounts together stay within the limit:
+/// what was spent, the most that all calls in flight may cost, and the most that the request may cost. So the limit is
+/// never passed where requests say how much output they allow. A call that costs less than its estimate gives the rest
+/// back, so nearly all of the budget can be used.
 #[derive(Debug, Default)]
 pub(crate) struct Budget {
     state: Mutex<State>,
@@ -19,30 +20,31 @@ pub(crate) struct Budget {
 struct State {
     limit: Option<Money>,
     spent: Money,
-    /// The most that what is under way may cost.
-    under_way: Money,
+    /// The most that all calls in flight may cost.
+    in_flight: Money,
     calls: usize,
 }
 
-/// Whether there is money for a request.
+/// Whether the budget has room for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Room {
+pub(crate) enum Funds {
     Enough,
-    /// What is under way may leave enough.
+    /// Not now. Calls in flight may leave enough.
     Perhaps,
-    /// There is not, and nothing is under way that might leave some.
+    /// No, and no call is in flight that may leave some.
     Spent {
         limit: Money,
         spent: Money,
     },
 }
 
-/// A call, and the most that it may cost. Dropped before it was sent, it cost nothing; afterwards, all of that.
+/// The most that one call may cost, taken from the budget. Dropped before the call was sent, it costs nothing. Dropped
+/// later, it costs all of it.
 #[derive(Debug)]
-pub(crate) struct Expense<'a> {
+pub(crate) struct BudgetReservation<'a> {
     budget: &'a Budget,
-    quote: Quote,
-    /// What it costs, if nothing more is heard of it.
+    estimate: PriceEstimate,
+    /// What the call costs if no further news of it comes.
     cost: Money,
 }
 
@@ -64,52 +66,52 @@ impl Budget {
         self.changed.notify_waiters();
     }
 
-    /// Told whenever there may be more room.
+    /// Notified whenever there may be more room.
     pub(crate) fn changed(&self) -> Notified<'_> {
         self.changed.notified()
     }
 
     /// Whether there is room for a call.
-    pub(crate) fn room(&self, quote: Quote) -> Room {
-        self.state.lock().room(quote)
+    pub(crate) fn funds(&self, estimate: PriceEstimate) -> Funds {
+        self.state.lock().funds(estimate)
     }
 
-    /// Takes the most that a call may cost, if there is so much.
-    pub(crate) fn take(&self, quote: Quote) -> Option<Expense<'_>> {
+    /// Reserves the most that a call may cost. `None` if there is not enough room.
+    pub(crate) fn take(&self, estimate: PriceEstimate) -> Option<BudgetReservation<'_>> {
         let mut state = self.state.lock();
-        if state.room(quote) != Room::Enough {
+        if state.funds(estimate) != Funds::Enough {
             return None;
         }
-        state.under_way += quote.worst;
+        state.in_flight += estimate.most;
         state.calls += 1;
-        Some(Expense { budget: self, quote, cost: Money::ZERO })
+        Some(BudgetReservation { budget: self, estimate, cost: Money::ZERO })
     }
 }
 
 impl State {
-    fn room(&self, quote: Quote) -> Room {
+    fn funds(&self, estimate: PriceEstimate) -> Funds {
         match self.limit {
-            Some(limit) if self.spent + self.under_way + quote.worst > limit => {
+            Some(limit) if self.spent + self.in_flight + estimate.most > limit => {
                 let spent = self.spent;
-                if self.calls == 0 { Room::Spent { limit, spent } } else { Room::Perhaps }
+                if self.calls == 0 { Funds::Spent { limit, spent } } else { Funds::Perhaps }
             }
-            _ => Room::Enough,
+            _ => Funds::Enough,
         }
     }
 }
 
-impl Expense<'_> {
+impl BudgetReservation<'_> {
     pub(crate) fn sent(&mut self) {
-        self.cost = self.quote.worst;
+        self.cost = self.estimate.most;
     }
 
-    /// The answer has come: says what it cost.
+    /// The answer has come. Returns what it cost.
     pub(crate) fn answered(mut self, usage: Option<Usage>) -> Money {
-        self.cost = self.quote.cost(usage);
+        self.cost = self.estimate.cost(usage);
         self.cost
     }
 
-    /// It has failed. What was refused cost nothing; of all else nobody knows.
+    /// The call has failed. A refused call costs nothing. Any other may have cost the whole estimate.
     pub(crate) fn failed(mut self, maybe_billed: bool) {
         if !maybe_billed {
             self.cost = Money::ZERO;
@@ -117,11 +119,11 @@ impl Expense<'_> {
     }
 }
 
-impl Drop for Expense<'_> {
+impl Drop for BudgetReservation<'_> {
     fn drop(&mut self) {
         let mut state = self.budget.state.lock();
         state.spent += self.cost;
-        state.under_way = state.under_way.saturating_sub(self.quote.worst);
+        state.in_flight = state.in_flight.saturating_sub(self.estimate.most);
         state.calls -= 1;
         drop(state);
         self.budget.changed.notify_waiters();

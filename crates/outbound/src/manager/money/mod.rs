@@ -1,4 +1,4 @@
-//! What requests cost, and how much may be spent.
+//! Money: what requests cost, and how much may be spent.
 
 mod amount;
 mod budget;
@@ -9,6 +9,6 @@ pub use self::{
     prices::{Price, Prices, PricesError},
 };
 pub(crate) use self::{
-    budget::{Budget, Expense, Room},
-    prices::Quote,
+    budget::{Budget, BudgetReservation, Funds},
+    prices::PriceEstimate,
 };

@@ -1,11 +1,11 @@
-//! Prices by model.
+//! Prices of models.
 
 use std::{collections::BTreeMap, error, fmt};
 
 use outbound_provider::Usage;
 use serde_json::Value;
 
-use super::Money;
+use super::amount::Money;
 
 /// What a million tokens of one model cost.
 ///
@@ -28,8 +28,8 @@ pub struct Price {
 
 /// Prices by the name of the model.
 ///
-/// A model that has no price of its own has that of the longest name that its own begins with, up to a `-`, `@` or `:`: a
-/// price of `gpt-4o` is one of `gpt-4o-2024-08-06` too, and none of `gpt-4omni`.
+/// A model without a price of its own has that of a shorter name: the longest one that ends before a `-`, `@` or `:` of
+/// the model's name. So a price of `gpt-4o` holds for `gpt-4o-2024-08-06` too, and not for `gpt-4omni`.
 ///
 /// ```
 /// use outbound::{Price, Prices};
@@ -45,20 +45,20 @@ pub struct Prices {
     models: BTreeMap<String, Price>,
 }
 
-/// A table of prices is none.
+/// A text is not a table of prices.
 #[derive(Debug)]
 pub struct PricesError(String);
 
 /// What one request may cost.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Quote {
+pub(crate) struct PriceEstimate {
     price: Price,
-    /// At the most: every byte of its body a token, and all the output that it allows.
-    pub(crate) worst: Money,
+    /// The most it may cost: each byte of the body counts as a token, and all the output that it allows.
+    pub(crate) most: Money,
 }
 
 impl Price {
-    /// Dollars for a million tokens of input, and of output.
+    /// Dollars for a million tokens of input, and for a million of output.
     pub fn per_million(input: f64, output: f64) -> Self {
         let [input, output] = [input, output].map(Money::dollars);
         Self { input, output, cached_input: None, cache_write: None, reasoning: None, request: Money::ZERO }
@@ -82,13 +82,13 @@ impl Price {
         self
     }
 
-    /// Dollars for each call, beside its tokens.
+    /// Dollars for each call, in addition to its tokens.
     pub fn request(mut self, dollars: f64) -> Self {
         self.request = Money::dollars(dollars);
         self
     }
 
-    /// All of it at this share: 0.5 for batches at half the price.
+    /// All prices multiplied by this share: 0.5 for batches at half the price.
     pub fn at(self, share: f64) -> Self {
         let part = |price: Money| Money::dollars(price.as_dollars() * share);
         Self {
@@ -101,7 +101,7 @@ impl Price {
         }
     }
 
-    /// What these tokens cost, and the call.
+    /// What one call with these tokens costs.
     pub fn of(&self, usage: Usage) -> Money {
         let cached = usage.cached.min(usage.input);
         let written = usage.cache_written.min(usage.input - cached);
@@ -116,7 +116,7 @@ impl Price {
         self.request + parts.into_iter().map(|(price, tokens)| price.times(tokens)).sum()
     }
 
-    /// What so many tokens cost at the most.
+    /// The most that this many tokens may cost.
     fn at_most(&self, input: u64, output: u64) -> Money {
         let dearest =
             |price: Money, others: [Option<Money>; 2]| others.into_iter().flatten().fold(price, Money::max);
@@ -132,26 +132,27 @@ impl Prices {
         Self::default()
     }
 
-    /// The price of a model, in place of what was said of it before.
+    /// Sets the price of a model. It replaces an earlier one.
     #[must_use]
     pub fn model(mut self, name: impl Into<String>, price: Price) -> Self {
         self.models.insert(name.into(), price);
         self
     }
 
-    /// All prices at this share: 0.5 for batches at half the price.
+    /// All prices multiplied by this share: 0.5 for batches at half the price.
     #[must_use]
     pub fn at(mut self, share: f64) -> Self {
         self.models.values_mut().for_each(|price| *price = price.at(share));
         self
     }
 
-    /// A table in JSON: an object with an entry for each model, an object with `input` and `output` and, if one likes,
-    /// `cached_input`, `cache_write`, `reasoning` and `request`, all in dollars: for a million tokens, and for one call.
+    /// Reads a table in JSON: an object with an entry for each model. An entry is an object with `input` and `output`,
+    /// and optionally `cached_input`, `cache_write`, `reasoning` and `request`. All are in dollars: `request` for one
+    /// call, the others for a million tokens.
     ///
     /// # Errors
     ///
-    /// Where it is no such table: what is wrong, and with which model.
+    /// If the text is no such table. The error says what is wrong, and with which model.
     pub fn parse(json: &str) -> Result<Self, PricesError> {
         let table: Value = serde_json::from_str(json).map_err(|error| PricesError(error.to_string()))?;
         let Value::Object(models) = table else {
@@ -165,33 +166,33 @@ impl Prices {
         Ok(prices)
     }
 
-    /// The price of a model: its own, or that of the longest name it begins with.
+    /// The price of a model: its own, or that of the longest shorter name.
     pub fn get(&self, model: &str) -> Option<&Price> {
         let ends = model.char_indices().rev().filter(|(_, end)| matches!(end, '-' | '@' | ':'));
         let names = std::iter::once(model).chain(ends.map(|(at, _)| &model[..at]));
         names.filter_map(|name| self.models.get(name)).next()
     }
 
-    /// What a request may cost; `None` where its model has no price.
-    pub(crate) fn quote(&self, model: Option<&str>, body: usize, output: u64) -> Option<Quote> {
+    /// What a request may cost. `None` if its model has no price.
+    pub(crate) fn estimate(&self, model: Option<&str>, body: usize, output: u64) -> Option<PriceEstimate> {
         let price = *self.get(model?)?;
-        Some(Quote { price, worst: price.at_most(body as u64, output) })
+        Some(PriceEstimate { price, most: price.at_most(body as u64, output) })
     }
 }
 
-impl Quote {
-    /// What it did cost, by what the reply says it took. Nobody said: the most that it may have.
+impl PriceEstimate {
+    /// What a call did cost, by the tokens that the reply reports. If it reports none, the most that it may have cost.
     pub(crate) fn cost(&self, usage: Option<Usage>) -> Money {
-        usage.map_or(self.worst, |usage| self.price.of(usage))
+        usage.map_or(self.most, |usage| self.price.of(usage))
     }
 }
 
 fn price(fields: &Value) -> Result<Price, String> {
-    let Value::Object(fields) = fields else { return Err(String::from("it is no object")) };
+    let Value::Object(fields) = fields else { return Err(String::from("it is not an object")) };
     let mut price = Price::per_million(0.0, 0.0);
     for (name, value) in fields {
         let dollars = value.as_f64().filter(|dollars| *dollars >= 0.0);
-        let dollars = dollars.ok_or_else(|| format!("{name} is no amount of dollars"))?;
+        let dollars = dollars.ok_or_else(|| format!("{name} is not an amount of dollars"))?;
         match name.as_str() {
             "input" => price.input = Money::dollars(dollars),
             "output" => price.output = Money::dollars(dollars),

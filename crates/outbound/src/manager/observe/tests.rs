@@ -1,3 +1,5 @@
+//! The operation of a request, read from its path and its body.
+
 use super::*;
 
 #[test]

@@ -1,4 +1,4 @@
-//! A reply that comes in pieces: events, lines, or the items of an array.
+//! Reads a streamed reply: events, lines, or the items of an array.
 
 use std::time::Duration;
 
@@ -17,38 +17,38 @@ use crate::manager::observe::Step;
 const LINGER: Duration = Duration::from_millis(100);
 
 impl Reader<'_> {
-    /// Reads it to its end, which has to be the provider's own.
+    /// Reads a stream to its end. The end has to be the provider's own end marker, if the provider has one.
     pub(super) async fn read_stream(
         &self,
         reply: client::Reply,
         framing: Framing,
     ) -> Result<(Bytes, Option<Usage>), Failure> {
         let reader = self.scope.account.provider.stream().expect_choices(self.facts.choices);
-        // A reader that asks for nothing before it has read anything has no mark to wait for: its end is that of the body.
-        let marked = !reader.is_complete();
-        let pieces = match framing {
-            Framing::Events => Pieces::Events(reply.events().map_err(Failure::of_client)?),
-            _ => Pieces::Values { reply, splitter: JsonSplitter::new(), ended: false },
+        // A reader that is complete before anything was read has no end marker. Its stream ends with the body.
+        let has_end_marker = !reader.is_complete();
+        let frames = match framing {
+            Framing::Events => Frames::Events(reply.events().map_err(Failure::of_client)?),
+            _ => Frames::Values { reply, splitter: JsonSplitter::new(), ended: false },
         };
-        let mut stream = Streamed {
+        let mut stream = StreamedReply {
             scope: self.scope,
             sent_at: self.sent_at,
-            pieces,
+            frames,
             reader,
-            marked,
+            has_end_marker,
             items: self.items,
-            before: Vec::new(),
+            held_back: Vec::new(),
         };
-        // Comments and pings keep the connection's idle limit content; only an item ends the wait for the first, which
-        // has gone on since the request was sent.
+        // Comments and pings satisfy the idle timeout of the connection. But only an item ends the wait for the first
+        // item. That wait began when the request was sent.
         let (first_item, limit) = self.first_item;
         let read = match stream.read(true).deadline(first_item).await {
             Ok(Ok(true)) => {
-                if let Some(observed) = &self.observed {
-                    observed.tell(Step::Item { after: self.sent_at.elapsed() });
+                if let Some(emitter) = &self.emitter {
+                    emitter.emit(Step::Item { after: self.sent_at.elapsed() });
                 }
                 if self.items.is_some() {
-                    // Whoever waits for the first item has it before the others are read, which may all be here.
+                    // Lets the caller take the first item before the others are read. They may all be here already.
                     tokio::task::yield_now().await;
                 }
                 stream.read(false).await
@@ -60,7 +60,7 @@ impl Reader<'_> {
             }
         };
         let usage = stream.reader.usage();
-        // What happens to the rest of a body whose answer is whole makes it no less so.
+        // A failure after a complete answer is ignored.
         if let Err(failure) = read
             && !(failure.source.is_some() && stream.is_whole())
         {
@@ -68,8 +68,8 @@ impl Reader<'_> {
         }
         match stream.reader.finish() {
             Ok(body) => {
-                // Its proper end makes the connection fit to be used again.
-                let _ = stream.pieces.next().timeout(LINGER).await;
+                // Reading to the end of the body lets the connection be used again.
+                let _ = stream.frames.next().timeout(LINGER).await;
                 Ok((body.to_string().into(), usage))
             }
             Err(truncated) => {
@@ -80,49 +80,50 @@ impl Reader<'_> {
     }
 }
 
-/// A reply that comes in pieces.
-struct Streamed<'a> {
+/// A streamed reply.
+struct StreamedReply<'a> {
     scope: &'a Scope,
     sent_at: Instant,
-    pieces: Pieces,
+    frames: Frames,
     reader: StreamReader,
-    /// Whether this provider's streams end with a mark.
-    marked: bool,
+    /// Whether the streams of this provider have an end marker.
+    has_end_marker: bool,
     items: Option<&'a ItemSender>,
-    /// Events before the first item: they go with it, or nowhere.
-    before: Vec<Item>,
+    /// Events before the first item. They are delivered with it.
+    held_back: Vec<Item>,
 }
 
-impl Streamed<'_> {
-    /// Whether the mark of the end has come.
+impl StreamedReply<'_> {
+    /// Whether the end marker has come.
     fn is_whole(&self) -> bool {
-        self.marked && self.reader.is_complete()
+        self.has_end_marker && self.reader.is_complete()
     }
 
-    /// Reads to the end, or to the next item: says whether it stopped at one.
+    /// Reads to the end, or up to and including the next item. Says whether it stopped at an item.
     async fn read(&mut self, until_item: bool) -> Result<bool, Failure> {
-        // An answer that is whole may be followed by a count of tokens and an end marker, but need not be.
+        // A complete answer may be followed by a count of tokens and an end marker. So the rest is waited for, but not
+        // long.
         let mut linger = None;
         loop {
-            let piece = if self.is_whole() {
+            let frame = if self.is_whole() {
                 let until = *linger.get_or_insert_with(|| Instant::now() + self.linger());
-                self.pieces.next().deadline(until).await.unwrap_or_default()
+                self.frames.next().deadline(until).await.unwrap_or_default()
             } else {
-                self.pieces.next().await
+                self.frames.next().await
             };
-            let Some(piece) = piece else { return Ok(false) };
-            let piece = piece?;
-            self.scope.heard(self.sent_at);
-            let item = self.reader.feed(piece.name(), piece.data()).map_err(Failure::of_fault)?;
+            let Some(frame) = frame else { return Ok(false) };
+            let frame = frame?;
+            self.scope.note_activity(self.sent_at);
+            let item = self.reader.feed(frame.name(), frame.data()).map_err(Failure::of_fault)?;
             let is_item = matches!(item, StreamItem::Delta(_));
             match item {
                 StreamItem::Finished => return Ok(false),
                 StreamItem::Delta(delta) => {
                     let usage = delta.usage;
-                    self.hand_on(delta, usage, &piece, true);
+                    self.deliver(delta, usage, &frame, true);
                 }
-                StreamItem::Usage(usage) => self.hand_on(Delta::default(), Some(usage), &piece, false),
-                _ => self.hand_on(Delta::default(), None, &piece, false),
+                StreamItem::Usage(usage) => self.deliver(Delta::default(), Some(usage), &frame, false),
+                _ => self.deliver(Delta::default(), None, &frame, false),
             }
             if is_item && until_item {
                 return Ok(true);
@@ -130,34 +131,35 @@ impl Streamed<'_> {
         }
     }
 
-    /// What comes before the first item goes with it, or nowhere: until then another attempt may begin.
-    fn hand_on(&mut self, delta: Delta, usage: Option<Usage>, piece: &Piece, is_item: bool) {
+    /// Delivers an event. Events before the first item are kept until it comes, since another attempt may begin until
+    /// then.
+    fn deliver(&mut self, delta: Delta, usage: Option<Usage>, frame: &Frame, is_item: bool) {
         let Some(items) = self.items else { return };
-        self.before.push(Item { delta, usage, data: piece.data().to_owned() });
-        if is_item || items.has_begun() {
-            self.before.drain(..).for_each(|item| items.send(item));
+        self.held_back.push(Item { delta, usage, data: frame.data().to_owned() });
+        if is_item || items.has_delivered() {
+            self.held_back.drain(..).for_each(|item| items.send(item));
         }
     }
 
-    /// How long the rest of a whole answer is waited for: longer where the count of tokens has not come.
+    /// How long the rest of a complete answer is waited for. Longer if the count of tokens has not come yet.
     fn linger(&self) -> Duration {
         if self.reader.usage().is_some() { LINGER } else { LINGER * 10 }
     }
 }
 
-/// The pieces of a reply, as they come.
-enum Pieces {
+/// The frames of a streamed reply, as they come.
+enum Frames {
     Events(client::Events),
     Values { reply: client::Reply, splitter: JsonSplitter, ended: bool },
 }
 
-enum Piece {
+enum Frame {
     Event(client::Event),
     Value(String),
 }
 
-impl Piece {
-    /// Empty where there are no names.
+impl Frame {
+    /// The name of an event. A value of an array has none.
     fn name(&self) -> &str {
         match self {
             Self::Event(event) => &event.event,
@@ -173,16 +175,16 @@ impl Piece {
     }
 }
 
-impl Pieces {
-    async fn next(&mut self) -> Option<Result<Piece, Failure>> {
+impl Frames {
+    async fn next(&mut self) -> Option<Result<Frame, Failure>> {
         match self {
             Self::Events(events) => {
                 let event = events.next().await?;
-                Some(event.map(Piece::Event).map_err(Failure::of_client))
+                Some(event.map(Frame::Event).map_err(Failure::of_client))
             }
             Self::Values { reply, splitter, ended } => loop {
                 if let Some(value) = splitter.next_value() {
-                    return Some(Ok(Piece::Value(value)));
+                    return Some(Ok(Frame::Value(value)));
                 }
                 if *ended {
                     return None;
@@ -199,7 +201,7 @@ impl Pieces {
                     None => {
                         *ended = true;
                         let rest = std::mem::take(splitter).finish();
-                        return Some(Ok(Piece::Value(rest?)));
+                        return Some(Ok(Frame::Value(rest?)));
                     }
                 }
             },

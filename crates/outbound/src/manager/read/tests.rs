@@ -1,3 +1,5 @@
+//! Decoding of bodies whose coding was not asked for.
+
 use http::HeaderValue;
 
 use super::*;
@@ -6,7 +8,7 @@ fn coded(coding: Option<&'static str>) -> HeaderMap {
     coding.map(|coding| (CONTENT_ENCODING, HeaderValue::from_static(coding))).into_iter().collect()
 }
 
-/// The bytes stay, and so does the header that says how they are coded.
+/// The bytes stay, and so does the header that names their coding.
 #[test]
 fn what_cannot_be_undone_stays_as_it_is() {
     let body = Bytes::from_static(b"{\"plain\":1}");

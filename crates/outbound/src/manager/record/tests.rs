@@ -1,3 +1,5 @@
+//! Counts, possible duplicates, and the bounded list of attempts.
+
 use outbound_provider::{Class, Fault};
 
 use super::{
@@ -11,8 +13,8 @@ fn fails(record: &mut Record, delivery: Delivery, effect: Effect, charged: bool,
     let now = record.started + SECOND;
     let failure = Failure { delivery, ..Failure::of_fault(Fault::new(Class::Transient)) };
     let verdict = Verdict { charged, next: Next::Fail, effect, settle: Settle::Keep, extra: true };
-    record.begins(UnderWay::First, now, repeatable);
-    record.failed(UnderWay::First, &failure, verdict, "no", now + SECOND);
+    record.start_attempt(AttemptSlot::Primary, now, repeatable);
+    record.failed(AttemptSlot::Primary, &failure, verdict, "no", now + SECOND);
 }
 
 fn outcome(record: Record) -> Outcome {
@@ -22,7 +24,7 @@ fn outcome(record: Record) -> Outcome {
 #[test]
 fn each_effect_has_its_count() {
     let mut record = Record::new(Instant::now());
-    fails(&mut record, Delivery::NotSent, Effect::Unreachable { heals: true }, false, false);
+    fails(&mut record, Delivery::NotSent, Effect::Unreachable { can_heal: true }, false, false);
     assert!(!record.was_tried());
     fails(&mut record, Delivery::Replied, Effect::Refused { ramp: false, parallel: false }, false, false);
     fails(&mut record, Delivery::Replied, Effect::Overloaded, false, false);
@@ -43,8 +45,8 @@ fn a_second_send_is_a_duplicate_unless_it_is_repeatable() {
         let mut record = Record::new(Instant::now());
         fails(&mut record, Delivery::MaybeSent, Effect::Failed, true, repeatable);
         assert!(!record.possible_duplicate);
-        // Cut off under way: it may have been sent.
-        record.begins(UnderWay::First, Instant::now(), repeatable);
+        // Aborted in flight, so it may have been sent.
+        record.start_attempt(AttemptSlot::Primary, Instant::now(), repeatable);
         let outcome = outcome(record);
         assert_eq!((outcome.sends, outcome.possible_duplicate), (2, duplicate));
     }
@@ -56,6 +58,6 @@ fn of_a_long_way_the_first_and_the_last_are_listed() {
     fails(&mut record, Delivery::NotSent, Effect::None, false, false);
     (0..99).for_each(|_| fails(&mut record, Delivery::Replied, Effect::None, true, false));
     let outcome = outcome(record);
-    assert_eq!((outcome.attempts.len(), outcome.sends), (LISTED, 99));
+    assert_eq!((outcome.attempts.len(), outcome.sends), (MAX_LISTED, 99));
     assert_eq!(outcome.attempts[0].delivery, Delivery::NotSent);
 }

@@ -1,4 +1,4 @@
-//! A second call beside one that is slow.
+//! Hedging: a second call beside one that is slow.
 
 use std::{future::pending, pin::pin, time::Duration};
 
@@ -11,83 +11,21 @@ use super::{
     super::{
         attempt::{Attempt, Failure},
         error::ErrorKind,
+        hedging::Hedging,
         record::Record,
         reply::Reply,
     },
-    Failed, Run, Sent, UnderWay,
+    AttemptSlot, FailedAttempt, Run, SentAttempt,
 };
 
-/// When a call that is slow is made a second time while it runs: the first answer counts, and the other call is given up
-/// (Dean, Barroso: "The Tail at Scale", 2013). Given to
-/// [`RequestManagerBuilder::hedge`](crate::RequestManagerBuilder::hedge).
-///
-/// | setter | default |
-/// |---|---|
-/// | [`min_delay`](Self::min_delay) | none |
-/// | [`budget`](Self::budget) | 5 percent |
-/// | [`allow_duplicates`](Self::allow_duplicates) | no |
-///
-/// What is slow is known for each model by its last 256 calls, once 20 are known. A second call is made only where the limits
-/// have room for it at once, and counts against [`max_attempts`](crate::RequestManagerBuilder::max_attempts) as a retry does.
-/// It goes to another endpoint where several share the name. No probe of an outage is hedged, and no
-/// [`stream`](crate::RequestManager::stream).
-///
-/// ```
-/// use outbound::{Hedging, Provider, RequestManager};
-///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let manager = RequestManager::builder()
-///     .provider(Provider::http())
-///     .base_url("https://search.example")
-///     .hedge(Hedging::at_percentile(95))
-///     .build()?;
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "it does nothing until a manager has it"]
-pub struct Hedging {
-    percentile: u32,
-    min_delay: Duration,
-    budget: u32,
-    duplicates: bool,
-}
-
-impl Hedging {
-    /// Hedges the calls that run longer than so many of a hundred did lately. At 95 that is about one call in twenty; at 100,
-    /// none.
-    pub const fn at_percentile(percentile: u32) -> Self {
-        Self { percentile, min_delay: Duration::ZERO, budget: 5, duplicates: false }
-    }
-
-    /// No second call is made sooner, however fast the others were.
-    pub const fn min_delay(mut self, delay: Duration) -> Self {
-        self.min_delay = delay;
-        self
-    }
-
-    /// So many second calls there are at most among a hundred calls.
-    pub const fn budget(mut self, percent: u32) -> Self {
-        self.budget = percent;
-        self
-    }
-
-    /// Hedges also what may then be processed, and billed, twice. By default that is what is sent twice without harm: methods that
-    /// are idempotent (RFC 9110, section 9.2.2), and providers that promise to honour an idempotency key.
-    pub const fn allow_duplicates(mut self) -> Self {
-        self.duplicates = true;
-        self
-    }
-}
-
-/// What a timer of tokio's can tell apart.
+/// The resolution of a tokio timer.
 const TICK: Duration = Duration::from_millis(1);
 
-/// Hedging at work.
+/// The state of hedging.
 #[derive(Debug)]
 pub(crate) struct Hedges {
     when: Hedging,
-    /// Each call pays in, and each second call is paid from it.
+    /// Each call adds to it, and each hedge takes from it.
     budget: Budget,
 }
 
@@ -96,7 +34,7 @@ impl Hedges {
         Self { when, budget: Budget::percent(when.budget).reserve(0) }
     }
 
-    /// How long a call runs that is slow: longer than the others did, by what a timer can tell apart.
+    /// How long a call has to run until it counts as slow: longer than the percentile, by one tick of the timer.
     fn delay(&self, latencies: &Latencies) -> Option<Duration> {
         let usual = latencies.percentile(self.when.percentile)?;
         Some(usual.saturating_add(TICK).max(self.when.min_delay))
@@ -104,26 +42,26 @@ impl Hedges {
 }
 
 impl<'a, A: Attempt> Run<'a, A> {
-    /// Whether a call may be made a second time.
-    pub(super) fn may_hedge(&self, hedges: &Hedges, sent: &Sent<'_>, record: &Record) -> bool {
+    /// Whether a call may be hedged.
+    pub(super) fn may_hedge(&self, hedges: &Hedges, sent: &SentAttempt<'_>, record: &Record) -> bool {
         let attempt_left = record.counts.charged + 1 < self.rules.max_attempts;
         let harmless = sent.admitted.destination.prepared.repeatable || hedges.when.duplicates;
         self.items.is_none() && harmless && attempt_left
     }
 
-    /// A call, and a second one if it is slow.
+    /// Runs a call, and a hedge beside it if it is slow.
     pub(super) async fn hedged(
         &self,
         hedges: &Hedges,
-        first: Sent<'a>,
+        first: SentAttempt<'a>,
         deadline: Instant,
         record: &mut Record,
-    ) -> Result<Reply, Box<Failed>> {
+    ) -> Result<Reply, Box<FailedAttempt>> {
         let destination = first.admitted.destination;
         let latencies = destination.scope.model.latencies();
         let began = first.sent_at;
         hedges.budget.deposit();
-        let probes = first.admitted.pass.probes_reach();
+        let probes = first.admitted.permit.probes_reach();
         let mut one = pin!(self.attempt.send(destination, deadline, probes));
         let slow = async {
             match hedges.delay(latencies) {
@@ -132,15 +70,15 @@ impl<'a, A: Attempt> Run<'a, A> {
             }
         };
         if let Either::Left((result, _)) = select(one.as_mut(), pin!(slow)).await {
-            // A failure before it was slow says nothing of how slow it would have been.
+            // A call that failed early does not show how slow it would have been.
             if result.is_ok() {
                 latencies.record(began.elapsed());
             }
             return self.ended(first, result, deadline, record);
         }
-        let Some(second) = self.second(hedges, &first, record) else {
+        let Some(second) = self.send_hedge(hedges, &first, record) else {
             let result = one.await;
-            note(latencies, began, result.is_ok());
+            record_latency(latencies, began, result.is_ok());
             return self.ended(first, result, deadline, record);
         };
         let mut two = pin!(self.attempt.send(second.admitted.destination, deadline, false));
@@ -148,9 +86,9 @@ impl<'a, A: Attempt> Run<'a, A> {
             Either::Left((result, _)) => (first, second, result),
             Either::Right((result, _)) => (second, first, result),
         };
-        let was_first = ended.attempt == UnderWay::First;
-        note(latencies, began, was_first && result.is_ok());
-        // What the server refuses for what it is, it refuses twice.
+        let was_first = ended.slot == AttemptSlot::Primary;
+        record_latency(latencies, began, was_first && result.is_ok());
+        // A final failure would be the same for the other call.
         if result.as_ref().err().is_none_or(Failure::is_final) {
             let failure = Some(ErrorKind::Cancelled);
             self.admission.attempt_ended(
@@ -161,7 +99,7 @@ impl<'a, A: Attempt> Run<'a, A> {
                 "",
                 None,
             );
-            record.given_up(other.attempt);
+            record.abandoned(other.slot);
             drop(other);
             return self.ended(ended, result, deadline, record);
         }
@@ -170,19 +108,24 @@ impl<'a, A: Attempt> Run<'a, A> {
         self.ended(other, result, deadline, record)
     }
 
-    /// A second call, if the limits and the budgets have room for it now.
-    fn second(&self, hedges: &Hedges, first: &Sent<'a>, record: &mut Record) -> Option<Sent<'a>> {
-        let admitted = self.admission.admit_second(first.admitted.destination)?;
+    /// Sends a hedge, if the limits and the budgets have room for it now.
+    fn send_hedge(
+        &self,
+        hedges: &Hedges,
+        first: &SentAttempt<'a>,
+        record: &mut Record,
+    ) -> Option<SentAttempt<'a>> {
+        let admitted = self.admission.admit_hedge(first.admitted.destination)?;
         if !hedges.budget.try_withdraw() {
             admitted.charge.refund();
             return None;
         }
-        Some(self.send_out(admitted, UnderWay::Second, record))
+        Some(self.send_out(admitted, AttemptSlot::Hedge, record))
     }
 }
 
-/// How long the first call took, or would have taken at least.
-fn note(latencies: &Latencies, began: Instant, answered: bool) {
+/// Records how long the first call took, or at least how long it ran.
+fn record_latency(latencies: &Latencies, began: Instant, answered: bool) {
     let took = began.elapsed();
     if answered { latencies.record(took) } else { latencies.record_at_least(took) }
 }

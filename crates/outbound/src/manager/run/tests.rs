@@ -1,3 +1,5 @@
+//! A run against scripted attempts: probes of an outage, paid retries, jitter.
+
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -8,18 +10,18 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::manager::{
-    admission::Choice,
-    attempt::Prepared,
+    admission::EndpointHistory,
+    batch_state::BatchMember,
     lifecycle::Lifecycle,
+    prepared::Prepared,
     request::Request,
-    scope::{Account, Ask, Endpoint, Order, Reach, Scope},
+    scope::{Account, Endpoint, QueueClass, Reachability, Scope, ScopeDecision},
     settings::Settings,
-    shared::Seat,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Fails as it is told, then answers. Notes which calls were probes.
+/// Fails as scripted, then answers. Records which calls were probes.
 #[derive(Default)]
 struct Scripted {
     failures: Mutex<VecDeque<(Class, Delivery)>>,
@@ -47,13 +49,13 @@ impl Attempt for &Scripted {
 }
 
 fn scope() -> Scope {
-    let told = Endpoint::new(Provider::http()).base_url("http://h.test").max_concurrent(8);
-    let reach = |_: &str| Arc::new(Reach::new(SECOND * 30));
-    let account = Account::build(told, &Settings::default(), reach).expect("an account");
+    let endpoint = Endpoint::new(Provider::http()).base_url("http://h.test").max_concurrent(8);
+    let reach = |_: &str| Arc::new(Reachability::new(SECOND * 30));
+    let account = Account::build(endpoint, &Settings::default(), reach).expect("an account");
     Scope::of(&Arc::new(account), None)
 }
 
-/// Runs one request, and says how it ended and how long it took.
+/// Runs one request. Returns how it ended and how long it took.
 async fn run(
     scope: &Scope,
     attempt: &Scripted,
@@ -62,22 +64,23 @@ async fn run(
     max_attempts: u32,
 ) -> (Option<ErrorKind>, Duration) {
     let began = Instant::now();
-    let (lifecycle, mut seat, request) = (Lifecycle::default(), Seat::ready(None), Request::get("/"));
+    let (lifecycle, mut member, request) =
+        (Lifecycle::default(), BatchMember::ready(None), Request::get("/"));
     let key = || HeaderValue::from_static("key");
     let prepared = Prepared::new(&request, &scope.account, &Settings::default(), false, key).expect("valid");
     let destinations = [Destination { scope: scope.clone(), prepared }];
     let admission = Admission {
         destinations: &destinations,
-        choice: Choice::default(),
-        order: Order { priority: 0, tenant: None },
-        standing: None,
+        history: EndpointHistory::default(),
+        class: QueueClass { priority: 0, tenant: None },
+        position: None,
         budget: Box::leak(Box::default()),
         lifecycle: &lifecycle,
-        seat: &mut seat,
+        member: &mut member,
         limit: SECOND * 300,
         since: &mut None,
         patience: None,
-        observed: None,
+        emitter: None,
     };
     let rules = Rules { max_attempts, retry_ambiguous: true };
     let run = Run { attempt, admission, rules, hedges: None, log: None, number, draw, items: None };
@@ -85,32 +88,33 @@ async fn run(
     (result.err().map(|error| error.kind()), began.elapsed())
 }
 
-/// Four failures in a row are an outage; it is one of the server's where they are of more than one request. The pause
-/// before the first probe is spread by the draw of the request that failed last, from three quarters of 250 ms to all.
+/// Four failures in a row mark the model as down. It is an outage of the server if they belong to several requests. The
+/// pause before the first probe is between three quarters of 250 ms and 250 ms, by the jitter of the last failed
+/// request.
 #[tokio::test(start_paused = true)]
 async fn an_outage_knows_its_requests_and_spreads_its_probes() {
-    for (numbers, of_many) in [([1, 2, 3, 4], true), ([1, 1, 1, 1], false)] {
+    for (numbers, several_requests) in [([1, 2, 3, 4], true), ([1, 1, 1, 1], false)] {
         for (draw, least, most) in [(0, 187, 188), (u64::MAX / 2, 218, 219), (u64::MAX, 249, 250)] {
             let (scope, fails) = (scope(), Scripted::failing(5, Class::Transient, Delivery::Replied));
             for number in numbers {
                 assert_eq!(run(&scope, &fails, number, draw, 1).await.0, Some(ErrorKind::Server));
             }
-            assert_eq!(scope.model.is_outage(), of_many);
+            assert_eq!(scope.model.is_outage(), several_requests);
             let now = Instant::now();
-            let Ask::Wait(_, until) = scope.ask(now) else { panic!("it is down") };
+            let ScopeDecision::Wait(_, until) = scope.admit(now) else { panic!("it is down") };
             let pause = until - now;
             assert!(
                 pause >= Duration::from_millis(least) && pause <= Duration::from_millis(most),
                 "{draw}: {pause:?}"
             );
-            // A failed probe of an outage of many is not charged to its request, which goes on.
+            // In an outage a failed probe is not charged, and its request goes on.
             let failed = run(&scope, &fails, 1, draw, 1).await.0;
-            assert_eq!(failed, (!of_many).then_some(ErrorKind::Server));
+            assert_eq!(failed, (!several_requests).then_some(ErrorKind::Server));
         }
     }
 }
 
-/// A probe connects under short limits, so only a call that looks whether the origin can be reached may be sent as one.
+/// A probe connects under short timeouts. So only a call that probes the origin may be sent as one.
 #[tokio::test(start_paused = true)]
 async fn only_the_calls_that_look_for_the_origin_are_sent_as_probes() {
     let (scope, fails) = (scope(), Scripted::failing(8, Class::Transient, Delivery::NotSent));
@@ -122,8 +126,8 @@ async fn only_the_calls_that_look_for_the_origin_are_sent_as_probes() {
     assert_eq!(fails.probes.lock().last(), Some(&false), "it is reached again");
 }
 
-/// A failure of the server makes an extra call, which waits ten seconds for its payment and then goes unpaid. A refusal
-/// for the rate makes none.
+/// A retry after a failure of the server is an extra call. It waits ten seconds for the retry budget, and is sent then
+/// anyway. A retry after a refusal for the rate is no extra call.
 #[tokio::test(start_paused = true)]
 async fn an_extra_call_waits_for_its_payment_and_a_refused_one_does_not() {
     for (class, extra) in [(Class::Transient, true), (Class::RateLimited, false)] {
@@ -136,7 +140,7 @@ async fn an_extra_call_waits_for_its_payment_and_a_refused_one_does_not() {
     }
 }
 
-/// Successes of others pay for it, and it goes as soon as they do.
+/// Successes of other requests refill the budget, and the retry is sent at once.
 #[tokio::test(start_paused = true)]
 async fn a_payment_that_comes_is_taken_at_once() {
     let (scope, fails) = (scope(), Scripted::failing(1, Class::Transient, Delivery::Replied));
@@ -164,7 +168,7 @@ async fn requests_that_fail_together_come_back_at_times_of_their_own() {
     assert!(waits.len() > 15, "{waits:?}");
 }
 
-/// In an outage the pauses between the probes are what bounds extra calls, so none waits to be paid for.
+/// In an outage the pauses between probes limit extra calls, so none waits for the retry budget.
 #[tokio::test(start_paused = true)]
 async fn a_probe_of_an_outage_needs_no_payment() {
     let (scope, fails) = (scope(), Scripted::failing(6, Class::Transient, Delivery::Replied));

@@ -1,4 +1,4 @@
-//! An origin and a key: what one request learns here, all of them know.
+//! An account: an origin and a key. Its requests share everything that is learnt here.
 
 use std::{
     num::NonZeroU32,
@@ -25,61 +25,62 @@ use super::{
         error::{BuildError, ErrorKind},
         settings::Settings,
     },
-    config::{Endpoint, ModelLimits, default_client},
+    breaker::Breaker,
+    endpoint::{Endpoint, ModelLimits, default_client},
     model::Model,
-    reach::Reach,
+    reachability::Reachability,
     sharing::Sharing,
-    stop::{Standing, Stopped},
+    stopped::Stopped,
 };
 
-/// So many models are kept. The one least used is forgotten, with what was learnt of it.
+/// How many models an account keeps. The least recently used one is forgotten, with all that was learnt about it.
 pub(super) const MODELS: usize = 64;
 
-/// So many calls that hang are counted apart beside `max_concurrent` of them: probes that hang as well. However often a
-/// server falls silent, there are no more.
-const PROBES_APART: usize = 16;
+/// How many hung probes may be in flight in addition to `max_concurrent` other hung calls. The bound holds however
+/// often a server falls silent.
+const MAX_HUNG_PROBES: usize = 16;
 
-/// An endpoint at work.
+/// An account in use: its client, its limits and its state.
 #[derive(Debug)]
 pub(crate) struct Account {
     pub(crate) provider: Provider,
     pub(crate) client: Client,
     pub(crate) headers: HeaderMap,
     max_concurrent: AtomicUsize,
-    /// How many it may be is found out, and how many are tried at the most.
+    /// Set if the account finds its concurrency by itself. The number is the highest that it tries.
     auto: Option<(Mutex<AutoConcurrency>, usize)>,
     weight: NonZeroU32,
     key: Option<Secret>,
     pub(crate) origin: Option<Origin>,
-    /// For messages: the address, without anything secret.
+    /// The address for messages, without secrets.
     pub(crate) address: String,
-    /// What paths are relative to.
+    /// The address that paths are relative to.
     pub(crate) base_url: String,
     pub(super) max_pause: Duration,
-    pub(crate) reach: Arc<Reach>,
+    pub(crate) reach: Arc<Reachability>,
     pub(crate) quota: QuotaLimiter,
     pub(super) sharing: Mutex<Sharing>,
-    pub(super) standing: Mutex<Standing>,
+    pub(super) breaker: Mutex<Breaker>,
     pub(super) budget: Budget,
     limits_of_models: Vec<(String, ModelLimits)>,
-    apart: Mutex<Apart>,
-    /// Whether somebody looks for a silence.
+    hung_calls: Mutex<HungCalls>,
+    /// Whether a task watches for silence.
     pub(super) watched: AtomicBool,
     /// Most recently used first.
     pub(crate) models: Mutex<Vec<Arc<Model>>>,
 }
 
-/// Calls that hang since an outage began, as those on a connection that died without a word do until their own limits end
-/// them. They are counted apart from those that may be in flight, so that they do not stand in the way of a probe, nor of
-/// the full rate afterwards.
+/// Calls that hang since an outage began, as on a connection that died without notice. They end only by their own
+/// timeouts. They do not count against the concurrency limit, so that they block neither a probe nor the full rate
+/// after the outage.
 #[derive(Debug, Default)]
-struct Apart {
+struct HungCalls {
     sent_before: Option<Instant>,
     calls: usize,
 }
 
-impl Apart {
-    /// Whether a call that was sent then is one of them.
+impl HungCalls {
+    /// Whether a call that was sent at `sent_at` is one of them.
     fn counts(&self, sent_at: Instant) -> bool {
         self.calls > 0 && self.sent_before.is_some_and(|hung_before| sent_at < hung_before)
     }
@@ -89,20 +90,20 @@ impl Account {
     pub(crate) fn build(
         endpoint: Endpoint,
         settings: &Settings,
-        reach: impl FnOnce(&str) -> Arc<Reach>,
+        reach: impl FnOnce(&str) -> Arc<Reachability>,
     ) -> Result<Self, BuildError> {
         let provider = endpoint.provider;
         let base_url = endpoint.base_url.as_deref().or(provider.base_url()).ok_or_else(|| {
             let name = provider.name();
             BuildError::new(format!("the provider {name} has no address of its own: give a base_url"))
         })?;
-        if endpoint.max_concurrent > Endpoint::MOST_CONCURRENT {
-            let (asked, most) = (endpoint.max_concurrent, Endpoint::MOST_CONCURRENT);
+        if endpoint.max_concurrent > Endpoint::CONCURRENCY_CEILING {
+            let (asked, most) = (endpoint.max_concurrent, Endpoint::CONCURRENCY_CEILING);
             return Err(BuildError::new(format!("{asked} requests at once are more than {most}")));
         }
         let client = endpoint.client.unwrap_or_else(default_client);
-        // A redirect is a fault of the address, which its owner is to be told of. A body with a coding all the same is
-        // read by the provider, since some are only labelled so.
+        // A redirect means that the address is wrong, so the user gets an error. No coding is asked for: a body that
+        // has one all the same is decoded where it is read, because some bodies only claim to have one.
         let base_url = base_url.to_owned();
         let mut client = client
             .base_url(base_url.as_str())
@@ -141,28 +142,28 @@ impl Account {
             max_pause: settings.max_pause,
             quota: quota.build().map_err(BuildError::of)?,
             sharing: Mutex::default(),
-            standing: Mutex::default(),
+            breaker: Mutex::default(),
             budget: Budget::percent(10),
             limits_of_models: endpoint.models,
-            apart: Mutex::default(),
+            hung_calls: Mutex::default(),
             watched: AtomicBool::new(false),
             models: Mutex::default(),
         })
     }
 
-    /// A model of the account; `None` stands for requests that name none.
+    /// A model of the account. `None` stands for requests that name no model.
     pub(super) fn model(&self, model: Option<&str>) -> Arc<Model> {
         let mut models = self.models.lock();
         match models.iter().position(|known| known.name.as_deref() == model) {
             Some(0) => Arc::clone(&models[0]),
-            Some(place) => {
-                models[..=place].rotate_right(1);
+            Some(index) => {
+                models[..=index].rotate_right(1);
                 Arc::clone(&models[0])
             }
             None => {
                 let made = Arc::new(self.new_model(model));
                 models.insert(0, Arc::clone(&made));
-                // One that is in use stays, though its place is gone: its requests end with what they know.
+                // A model that is removed while in use stays alive until its requests have ended.
                 models.truncate(MODELS);
                 made
             }
@@ -170,18 +171,20 @@ impl Account {
     }
 
     fn new_model(&self, name: Option<&str>) -> Model {
-        let told = self.limits_of_models.iter().find(|(of, _)| Some(of.as_str()) == name);
-        let limits = told.map(|(_, limits)| *limits).unwrap_or_default();
+        let configured = self.limits_of_models.iter().find(|(of, _)| Some(of.as_str()) == name);
+        let limits = configured.map(|(_, limits)| *limits).unwrap_or_default();
         let charging = self.provider.charging();
         let below = limits.quota(limits.max_concurrent, charging).under(&self.quota);
-        // Checked when the account was built: nothing in it can be wrong now.
+        // The limits were checked when the account was built, so this cannot fail.
         let quota = below.build().unwrap_or_else(|_| self.quota.clone());
-        let model = Model::new(name.map(Into::into), quota, limits.max_concurrent, self.most_concurrent());
-        let is_told = [&self.quota, &model.quota].iter().any(|quota| !quota.snapshot().dimensions.is_empty());
-        if is_told || self.auto.is_some() { model } else { model.starting_slowly() }
+        let model =
+            Model::new(name.map(Into::into), quota, limits.max_concurrent, self.concurrency_ceiling());
+        let has_limits =
+            [&self.quota, &model.quota].iter().any(|quota| !quota.snapshot().dimensions.is_empty());
+        if has_limits || self.auto.is_some() { model } else { model.starting_slowly() }
     }
 
-    /// Cut out of what is shown: the key in all its forms.
+    /// Removes the key, in all its forms, from a text that is shown.
     pub(crate) fn redact(&self, text: String) -> String {
         match &self.key {
             Some(key) => key.redact(&text).into_owned(),
@@ -199,7 +202,7 @@ impl Account {
         }
     }
 
-    /// Told whenever something changes that those who wait may want to know.
+    /// Notified whenever a change may matter to waiting requests.
     pub(crate) fn changed(&self) -> Notified<'_> {
         self.reach.changed.notified()
     }
@@ -208,14 +211,14 @@ impl Account {
         &self.reach.changed
     }
 
-    /// Why nothing is sent with this key.
+    /// Why nothing is sent with this key, if it is stopped.
     pub(crate) fn stopped(&self, now: Instant) -> Option<Stopped> {
-        self.standing.lock().stopped(now).cloned()
+        self.breaker.lock().stopped(now).cloned()
     }
 
     /// Lifts every stop and hold, and forgets outages.
     pub(crate) fn resume(&self, now: Instant) {
-        self.standing.lock().resume();
+        self.breaker.lock().resume();
         self.models.lock().iter().for_each(|model| {
             model.resume();
             model.quota.open_gate(now);
@@ -223,47 +226,47 @@ impl Account {
         self.reach.resume();
     }
 
-    /// Forgets what replies said about limits, of the account and of its models.
+    /// Forgets what replies reported about limits, for the account and its models.
     pub(super) fn forget_readings(&self, now: Instant) {
         self.quota.forget_readings(now);
         self.models.lock().iter().for_each(|model| model.quota.forget_readings(now));
     }
 
-    /// Lets nobody wait for a limit any more.
+    /// Ends every wait for a limit.
     pub(crate) fn close(&self) {
         self.quota.close();
         self.reach.changed.notify_waiters();
     }
 
-    /// Whether a retry may be paid for now.
+    /// Takes an extra call from the retry budget. `false`: the budget is empty.
     pub(crate) fn pay_for_retry(&self) -> bool {
         self.budget.try_withdraw()
     }
 
-    /// How many calls may be under way at once.
+    /// How many calls may be in flight now.
     pub(crate) fn max_concurrent(&self) -> usize {
         self.max_concurrent.load(Ordering::Relaxed)
     }
 
-    /// How many calls may ever be under way at once.
-    pub(crate) fn most_concurrent(&self) -> usize {
+    /// How many calls may be in flight at most, at any time.
+    pub(crate) fn concurrency_ceiling(&self) -> usize {
         self.auto.as_ref().map_or_else(|| self.max_concurrent(), |(_, most)| *most)
     }
 
-    /// Whether how many calls may be under way is found out by itself.
+    /// Whether the account finds its concurrency by itself.
     pub(super) fn finds_concurrency(&self) -> bool {
         self.auto.is_some()
     }
 
-    /// A call goes out.
+    /// A call is sent.
     pub(super) fn call_began(&self, now: Instant) {
         if let Some((auto, _)) = &self.auto {
             auto.lock().started(now, self.in_flight());
         }
     }
 
-    /// A call has ended: what that says of how many may be under way.
-    pub(super) fn call_told(&self, now: Instant, sent_at: Instant, end: End) {
+    /// A call has ended: adjusts the concurrency, if the account finds it by itself.
+    pub(super) fn record_call_end(&self, now: Instant, sent_at: Instant, end: End) {
         let Some((auto, _)) = &self.auto else { return };
         let limit = auto.lock().ended(now, sent_at, end);
         if let Some(limit) = limit {
@@ -271,89 +274,89 @@ impl Account {
         }
     }
 
-    /// Changes the limits that are named.
+    /// Changes the limits that are set in `limits`.
     pub(crate) fn set_limits(&self, limits: &ModelLimits) {
         if let Some(requests) = limits.max_concurrent {
-            self.max_concurrent.store(requests.min(Endpoint::MOST_CONCURRENT), Ordering::Relaxed);
-            let mut apart = self.apart.lock();
-            let calls = apart.calls;
-            self.set_apart(&mut apart, calls);
+            self.max_concurrent.store(requests.min(Endpoint::CONCURRENCY_CEILING), Ordering::Relaxed);
+            let mut hung = self.hung_calls.lock();
+            let calls = hung.calls;
+            self.set_hung_calls(&mut hung, calls);
         }
         for (dimension, limit) in limits.per_minute() {
             self.quota.set_limit(dimension, Some(limit));
         }
     }
 
-    /// How many calls are under way, for its weight.
+    /// The calls in flight, divided by the weight.
     pub(crate) fn load(&self) -> f64 {
         self.in_flight() as f64 / f64::from(self.weight.get())
     }
 
-    /// How many calls are under way.
+    /// How many calls are in flight.
     pub(super) fn in_flight(&self) -> usize {
         self.quota.in_flight()
     }
 
-    pub(super) fn reach(&self) -> &Reach {
+    pub(super) fn reach(&self) -> &Reachability {
         &self.reach
     }
 
-    /// The calls that are under way in an outage hang: others may go beside them.
-    pub(super) fn count_apart(&self) {
+    /// Calls that hang in an outage no longer count against the concurrency limit.
+    pub(super) fn exclude_hung_calls(&self) {
         let hung_before = self.reach.hung_before();
-        let mut apart = self.apart.lock();
-        if hung_before.is_some() && apart.sent_before != hung_before {
-            apart.sent_before = hung_before;
-            self.set_apart(&mut apart, self.in_flight());
+        let mut hung = self.hung_calls.lock();
+        if hung_before.is_some() && hung.sent_before != hung_before {
+            hung.sent_before = hung_before;
+            self.set_hung_calls(&mut hung, self.in_flight());
         }
     }
 
-    /// A call is elected to look whether the origin is back.
-    pub(super) fn probe_elected(&self) {
-        self.count_apart();
-        if self.reach.is_mute() {
-            // It needs a connection of its own: one that others hang on may have been forgotten at the other end.
+    /// A call was chosen as a probe of the origin.
+    pub(super) fn probe_chosen(&self) {
+        self.exclude_hung_calls();
+        if self.reach.is_unresponsive() {
+            // A probe needs a new connection. The server may have forgotten the connection on which other calls hang.
             drop(self.client.drain());
         }
     }
 
     pub(super) fn call_ended(&self, sent_at: Instant) {
-        let mut apart = self.apart.lock();
-        if apart.counts(sent_at) {
-            let calls = apart.calls - 1;
-            self.set_apart(&mut apart, calls);
+        let mut hung = self.hung_calls.lock();
+        if hung.counts(sent_at) {
+            let calls = hung.calls - 1;
+            self.set_hung_calls(&mut hung, calls);
         }
     }
 
-    /// Something has come back on a call.
-    pub(super) fn heard(&self, sent_at: Instant, now: Instant) {
-        self.does_not_hang(sent_at);
-        self.reach.heard(now);
+    /// A part of a reply has come.
+    pub(super) fn note_activity(&self, sent_at: Instant, now: Instant) {
+        self.forget_hung_calls(sent_at);
+        self.reach.note_activity(now);
     }
 
-    /// A reply has come to a call. Says whether that ends an outage.
+    /// A reply has come. Says whether that ends an outage.
     pub(super) fn replied(&self, sent_at: Instant, now: Instant, is_answer: bool) -> bool {
-        self.does_not_hang(sent_at);
+        self.forget_hung_calls(sent_at);
         if is_answer { self.reach.answered(sent_at, now) } else { self.reach.replied(sent_at, now) }
     }
 
-    fn does_not_hang(&self, sent_at: Instant) {
-        let mut apart = self.apart.lock();
-        if apart.counts(sent_at) {
-            // They were only slow, and count as all others do.
-            self.set_apart(&mut apart, 0);
+    fn forget_hung_calls(&self, sent_at: Instant) {
+        let mut hung = self.hung_calls.lock();
+        if hung.counts(sent_at) {
+            // The calls were only slow, so they count as all others do.
+            self.set_hung_calls(&mut hung, 0);
         }
     }
 
-    fn set_apart(&self, apart: &mut Apart, calls: usize) {
-        apart.calls = calls.min(self.max_concurrent().saturating_add(PROBES_APART));
-        let calls = apart.calls;
+    fn set_hung_calls(&self, hung: &mut HungCalls, calls: usize) {
+        hung.calls = calls.min(self.max_concurrent().saturating_add(MAX_HUNG_PROBES));
+        let calls = hung.calls;
         self.quota.set_max_concurrent(Some(self.max_concurrent().saturating_add(calls)));
     }
 
     pub(crate) fn stop(&self, kind: ErrorKind, message: String, until: Option<Instant>) {
         tracing::warn!(provider = self.provider.name(), %message, "stopped: nothing more is sent");
-        self.standing.lock().stop(Stopped { kind, message, until });
+        self.breaker.lock().stop(Stopped { kind, message, until });
         self.reach.changed.notify_waiters();
     }
 }

@@ -1,3 +1,5 @@
+//! What a call changes in its scope: probes, witnesses, stops, hung calls, settling.
+
 use outbound_limiter::Cost;
 use outbound_provider::{Provider, Terminal};
 
@@ -5,8 +7,8 @@ use super::{
     super::{
         super::settings::Settings,
         account::MODELS,
-        config::{Endpoint, ModelLimits},
-        reach::Reach,
+        endpoint::{Endpoint, ModelLimits},
+        reachability::Reachability,
     },
     *,
 };
@@ -14,9 +16,9 @@ use super::{
 const SECOND: Duration = Duration::from_secs(1);
 
 fn account(endpoint: impl FnOnce(Endpoint) -> Endpoint) -> Arc<Account> {
-    let told = endpoint(Endpoint::new(Provider::http()).base_url("http://h.test").max_concurrent(2));
-    let reach = |_: &str| Arc::new(Reach::new(SECOND * 30));
-    Arc::new(Account::build(told, &Settings::default(), reach).expect("an account"))
+    let endpoint = endpoint(Endpoint::new(Provider::http()).base_url("http://h.test").max_concurrent(2));
+    let reach = |_: &str| Arc::new(Reachability::new(SECOND * 30));
+    Arc::new(Account::build(endpoint, &Settings::default(), reach).expect("an account"))
 }
 
 fn charge(scope: &Scope) -> Charge {
@@ -28,26 +30,30 @@ fn charge(scope: &Scope) -> Charge {
         .sent()
 }
 
-fn go<'a>(scope: &'a Scope) -> Pass<'a> {
-    match scope.ask(Instant::now()) {
-        Ask::Go(pass) => pass,
+fn go<'a>(scope: &'a Scope) -> ScopePermit<'a> {
+    match scope.admit(Instant::now()) {
+        ScopeDecision::Go(permit) => permit,
         other => panic!("{other:?}"),
     }
 }
 
 /// A call that fails.
 fn fails(scope: &Scope, request: u64, effect: Effect, settle: Settle, fault: &Fault) {
-    let (mut pass, charge, now) = (go(scope), charge(scope), Instant::now());
-    let call = pass.sent(request, now, 1.0);
+    let (mut permit, charge, now) = (go(scope), charge(scope), Instant::now());
+    let call = permit.sent(request, now, 1.0);
     let kind = ErrorKind::Server;
     let replied = !matches!(effect, Effect::Unreachable { .. });
     let signals = &Signals::default();
-    scope.failed(call, &Failed { effect, settle, fault, signals, message: "no", kind, replied, now }, charge);
+    scope.failed(
+        call,
+        &ScopeFailure { effect, settle, fault, signals, message: "no", kind, replied, now },
+        charge,
+    );
 }
 
 fn succeeds(scope: &Scope) {
-    let (mut pass, charge) = (go(scope), charge(scope));
-    let call = pass.sent(1, Instant::now(), 1.0);
+    let (mut permit, charge) = (go(scope), charge(scope));
+    let call = permit.sent(1, Instant::now(), 1.0);
     scope.succeeded(call, &Signals::default(), None, charge);
 }
 
@@ -55,14 +61,14 @@ fn transient() -> Fault {
     Fault::new(Class::Transient)
 }
 
-async fn is_told(account: &Account, act: impl FnOnce()) -> bool {
+async fn is_notified(account: &Account, act: impl FnOnce()) -> bool {
     let changed = account.changed();
     act();
     tokio::time::timeout(Duration::from_millis(1), changed).await.is_ok()
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_is_elected_who_has_to_wait_after_all() {
+async fn no_probe_is_chosen_that_has_to_wait_after_all() {
     let account = account(|endpoint| endpoint);
     let scope = Scope::of(&account, None);
     let mut overload = Fault::new(Class::Overloaded);
@@ -70,11 +76,11 @@ async fn nobody_is_elected_who_has_to_wait_after_all() {
     for request in 0..4 {
         fails(&scope, request, Effect::Overloaded, Settle::Refund, &overload);
     }
-    account.reach.lost(Instant::now(), Duration::ZERO);
+    account.reach.mark_down(Instant::now(), Duration::ZERO);
     tokio::time::advance(SECOND).await;
-    assert!(matches!(account.reach.look(Instant::now()), Clearance::Probe), "it may be looked at");
-    let asked = || assert!(matches!(scope.ask(Instant::now()), Ask::Wait(Waiting::Outage, _)));
-    assert!(!is_told(&account, asked).await, "but the model waits, and nobody is woken for that");
+    assert!(matches!(account.reach.peek(Instant::now()), ProbeDecision::Probe), "it may be probed");
+    let asked = || assert!(matches!(scope.admit(Instant::now()), ScopeDecision::Wait(Waiting::Outage, _)));
+    assert!(!is_notified(&account, asked).await, "but the model waits, and nobody is woken for that");
 }
 
 #[tokio::test(start_paused = true)]
@@ -84,20 +90,23 @@ async fn a_probe_of_either_kind_that_is_dropped_leaves_it_to_the_next() {
     succeeds(&scope);
     for of_reach in [true, false] {
         if of_reach {
-            account.reach.lost(Instant::now(), Duration::ZERO);
+            account.reach.mark_down(Instant::now(), Duration::ZERO);
         } else {
             (0..4).for_each(|request| {
                 fails(&scope, request, Effect::Failed, Settle::Keep, &transient());
             });
         }
         tokio::time::advance(SECOND).await;
-        let pass = go(&scope);
-        assert!(pass.is_elected() && pass.probes_reach() == of_reach);
-        assert!(matches!(scope.ask(Instant::now()), Ask::Wait(Waiting::Outage, _)), "one at a time");
-        assert!(is_told(&account, || drop(pass)).await);
-        assert!(go(&scope).is_elected());
+        let permit = go(&scope);
+        assert!(permit.is_probe_or_witness() && permit.probes_reach() == of_reach);
+        assert!(
+            matches!(scope.admit(Instant::now()), ScopeDecision::Wait(Waiting::Outage, _)),
+            "one at a time"
+        );
+        assert!(is_notified(&account, || drop(permit)).await);
+        assert!(go(&scope).is_probe_or_witness());
         account.resume(Instant::now());
-        assert!(!go(&scope).is_elected());
+        assert!(!go(&scope).is_probe_or_witness());
     }
 }
 
@@ -107,14 +116,14 @@ async fn a_witness_that_is_dropped_leaves_it_to_the_next() {
     let scope = Scope::of(&account, None);
     let mut refused = Fault::new(Class::Terminal(Terminal::Auth));
     refused.wait = Some(SECOND * 5);
-    fails(&scope, 1, Effect::Account, Settle::RequestOnly, &refused);
+    fails(&scope, 1, Effect::AccountRefused, Settle::RequestOnly, &refused);
     let witness = go(&scope);
-    assert!(witness.is_elected());
-    assert!(matches!(scope.ask(Instant::now()), Ask::Wait(Waiting::Account, _)));
-    assert!(is_told(&account, || drop(witness)).await);
-    fails(&scope, 2, Effect::Account, Settle::RequestOnly, &refused);
+    assert!(witness.is_probe_or_witness());
+    assert!(matches!(scope.admit(Instant::now()), ScopeDecision::Wait(Waiting::Account, _)));
+    assert!(is_notified(&account, || drop(witness)).await);
+    fails(&scope, 2, Effect::AccountRefused, Settle::RequestOnly, &refused);
     let stopped = scope.stopped(Instant::now()).expect("two of two");
-    assert_eq!(stopped.until, Some(Instant::now() + SECOND * 5), "as long as it was told");
+    assert_eq!(stopped.until, Some(Instant::now() + SECOND * 5), "as long as the refusal says");
     account.resume(Instant::now());
     assert_eq!(scope.stopped(Instant::now()), None);
 }
@@ -123,9 +132,9 @@ async fn a_witness_that_is_dropped_leaves_it_to_the_next() {
 async fn a_success_of_the_witness_lifts_the_hold_and_wakes_the_others() {
     let account = account(|endpoint| endpoint);
     let scope = Scope::of(&account, None);
-    fails(&scope, 1, Effect::Account, Settle::RequestOnly, &transient());
-    assert!(is_told(&account, || succeeds(&scope)).await);
-    assert!(!go(&scope).is_elected());
+    fails(&scope, 1, Effect::AccountRefused, Settle::RequestOnly, &transient());
+    assert!(is_notified(&account, || succeeds(&scope)).await);
+    assert!(!go(&scope).is_probe_or_witness());
 }
 
 #[tokio::test(start_paused = true)]
@@ -155,7 +164,7 @@ async fn the_models_least_used_are_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_told_for_a_model_is_that_models() {
+async fn a_limit_configured_for_a_model_is_that_models() {
     let limits = ModelLimits::new().max_concurrent(1);
     let account = account(|endpoint| endpoint.model("small", limits));
     assert_eq!(Scope::of(&account, Some("small")).model.quota.snapshot().max_concurrent, Some(1));
@@ -175,7 +184,7 @@ async fn a_pause_that_is_too_long_stops_its_model_until_then() {
     assert_eq!(scope.stopped(Instant::now()), None, "this one is waited out");
     account.resume(Instant::now());
     fault.wait = Some(SECOND * 901);
-    assert!(is_told(&account, || fails(&scope, 2, refused, Settle::Refund, &fault)).await);
+    assert!(is_notified(&account, || fails(&scope, 2, refused, Settle::Refund, &fault)).await);
     let until = scope.stopped(Instant::now()).expect("too long").until;
     assert_eq!(until, Some(Instant::now() + SECOND * 901));
     assert_eq!(other.stopped(Instant::now()), None);
@@ -191,8 +200,8 @@ async fn calls_that_hang_in_an_outage_are_counted_apart() {
     let mut hung = go(&scope);
     let (_call, charge) = (hung.sent(1, Instant::now(), 1.0), charge(&scope));
     tokio::time::advance(SECOND).await;
-    account.reach.lost(Instant::now(), SECOND);
-    assert!(matches!(scope.ask(Instant::now()), Ask::Wait(..)));
+    account.reach.mark_down(Instant::now(), SECOND);
+    assert!(matches!(scope.admit(Instant::now()), ScopeDecision::Wait(..)));
     assert_eq!(account.quota.snapshot().max_concurrent, Some(3));
     charge.keep_estimate();
     drop(hung);
@@ -206,24 +215,24 @@ async fn what_hangs_in_a_silence_is_bounded_and_is_over_with_the_first_that_was_
     let bound = || account.quota.snapshot().max_concurrent.unwrap_or_default();
     let mut hanging = Vec::new();
     for round in 1..=30 {
-        account.reach.found_mute(Instant::now(), Instant::now());
+        account.reach.mark_unresponsive(Instant::now(), Instant::now());
         tokio::time::advance(SECOND).await;
-        let mut pass = go(&scope);
-        assert!(pass.probes_reach(), "{round}");
+        let mut permit = go(&scope);
+        assert!(permit.probes_reach(), "{round}");
         let Ok(reserved) = scope.model.quota.try_reserve_at(Cost::request(), Instant::now()) else { break };
-        let call = pass.sent(round, Instant::now(), 1.0);
-        hanging.push((pass, call, reserved.sent()));
+        let call = permit.sent(round, Instant::now(), 1.0);
+        hanging.push((permit, call, reserved.sent()));
         tokio::time::advance(SECOND).await;
     }
-    // Two of its own, two that hang, and sixteen probes.
+    // The limit of two, two hung calls, and sixteen probes.
     assert_eq!((hanging.len(), bound()), (20, 20));
-    let (pass, call, charge) = hanging.pop().expect("many");
-    account.reach.found_mute(Instant::now(), Instant::now());
+    let (permit, call, charge) = hanging.pop().expect("many");
+    account.reach.mark_unresponsive(Instant::now(), Instant::now());
     assert_eq!(bound(), 20);
-    scope.heard(call.sent_at);
-    assert!(bound() == 2 && !account.reach.is_mute(), "the others are only slow as well");
+    scope.note_activity(call.sent_at);
+    assert!(bound() == 2 && !account.reach.is_unresponsive(), "the others are only slow as well");
     charge.keep_estimate();
-    drop(pass);
+    drop(permit);
     drop(hanging);
     assert_eq!(bound(), 2);
 }
@@ -232,41 +241,45 @@ async fn what_hangs_in_a_silence_is_bounded_and_is_over_with_the_first_that_was_
 async fn a_probe_of_a_silence_that_is_not_sent_leaves_it_to_the_next() {
     let account = account(|endpoint| endpoint);
     let scope = Scope::of(&account, None);
-    account.reach.found_mute(Instant::now(), Instant::now());
+    account.reach.mark_unresponsive(Instant::now(), Instant::now());
     tokio::time::advance(SECOND * 10).await;
     drop(go(&scope));
-    let mut pass = go(&scope);
-    assert!(pass.probes_reach());
-    pass.sent(1, Instant::now(), 1.0);
-    drop(pass);
-    assert!(matches!(scope.ask(Instant::now()), Ask::Wait(Waiting::Outage, _)), "that one was sent");
+    let mut permit = go(&scope);
+    assert!(permit.probes_reach());
+    permit.sent(1, Instant::now(), 1.0);
+    drop(permit);
+    assert!(
+        matches!(scope.admit(Instant::now()), ScopeDecision::Wait(Waiting::Outage, _)),
+        "that one was sent"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_hangs_while_all_is_silent_is_no_news_of_the_model() {
+async fn a_call_that_hangs_in_a_silence_says_nothing_about_the_model() {
     let hangs = |scope: &Scope, kind| {
-        let (mut pass, charge, now) = (go(scope), charge(scope), Instant::now());
-        let call = pass.sent(1, now, 1.0);
+        let (mut permit, charge, now) = (go(scope), charge(scope), Instant::now());
+        let call = permit.sent(1, now, 1.0);
         let (effect, settle) = (Effect::Failed, Settle::Keep);
         let (fault, signals) = (&Fault::new(Class::Ambiguous), &Signals::default());
-        let failed = Failed { effect, settle, fault, signals, message: "no", kind, replied: false, now };
+        let failed =
+            ScopeFailure { effect, settle, fault, signals, message: "no", kind, replied: false, now };
         scope.failed(call, &failed, charge);
     };
     let account = account(|endpoint| endpoint.max_concurrent(100));
     let scope = Scope::of(&account, None);
-    for mute in [true, false] {
+    for unresponsive in [true, false] {
         for _ in 0..4 {
-            if mute {
-                account.reach.found_mute(Instant::now(), Instant::now());
+            if unresponsive {
+                account.reach.mark_unresponsive(Instant::now(), Instant::now());
             }
             hangs(&scope, ErrorKind::Timeout);
         }
-        assert_eq!((account.reach.is_mute(), scope.model.is_down()), (mute, !mute));
+        assert_eq!((account.reach.is_unresponsive(), scope.model.is_down()), (unresponsive, !unresponsive));
         account.resume(Instant::now());
     }
-    account.reach.found_mute(Instant::now(), Instant::now());
+    account.reach.mark_unresponsive(Instant::now(), Instant::now());
     hangs(&scope, ErrorKind::Connection);
-    assert!(!account.reach.is_mute(), "a connection that is reset is not silent");
+    assert!(!account.reach.is_unresponsive(), "a connection that is reset is not silent");
 }
 
 #[tokio::test(start_paused = true)]
@@ -281,7 +294,7 @@ async fn ten_successes_pay_for_a_retry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_status_is_a_word_from_the_server() {
+async fn an_error_status_is_a_reply_of_the_server() {
     let account = account(|endpoint| endpoint);
     let scope = Scope::of(&account, None);
     assert_eq!(account.reach.silence(), None);

@@ -1,4 +1,4 @@
-//! Whether a server is there, learnt from how its calls fare; and how many calls it bears when it is overloaded.
+//! Health: whether a server is up or down, as seen by its calls.
 
 use std::time::Duration;
 
@@ -7,32 +7,32 @@ use tokio::time::Instant;
 /// The shortest time between two probes.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
 
-/// The longest time between two attempts to connect, and between two calls as probes, which cost something.
+/// The longest pauses between probes: attempts to connect, and calls, which cost something.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 const LONGEST_PAUSE_OF_CALLS: Duration = Duration::from_secs(20);
 
-/// A server that is overloaded and says how long is believed so far. The request itself waits as long as it was told.
+/// The longest hint of an overloaded server that the probes obey. The request itself waits as long as the hint says.
 const LONGEST_HINT: Duration = Duration::from_secs(60);
 
-/// The longest time between two attempts to connect in the first minute. They cost no call.
+/// The longest pause between two attempts to connect in the first minute of an outage. They cost no call.
 const LONGEST_EARLY_PAUSE: Duration = Duration::from_secs(2);
 
-/// What the first minute is.
-const EARLY: Duration = Duration::from_secs(60);
+/// The length of that first minute.
+const EARLY_PHASE: Duration = Duration::from_secs(60);
 
-/// A probe that has not failed for so many times as long as the last one took to fail is a good sign.
-const HOPE: u32 = 3;
+/// A probe that runs this many times longer than the last failure took is a good sign.
+const SLOW_PROBE_FACTOR: u32 = 3;
 
-/// How a scope fails when it does: it decides how patiently it is probed.
+/// How a scope fails. This decides how often it is probed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trouble {
+pub(crate) enum FailureMode {
     /// No connection: a probe costs nothing.
     Unreachable,
     /// Calls fail: a probe is an extra call.
     Failing,
 }
 
-/// The state of one scope. Pure: it is told what happened and when, and says who may go.
+/// The health of an origin or a model. Pure: it is told what happened and when, and decides who may be sent.
 ///
 /// ```text
 ///           `threshold` failures in a row, all of calls sent after the last success
@@ -41,26 +41,26 @@ pub(crate) enum Trouble {
 ///           a call sent since it is down succeeds
 /// ```
 ///
-/// While it is down one call at a time goes out as a probe, and after each that fails there is a pause that grows with
-/// the length of the outage. A probe that takes longer than the last ones took to fail is a good sign: a second may go,
-/// then four, and so on, so that a server that answers slowly is at its full rate soon.
+/// While it is down, one call at a time is sent as a probe. After each failed probe there is a pause, which grows with
+/// the length of the outage. A probe that runs longer than the last ones took to fail is a good sign: then a second one
+/// is sent, then four in all, and so on. So a slow server is back at its full rate soon.
 #[derive(Debug)]
 pub(crate) struct Health {
-    trouble: Trouble,
+    mode: FailureMode,
     threshold: u32,
-    streak: Option<Streak>,
-    /// When the call was sent that was sent last of those that succeeded: a failure of an earlier one is no news.
-    last_good: Option<Instant>,
+    in_a_row: Option<ConsecutiveFailures>,
+    /// When the latest successful call was sent. A failure of an earlier call is ignored.
+    last_success: Option<Instant>,
     down: Option<Down>,
 }
 
 /// Failures without a success between them.
 #[derive(Debug, Clone, Copy)]
-struct Streak {
+struct ConsecutiveFailures {
     failures: u32,
-    /// When the first of the failed calls was sent: a success of a call sent before it is no news.
+    /// When the first failed call was sent. A success of an earlier call is ignored.
     first_sent: Instant,
-    /// The request that failed first, and whether others have failed since.
+    /// The request that failed first. `others`: another request has failed since.
     request: u64,
     others: bool,
 }
@@ -68,17 +68,17 @@ struct Streak {
 #[derive(Debug, Clone, Copy)]
 struct Down {
     since: Instant,
-    /// Probes under way.
+    /// Probes in flight.
     pending: u32,
-    /// How many probes may be under way: more than one only while they do not fail.
+    /// How many probes may be in flight. More than one only while none fails.
     allowed: u32,
     last_probe: Instant,
     /// Nothing is sent before this.
     next_probe: Instant,
-    /// How long the last failure took to come.
-    fails_in: Duration,
+    /// How long the last failed call took to fail.
+    time_to_fail: Duration,
     /// Calls of more than one request fail.
-    of_many: bool,
+    several_requests: bool,
 }
 
 /// A call that has failed.
@@ -88,26 +88,26 @@ pub(crate) struct FailedCall {
     pub(crate) request: u64,
     pub(crate) sent_at: Instant,
     pub(crate) now: Instant,
-    /// Between 0 and 1, of the request's own: keeps processes apart that fail together.
-    pub(crate) spread: f64,
+    /// Between 0 and 1, random for each request. It spreads the probes of processes that fail at the same time.
+    pub(crate) jitter: f64,
     /// How long the server said to wait.
     pub(crate) hint: Option<Duration>,
 }
 
-/// Whether a call may go out.
+/// Whether a call may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Clearance {
-    /// All is well.
+pub(crate) enum ProbeDecision {
+    /// It is up.
     Go,
-    /// As a probe.
+    /// It is down, and the call is a probe.
     Probe,
     /// Not before this instant, unless something changes.
     Wait(Instant),
 }
 
 impl Health {
-    pub(crate) const fn new(trouble: Trouble, threshold: u32) -> Self {
-        Self { trouble, threshold, streak: None, last_good: None, down: None }
+    pub(crate) const fn new(mode: FailureMode, threshold: u32) -> Self {
+        Self { mode, threshold, in_a_row: None, last_success: None, down: None }
     }
 
     pub(crate) const fn is_down(&self) -> bool {
@@ -119,13 +119,13 @@ impl Health {
         self.down.map(|down| down.since)
     }
 
-    /// When the next call may go as a probe; `None` while one is under way, or if it is not down.
+    /// When the next probe may be sent. `None` if a probe is in flight, or if it is not down.
     pub(crate) fn next_probe(&self) -> Option<Instant> {
         self.down.filter(|down| down.pending == 0).map(|down| down.next_probe)
     }
 
-    /// It is known to be down, though no call has failed: the calls under way hang. A look took so long to fail.
-    pub(crate) fn lost(&mut self, now: Instant, fails_in: Duration) {
+    /// Marks it as down although no call has failed: the calls in flight hang, and a dial failed after `time_to_fail`.
+    pub(crate) fn mark_down(&mut self, now: Instant, time_to_fail: Duration) {
         if self.down.is_none() {
             self.down = Some(Down {
                 since: now,
@@ -133,26 +133,26 @@ impl Health {
                 allowed: 1,
                 last_probe: now,
                 next_probe: now + SHORTEST_PAUSE,
-                fails_in,
-                of_many: true,
+                time_to_fail,
+                several_requests: true,
             });
         }
     }
 
-    /// Down, and not because of one request alone.
+    /// Whether it is down because of several requests, and not of one alone.
     pub(crate) fn is_outage(&self) -> bool {
-        self.down.is_some_and(|down| down.of_many)
+        self.down.is_some_and(|down| down.several_requests)
     }
 
-    /// A call that was sent at `sent_at` has brought a reply. Says whether that ended an outage.
+    /// A call that was sent at `sent_at` has succeeded. Says whether that ends an outage.
     pub(crate) fn succeeded(&mut self, sent_at: Instant) -> bool {
-        self.last_good = self.last_good.max(Some(sent_at));
-        if self.streak.is_some_and(|streak| sent_at >= streak.first_sent) {
-            self.streak = None;
+        self.last_success = self.last_success.max(Some(sent_at));
+        if self.in_a_row.is_some_and(|in_a_row| sent_at >= in_a_row.first_sent) {
+            self.in_a_row = None;
         }
         let ends = self.down.is_some_and(|down| sent_at >= down.since);
         if ends {
-            (self.down, self.streak) = (None, None);
+            (self.down, self.in_a_row) = (None, None);
         }
         ends
     }
@@ -160,25 +160,25 @@ impl Health {
     /// A call has failed. Says whether an outage begins.
     pub(crate) fn failed(&mut self, failed: FailedCall) -> bool {
         let FailedCall { request, sent_at, now, .. } = failed;
-        if self.last_good.is_some_and(|good| sent_at < good) {
+        if self.last_success.is_some_and(|good| sent_at < good) {
             return false;
         }
-        let first = Streak { failures: 0, first_sent: sent_at, request, others: false };
-        let streak = self.streak.get_or_insert(first);
-        streak.failures = streak.failures.saturating_add(1);
-        streak.others |= streak.request != request;
-        let (failures, others) = (streak.failures, streak.others);
-        let fails_in = now.saturating_duration_since(sent_at);
+        let first = ConsecutiveFailures { failures: 0, first_sent: sent_at, request, others: false };
+        let in_a_row = self.in_a_row.get_or_insert(first);
+        in_a_row.failures = in_a_row.failures.saturating_add(1);
+        in_a_row.others |= in_a_row.request != request;
+        let (failures, others) = (in_a_row.failures, in_a_row.others);
+        let time_to_fail = now.saturating_duration_since(sent_at);
         match &mut self.down {
             Some(down) if sent_at >= down.since => {
                 down.allowed = 1;
-                down.fails_in = fails_in;
-                down.of_many |= others;
+                down.time_to_fail = time_to_fail;
+                down.several_requests |= others;
                 let elapsed = now.saturating_duration_since(down.since);
-                down.next_probe = now + pause(self.trouble, elapsed, &failed);
+                down.next_probe = now + pause(self.mode, elapsed, &failed);
                 false
             }
-            // It was under way when the outage began: an echo.
+            // The call was sent before the outage began, so it says nothing new.
             Some(_) => false,
             None if failures >= self.threshold => {
                 self.down = Some(Down {
@@ -186,9 +186,9 @@ impl Health {
                     pending: 0,
                     allowed: 1,
                     last_probe: now,
-                    next_probe: now + pause(self.trouble, Duration::ZERO, &failed),
-                    fails_in,
-                    of_many: others,
+                    next_probe: now + pause(self.mode, Duration::ZERO, &failed),
+                    time_to_fail,
+                    several_requests: others,
                 });
                 true
             }
@@ -196,36 +196,36 @@ impl Health {
         }
     }
 
-    /// Whether a call may go out now; changes nothing.
-    pub(crate) fn look(&self, now: Instant) -> Clearance {
-        let Some(down) = &self.down else { return Clearance::Go };
+    /// Whether a call may be sent now. Changes nothing.
+    pub(crate) fn peek(&self, now: Instant) -> ProbeDecision {
+        let Some(down) = &self.down else { return ProbeDecision::Go };
         let next = if down.pending == 0 {
             down.next_probe
         } else {
-            down.last_probe + (down.fails_in * HOPE).max(SHORTEST_PAUSE)
+            down.last_probe + (down.time_to_fail * SLOW_PROBE_FACTOR).max(SHORTEST_PAUSE)
         };
-        if now < next { Clearance::Wait(next) } else { Clearance::Probe }
+        if now < next { ProbeDecision::Wait(next) } else { ProbeDecision::Probe }
     }
 
-    /// Whether a call may go out now. One that goes as a probe has to tell its end with [`probe_ended`](Self::probe_ended).
-    pub(crate) fn admit(&mut self, now: Instant) -> Clearance {
-        let clearance = self.look(now);
-        let Some(down) = self.down.as_mut().filter(|_| clearance == Clearance::Probe) else {
-            return clearance;
+    /// Whether a call may be sent now. The end of a probe has to be reported with [`probe_ended`](Self::probe_ended).
+    pub(crate) fn admit(&mut self, now: Instant) -> ProbeDecision {
+        let decision = self.peek(now);
+        let Some(down) = self.down.as_mut().filter(|_| decision == ProbeDecision::Probe) else {
+            return decision;
         };
         if down.pending > 0 && down.pending >= down.allowed {
-            // None of them has failed: twice as many may be out.
+            // No probe has failed, so twice as many may be in flight.
             down.allowed = down.allowed.saturating_mul(2);
         }
         if down.pending == 0 || down.pending + 1 >= down.allowed {
-            // The first, or the last of this step: the next step begins later.
+            // The first probe, or the last one of this step. The next step begins later.
             down.last_probe = now;
         }
         down.pending += 1;
-        Clearance::Probe
+        ProbeDecision::Probe
     }
 
-    /// A probe has ended, however it did.
+    /// A probe has ended, with any result.
     pub(crate) fn probe_ended(&mut self) {
         if let Some(down) = &mut self.down {
             down.pending = down.pending.saturating_sub(1);
@@ -233,83 +233,16 @@ impl Health {
     }
 }
 
-/// How long nothing is sent after a probe failed.
-fn pause(trouble: Trouble, elapsed: Duration, failed: &FailedCall) -> Duration {
-    let (part, longest) = match trouble {
-        Trouble::Unreachable if elapsed < EARLY => (8, LONGEST_EARLY_PAUSE),
-        Trouble::Unreachable => (8, LONGEST_PAUSE),
-        Trouble::Failing => (4, LONGEST_PAUSE_OF_CALLS),
+/// The pause after a failed probe.
+fn pause(mode: FailureMode, elapsed: Duration, failed: &FailedCall) -> Duration {
+    let (part, longest) = match mode {
+        FailureMode::Unreachable if elapsed < EARLY_PHASE => (8, LONGEST_EARLY_PAUSE),
+        FailureMode::Unreachable => (8, LONGEST_PAUSE),
+        FailureMode::Failing => (4, LONGEST_PAUSE_OF_CALLS),
     };
     let own =
-        (elapsed / part).clamp(SHORTEST_PAUSE, longest).mul_f64(0.75 + failed.spread.clamp(0.0, 1.0) / 4.0);
+        (elapsed / part).clamp(SHORTEST_PAUSE, longest).mul_f64(0.75 + failed.jitter.clamp(0.0, 1.0) / 4.0);
     own.max(failed.hint.unwrap_or_default().min(LONGEST_HINT))
-}
-
-/// How many calls may be in flight where a server says that it is overloaded: fewer when a good part of the last replies
-/// were overloads, and twice as many with each round of successes until all are allowed again.
-#[derive(Debug)]
-pub(crate) struct Pressure {
-    ceiling: usize,
-    bound: usize,
-    /// The last replies, newest in the lowest bit: 1 for an overload.
-    recent: u32,
-    replies: u32,
-    /// When the bound was cut last: what was sent before is no news.
-    cut_at: Option<Instant>,
-}
-
-/// Fewer replies than this say nothing about a share.
-const ENOUGH: u32 = 8;
-
-/// The share of overloads among the last 32 replies that cuts concurrency: one in four.
-const TOO_MANY: u32 = 4;
-
-impl Pressure {
-    pub(crate) const fn new(ceiling: usize) -> Self {
-        Self { ceiling, bound: ceiling, recent: 0, replies: 0, cut_at: None }
-    }
-
-    /// Before a reply has told anything, so many at most: each success lets one more out.
-    pub(crate) fn start_with(&mut self, bound: usize) {
-        self.bound = self.ceiling.min(bound);
-    }
-
-    /// How many calls may be in flight.
-    pub(crate) const fn bound(&self) -> usize {
-        self.bound
-    }
-
-    /// How many, when all is well.
-    pub(crate) const fn ceiling(&self) -> usize {
-        self.ceiling
-    }
-
-    pub(crate) fn succeeded(&mut self) {
-        self.note(false);
-        self.bound = self.bound.saturating_add(1).min(self.ceiling);
-    }
-
-    /// An overload, with so many calls in flight.
-    pub(crate) fn overloaded(&mut self, sent_at: Instant, now: Instant, in_flight: usize) {
-        self.note(true);
-        let known = self.replies.min(u32::BITS);
-        let share_is_high = self.recent.count_ones() * TOO_MANY >= known;
-        let is_news = self.cut_at.is_none_or(|cut_at| sent_at > cut_at);
-        if known >= ENOUGH && share_is_high && is_news {
-            self.bound = self.bound.min(in_flight).div_ceil(2).max(1);
-            self.cut_at = Some(now);
-        }
-    }
-
-    /// An outage has ended: nothing that was learnt in it holds.
-    pub(crate) fn reset(&mut self) {
-        *self = Self::new(self.ceiling);
-    }
-
-    fn note(&mut self, overload: bool) {
-        self.recent = self.recent << 1 | u32::from(overload);
-        self.replies = self.replies.saturating_add(1);
-    }
 }
 
 #[cfg(test)]

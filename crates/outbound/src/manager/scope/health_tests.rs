@@ -1,15 +1,17 @@
+//! Outages and their probes.
+
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 const THRESHOLD: u32 = 4;
 
 fn failed(request: u64, sent_at: Instant, now: Instant) -> FailedCall {
-    FailedCall { request, sent_at, now, spread: 1.0, hint: None }
+    FailedCall { request, sent_at, now, jitter: 1.0, hint: None }
 }
 
 /// Down since `now`, by calls that failed at once.
-fn down(trouble: Trouble, now: Instant) -> Health {
-    let mut health = Health::new(trouble, THRESHOLD);
+fn down(mode: FailureMode, now: Instant) -> Health {
+    let mut health = Health::new(mode, THRESHOLD);
     for request in 1..=u64::from(THRESHOLD) {
         assert!(!health.is_down());
         health.failed(failed(request, now, now));
@@ -21,7 +23,7 @@ fn down(trouble: Trouble, now: Instant) -> Health {
 #[test]
 fn failures_in_a_row_are_an_outage_and_a_success_between_them_is_not() {
     let now = Instant::now();
-    let mut health = Health::new(Trouble::Failing, THRESHOLD);
+    let mut health = Health::new(FailureMode::Failing, THRESHOLD);
     for round in 0..10 {
         let at = now + round * SECOND;
         for request in 0..u64::from(THRESHOLD) - 1 {
@@ -33,9 +35,9 @@ fn failures_in_a_row_are_an_outage_and_a_success_between_them_is_not() {
 }
 
 #[test]
-fn a_success_of_a_call_sent_before_is_no_news() {
+fn a_success_of_a_call_sent_before_changes_nothing() {
     let now = Instant::now();
-    let mut health = Health::new(Trouble::Failing, THRESHOLD);
+    let mut health = Health::new(FailureMode::Failing, THRESHOLD);
     for request in 0..u64::from(THRESHOLD) {
         health.failed(failed(request, now + SECOND, now + SECOND));
         health.succeeded(now);
@@ -49,7 +51,7 @@ fn a_success_of_a_call_sent_before_is_no_news() {
 #[test]
 fn one_request_that_fails_is_no_outage_of_all() {
     let now = Instant::now();
-    let mut health = Health::new(Trouble::Failing, THRESHOLD);
+    let mut health = Health::new(FailureMode::Failing, THRESHOLD);
     for _ in 0..THRESHOLD {
         health.failed(failed(1, now, now));
     }
@@ -62,26 +64,28 @@ fn one_request_that_fails_is_no_outage_of_all() {
 fn one_probe_at_a_time_after_a_pause_that_grows() {
     let mut at = Instant::now();
     let began = at;
-    for (trouble, most) in [(Trouble::Unreachable, 100), (Trouble::Failing, 60)] {
-        let mut health = down(trouble, at);
+    for (mode, most) in [(FailureMode::Unreachable, 100), (FailureMode::Failing, 60)] {
+        let mut health = down(mode, at);
         let (mut probes, mut last) = (0, at);
         let end = at + SECOND * 600;
         loop {
-            let Clearance::Wait(next) = health.admit(at) else { panic!("there is a pause after a failure") };
+            let ProbeDecision::Wait(next) = health.admit(at) else {
+                panic!("there is a pause after a failure")
+            };
             let pause = next - last;
-            let longest = match trouble {
-                Trouble::Unreachable if last - began < EARLY => SECOND * 2,
-                Trouble::Unreachable => SECOND * 15,
-                Trouble::Failing => SECOND * 20,
+            let longest = match mode {
+                FailureMode::Unreachable if last - began < EARLY_PHASE => SECOND * 2,
+                FailureMode::Unreachable => SECOND * 15,
+                FailureMode::Failing => SECOND * 20,
             };
             assert!(pause >= SHORTEST_PAUSE.mul_f64(0.75) && pause <= longest, "{pause:?}");
             at = next;
             if at > end {
                 break;
             }
-            assert_eq!(health.admit(at), Clearance::Probe);
+            assert_eq!(health.admit(at), ProbeDecision::Probe);
             probes += 1;
-            assert!(matches!(health.admit(at), Clearance::Wait(_)), "one at a time");
+            assert!(matches!(health.admit(at), ProbeDecision::Wait(_)), "one at a time");
             health.failed(failed(probes, at, at));
             health.probe_ended();
             last = at;
@@ -94,12 +98,12 @@ fn one_probe_at_a_time_after_a_pause_that_grows() {
 #[test]
 fn a_probe_that_does_not_fail_is_followed_by_more_and_more() {
     let now = Instant::now();
-    let mut health = down(Trouble::Failing, now);
+    let mut health = down(FailureMode::Failing, now);
     let mut at = now + SECOND;
     let mut out = Vec::new();
     for _ in 0..60 {
         let mut let_go = 0;
-        while health.admit(at) == Clearance::Probe {
+        while health.admit(at) == ProbeDecision::Probe {
             let_go += 1;
         }
         if let_go > 0 {
@@ -109,94 +113,52 @@ fn a_probe_that_does_not_fail_is_followed_by_more_and_more() {
     }
     assert!(out.len() >= 4 && out.windows(2).all(|pair| pair[1] >= pair[0]), "{out:?}");
     assert!(out.iter().sum::<u32>() >= 15, "{out:?}");
-    // The first that fails ends that.
+    // The first failure ends that.
     health.failed(failed(9, now + SECOND, at));
     for _ in 0..out.iter().sum() {
         health.probe_ended();
     }
-    let Clearance::Wait(next) = health.admit(at) else { panic!("a pause") };
-    assert_eq!(health.admit(next), Clearance::Probe);
-    assert!(matches!(health.admit(next), Clearance::Wait(_)));
+    let ProbeDecision::Wait(next) = health.admit(at) else { panic!("a pause") };
+    assert_eq!(health.admit(next), ProbeDecision::Probe);
+    assert!(matches!(health.admit(next), ProbeDecision::Wait(_)));
 }
 
 #[test]
-fn a_slow_failure_is_no_hope() {
+fn a_slow_failure_is_no_good_sign() {
     let now = Instant::now();
-    let mut health = Health::new(Trouble::Unreachable, THRESHOLD);
+    let mut health = Health::new(FailureMode::Unreachable, THRESHOLD);
     for request in 0..u64::from(THRESHOLD) {
         health.failed(failed(request, now, now + SECOND * 3));
     }
     let at = now + SECOND * 4;
-    assert_eq!(health.admit(at), Clearance::Probe);
-    // It takes 3 s to fail: after one second nothing is known.
-    assert!(matches!(health.admit(at + SECOND), Clearance::Wait(_)));
+    assert_eq!(health.admit(at), ProbeDecision::Probe);
+    // A failure takes 3 s here, so after one second nothing is known.
+    assert!(matches!(health.admit(at + SECOND), ProbeDecision::Wait(_)));
 }
 
 #[test]
 fn a_hint_is_waited_for_before_the_next_probe() {
     let now = Instant::now();
-    let mut health = Health::new(Trouble::Failing, THRESHOLD);
+    let mut health = Health::new(FailureMode::Failing, THRESHOLD);
     for request in 0..u64::from(THRESHOLD) {
         health.failed(FailedCall { hint: Some(SECOND * 10), ..failed(request, now, now) });
     }
-    assert_eq!(health.admit(now + SECOND * 9), Clearance::Wait(now + SECOND * 10));
-    assert_eq!(health.admit(now + SECOND * 10), Clearance::Probe);
+    assert_eq!(health.admit(now + SECOND * 9), ProbeDecision::Wait(now + SECOND * 10));
+    assert_eq!(health.admit(now + SECOND * 10), ProbeDecision::Probe);
     health
         .failed(FailedCall { hint: Some(SECOND * 7_200), ..failed(1, now + SECOND * 10, now + SECOND * 10) });
     health.probe_ended();
-    let Clearance::Wait(next) = health.admit(now + SECOND * 11) else { panic!("a pause") };
+    let ProbeDecision::Wait(next) = health.admit(now + SECOND * 11) else { panic!("a pause") };
     assert!(next <= now + SECOND * 70, "two hours are for the request, not for the probes");
 }
 
 #[test]
-fn what_was_under_way_when_it_began_is_an_echo() {
+fn a_call_in_flight_at_the_beginning_changes_nothing() {
     let now = Instant::now();
-    let mut health = down(Trouble::Failing, now + SECOND);
-    let Clearance::Wait(next) = health.admit(now + SECOND) else { panic!("a pause") };
+    let mut health = down(FailureMode::Failing, now + SECOND);
+    let ProbeDecision::Wait(next) = health.admit(now + SECOND) else { panic!("a pause") };
     for request in 0..50 {
         health.failed(failed(request, now, now + SECOND * 2));
     }
-    assert_eq!(health.admit(now + SECOND), Clearance::Wait(next), "the pause stays what it was");
-}
-
-#[test]
-fn one_overload_among_many_replies_cuts_nothing() {
-    let now = Instant::now();
-    let mut pressure = Pressure::new(64);
-    for reply in 0..1_000_u32 {
-        let at = now + reply * SECOND;
-        if reply % 50 == 0 {
-            pressure.overloaded(at, at, 64);
-        } else {
-            pressure.succeeded();
-        }
-        assert_eq!(pressure.bound(), 64, "after {reply} replies");
-    }
-}
-
-#[test]
-fn a_share_of_overloads_halves_once_and_growth_doubles_back() {
-    let now = Instant::now();
-    let mut pressure = Pressure::new(64);
-    for _ in 0..24 {
-        pressure.succeeded();
-    }
-    for _ in 0..40 {
-        pressure.overloaded(now, now + SECOND, 64);
-    }
-    assert_eq!(pressure.bound(), 32, "those of one moment are one piece of news");
-    pressure.overloaded(now + SECOND * 2, now + SECOND * 2, 32);
-    assert_eq!(pressure.bound(), 16);
-    let mut rounds = 0;
-    while pressure.bound() < 64 {
-        for _ in 0..pressure.bound() {
-            pressure.succeeded();
-        }
-        rounds += 1;
-    }
-    assert_eq!(rounds, 2);
-    for _ in 0..100 {
-        pressure.overloaded(now + SECOND * 3, now + SECOND * 3, 0);
-    }
-    assert!(pressure.bound() >= 1);
+    assert_eq!(health.admit(now + SECOND), ProbeDecision::Wait(next), "the pause stays what it was");
 }

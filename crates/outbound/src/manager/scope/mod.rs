@@ -1,36 +1,38 @@
-//! What requests share: the way to an origin, an account with its key, and the models behind it.
+//! The state that requests share: of an origin, of an account with its key, and of its models.
 //!
 //! | level | is | knows |
 //! |---|---|---|
-//! | [`Reach`] | an origin | whether it can be reached |
-//! | [`Account`] | an origin and a key | the limits the user told, whether key and money are good, the budget for extra calls |
+//! | [`Reachability`] | an origin | whether it can be reached |
+//! | [`Account`] | an origin and a key | the configured limits, whether key and money are good, the retry budget |
 //! | [`Model`] | an account and a model | the limits learnt from replies, the gate of a refusal, overloads and failures |
 //!
-//! What replies say about limits is the account's until the readings of its models contradict each other.
+//! Limits that replies report belong to the account, until the readings of its models contradict each other.
 //!
-//! One admission asks all three: who may not go holds nothing.
+//! One admission asks all three levels at once. A request that may not be sent holds nothing.
 
 mod account;
+mod breaker;
 mod call;
-mod config;
+mod endpoint;
+mod fair_queue;
 mod health;
-mod line;
 mod model;
+mod overload;
 mod quota;
-mod reach;
+mod reachability;
 mod sharing;
 mod silence;
-mod stop;
+mod stopped;
 
 pub(crate) use self::{
     account::Account,
-    call::{Ask, Call, Failed, Pass, Scope},
-    line::{Order, Standing},
+    call::{Call, Scope, ScopeDecision, ScopeFailure, ScopePermit},
+    fair_queue::{QueueClass, QueuePosition},
     model::Model,
-    reach::Reach,
+    reachability::Reachability,
     silence::watch,
 };
 pub use self::{
-    config::{Endpoint, ModelLimits},
-    stop::Stopped,
+    endpoint::{Endpoint, ModelLimits},
+    stopped::Stopped,
 };

@@ -1,4 +1,4 @@
-//! One model of an account: the limits learnt from its replies, the gate of its refusals, its overloads.
+//! A model of an account: its limits, the gate of its refusals, its failures and overloads.
 
 use std::sync::OnceLock;
 
@@ -8,28 +8,29 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
-    health::{Clearance, FailedCall, Health, Pressure, Trouble},
-    line::Line,
-    stop::Stopped,
+    fair_queue::FairQueue,
+    health::{FailedCall, FailureMode, Health, ProbeDecision},
+    overload::OverloadLimit,
+    stopped::Stopped,
 };
 
-/// How many calls go out before anything is known. In the bench of goodput, refused per 1,000 at worst, B has 7 with it,
-/// 3 with 40, 14.5 with all 64; settled, C has 0.930 with it and 0.918 with 32.
+/// How many calls are sent before any limit is known. The benchmark of goodput decides: with 48, scenario B has at most
+/// 7 refusals in 1,000 (40: 3, all 64: 14.5), and scenario C reaches 0.930 (32: 0.918).
 const FIRST_CALLS: usize = 48;
 
-/// So many calls in a row that failed are an outage.
+/// How many failed calls in a row are an outage.
 const IN_A_ROW: u32 = 4;
 
-/// A model as its account knows it; one without a name stands for the requests that name none.
+/// A model of an account. The one without a name stands for requests that name no model.
 #[derive(Debug)]
 pub(crate) struct Model {
     pub(crate) name: Option<Box<str>>,
     pub(crate) quota: QuotaLimiter,
     /// The order in which its requests ask the quota.
-    pub(crate) line: Line,
-    /// How many calls may be in flight, if that was told for this model.
-    told: Option<usize>,
-    /// How long its calls take, where that matters.
+    pub(crate) queue: FairQueue,
+    /// How many calls may be in flight, if the user has set that for this model.
+    own_max: Option<usize>,
+    /// How long its calls take. Kept only with hedging.
     latencies: OnceLock<Latencies>,
     state: Mutex<State>,
 }
@@ -37,54 +38,59 @@ pub(crate) struct Model {
 #[derive(Debug)]
 struct State {
     health: Health,
-    pressure: Pressure,
-    /// A pause that is too long to wait for.
+    overload_limit: OverloadLimit,
+    /// Why nothing is sent: a refusal, or a pause that is too long to wait for.
     stopped: Option<Stopped>,
 }
 
 impl Model {
-    /// `told` is how many calls of this model alone may be in flight, `all` how many of the account.
-    pub(super) fn new(name: Option<Box<str>>, quota: QuotaLimiter, told: Option<usize>, all: usize) -> Self {
-        let health = Health::new(Trouble::Failing, IN_A_ROW);
-        let pressure = Pressure::new(told.unwrap_or(all));
+    /// `own_max` is the concurrency limit of this model alone, `all` that of the account.
+    pub(super) fn new(
+        name: Option<Box<str>>,
+        quota: QuotaLimiter,
+        own_max: Option<usize>,
+        all: usize,
+    ) -> Self {
+        let health = Health::new(FailureMode::Failing, IN_A_ROW);
+        let overload_limit = OverloadLimit::new(own_max.unwrap_or(all));
         Self {
             name,
             quota,
-            line: Line::default(),
-            told,
+            queue: FairQueue::default(),
+            own_max,
             latencies: OnceLock::new(),
-            state: Mutex::new(State { health, pressure, stopped: None }),
+            state: Mutex::new(State { health, overload_limit, stopped: None }),
         }
     }
 
-    /// No limit was told: so few calls go out before the first replies that hardly any of them is refused.
+    /// For a model without configured limits: few calls are sent before the first replies, so that few are refused.
     pub(super) fn starting_slowly(self) -> Self {
         let mut state = self.state.lock();
-        let before = state.pressure.bound();
-        state.pressure.start_with(FIRST_CALLS);
-        self.tell(&state, before);
+        let before = state.overload_limit.bound();
+        state.overload_limit.start_with(FIRST_CALLS);
+        self.apply_limit(&state, before);
         drop(state);
         self
     }
 
-    /// How long its calls take: known from the first time on that it is asked.
+    /// How long its calls take. Measured from the first use of this function on.
     pub(crate) fn latencies(&self) -> &Latencies {
         self.latencies.get_or_init(Latencies::new)
     }
 
-    /// Whether a call may go out; elects no probe.
-    pub(super) fn look(&self, now: Instant) -> Result<Clearance, Stopped> {
+    /// Whether a call may be sent. Chooses no probe.
+    pub(super) fn peek(&self, now: Instant) -> Result<ProbeDecision, Stopped> {
         match self.stopped(now) {
             Some(why) => Err(why),
-            None => Ok(self.state.lock().health.look(now)),
+            None => Ok(self.state.lock().health.peek(now)),
         }
     }
 
-    pub(super) fn admit(&self, now: Instant) -> Clearance {
+    pub(super) fn admit(&self, now: Instant) -> ProbeDecision {
         self.state.lock().health.admit(now)
     }
 
-    /// Why nothing is sent for this model now.
+    /// Why nothing is sent for this model now, if it is stopped.
     pub(crate) fn stopped(&self, now: Instant) -> Option<Stopped> {
         let mut state = self.state.lock();
         if state.stopped.as_ref().is_some_and(|why| why.until.is_some_and(|until| until <= now)) {
@@ -118,12 +124,12 @@ impl Model {
     pub(super) fn succeeded(&self, sent_at: Instant) -> bool {
         let mut state = self.state.lock();
         let ends = state.health.succeeded(sent_at);
-        let before = state.pressure.bound();
+        let before = state.overload_limit.bound();
         if ends {
-            state.pressure.reset();
+            state.overload_limit.reset();
         }
-        state.pressure.succeeded();
-        self.tell(&state, before);
+        state.overload_limit.succeeded();
+        self.apply_limit(&state, before);
         ends
     }
 
@@ -134,16 +140,16 @@ impl Model {
 
     pub(super) fn overloaded(&self, sent_at: Instant, now: Instant) {
         let mut state = self.state.lock();
-        // An outage is probed by one call at a time; the bound is for a server that bears some.
+        // In an outage the probes are the bound. The overload limit is for a server that can still handle some calls.
         if !state.health.is_down() {
-            let before = state.pressure.bound();
+            let before = state.overload_limit.bound();
             let in_flight = self.quota.in_flight();
-            state.pressure.overloaded(sent_at, now, in_flight);
-            self.tell(&state, before);
+            state.overload_limit.overloaded(sent_at, now, in_flight);
+            self.apply_limit(&state, before);
         }
     }
 
-    /// Nothing is sent any more. A stop that holds longer is not shortened.
+    /// Stops the model. A stop that lasts longer stays as it is.
     pub(crate) fn stop(&self, why: Stopped) {
         let stopped = &mut self.state.lock().stopped;
         match stopped {
@@ -155,15 +161,15 @@ impl Model {
     pub(super) fn resume(&self) {
         let mut state = self.state.lock();
         state.stopped = None;
-        state.health = Health::new(Trouble::Failing, IN_A_ROW);
+        state.health = Health::new(FailureMode::Failing, IN_A_ROW);
     }
 
-    fn tell(&self, state: &State, before: usize) {
-        let bound = state.pressure.bound();
+    fn apply_limit(&self, state: &State, before: usize) {
+        let bound = state.overload_limit.bound();
         if bound != before {
-            // All that the account allows is no bound of the model.
-            let all = bound == state.pressure.ceiling();
-            self.quota.set_max_concurrent(if all { self.told } else { Some(bound) });
+            // At the ceiling the limit of the account is enough.
+            let all = bound == state.overload_limit.ceiling();
+            self.quota.set_max_concurrent(if all { self.own_max } else { Some(bound) });
         }
     }
 }

@@ -1,3 +1,5 @@
+//! A model: its stops, and how many of its calls may be in flight.
+
 use std::time::Duration;
 
 use super::*;
@@ -19,11 +21,11 @@ fn a_pause_is_not_shortened_and_ends() {
     model.stop(why(Some(now + SECOND * 9)));
     model.stop(why(Some(now + SECOND)));
     assert_eq!(model.stopped(now + SECOND * 8), Some(why(Some(now + SECOND * 9))));
-    assert_eq!(model.look(now + SECOND * 8), Err(why(Some(now + SECOND * 9))));
+    assert_eq!(model.peek(now + SECOND * 8), Err(why(Some(now + SECOND * 9))));
     model.stop(why(Some(now + SECOND * 20)));
     assert_eq!(model.stopped(now + SECOND * 19), Some(why(Some(now + SECOND * 20))));
     assert_eq!(model.stopped(now + SECOND * 20), None, "its time is over");
-    assert_eq!(model.look(now + SECOND * 20), Ok(Clearance::Go));
+    assert_eq!(model.peek(now + SECOND * 20), Ok(ProbeDecision::Go));
     model.stop(why(Some(now + SECOND * 99)));
     model.resume();
     assert_eq!(model.stopped(now + SECOND * 21), None);
@@ -31,9 +33,9 @@ fn a_pause_is_not_shortened_and_ends() {
 
 #[test]
 fn a_good_part_of_overloads_cuts_concurrency_down_and_successes_bring_it_back() {
-    for (told, all, within) in [(None, 8, None), (Some(6), 8, Some(6)), (Some(6), 100, Some(6))] {
-        let quota = QuotaLimiter::builder().max_concurrent(told.unwrap_or(all)).build().expect("a limit");
-        let model = Model::new(None, quota, told, all);
+    for (own_max, all, within) in [(None, 8, None), (Some(6), 8, Some(6)), (Some(6), 100, Some(6))] {
+        let quota = QuotaLimiter::builder().max_concurrent(own_max.unwrap_or(all)).build().expect("a limit");
+        let model = Model::new(None, quota, own_max, all);
         let now = Instant::now();
         let charges: Vec<_> = (0..6)
             .map(|_| {
@@ -64,14 +66,14 @@ fn what_an_outage_did_to_concurrency_ends_with_it() {
     let cut = model.quota.snapshot().max_concurrent;
     assert_eq!(cut, Some(1));
     for request in 0..4 {
-        model.failed(FailedCall { request, sent_at: now, now, spread: 1.0, hint: None });
+        model.failed(FailedCall { request, sent_at: now, now, jitter: 1.0, hint: None });
     }
     assert!(model.is_down() && model.is_outage());
     assert!(model.succeeded(now + SECOND));
     assert_eq!(model.quota.snapshot().max_concurrent, None, "all may go at once");
     for request in 0..4 {
         let at = now + SECOND * 2;
-        model.failed(FailedCall { request, sent_at: at, now: at, spread: 1.0, hint: None });
+        model.failed(FailedCall { request, sent_at: at, now: at, jitter: 1.0, hint: None });
     }
     overloads(now + SECOND * 3);
     assert_eq!(model.quota.snapshot().max_concurrent, None, "in an outage the probes are the bound");
@@ -79,7 +81,7 @@ fn what_an_outage_did_to_concurrency_ends_with_it() {
     assert!(!model.is_down());
 }
 
-/// Where no limit was told, 48 calls go out before anything is known, and each success lets one more out.
+/// Without a configured limit 48 calls may be sent at first, and each success allows one more.
 #[test]
 fn a_model_of_which_nothing_is_known_starts_slowly() {
     let model = |all| {

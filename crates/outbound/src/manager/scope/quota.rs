@@ -1,13 +1,13 @@
-//! What the provider crate reads, in the limiter's terms: the two need not know each other.
+//! Conversions from the provider crate to the limiter crate. So neither has to know the other.
 
 use outbound_limiter::{self as limiter, Cost};
 use outbound_provider::{self as provider, Provider, Usage};
 use tokio::time::Instant;
 
-/// What a reply to a request sent at this time says about the limits.
-pub(super) fn observation(sent_at: Instant, told: &provider::Signals) -> limiter::Observation {
+/// What a reply reports about the limits. `sent_at` is when its request was sent.
+pub(super) fn observation(sent_at: Instant, signals: &provider::Signals) -> limiter::Observation {
     let mut observation = limiter::Observation::new(sent_at);
-    for signal in told.iter() {
+    for signal in signals.iter() {
         let dimension = match signal.dimension {
             provider::Dimension::Requests => limiter::QuotaDimension::Requests,
             provider::Dimension::Tokens => limiter::QuotaDimension::Tokens,
@@ -16,8 +16,8 @@ pub(super) fn observation(sent_at: Instant, told: &provider::Signals) -> limiter
             _ => continue,
         };
         let guessed = !signal.window_is_named && matches!(signal.reset, Some(provider::Reset::Window(_)));
-        // Most often it is a minute where nothing is said. One that was guessed from a single reply is known by that name
-        // too, and the limiter corrects its length by all replies.
+        // Without a named window the limit is most often per minute. A window guessed from one reply also counts as per
+        // minute, and the limiter corrects its length from later replies.
         let window = signal.window.filter(|_| !guessed);
         let mut reading = window.map_or_else(limiter::Reading::per_minute, limiter::Reading::per);
         if let Some(limit) = signal.limit {
@@ -39,7 +39,7 @@ pub(super) fn observation(sent_at: Instant, told: &provider::Signals) -> limiter
     observation
 }
 
-/// How tokens are taken.
+/// How tokens are charged.
 pub(super) fn charging(charging: provider::Charging) -> Option<limiter::Charging> {
     match charging {
         provider::Charging::Estimate => Some(limiter::Charging::Estimate),
@@ -49,7 +49,7 @@ pub(super) fn charging(charging: provider::Charging) -> Option<limiter::Charging
     }
 }
 
-/// What a request did cost, by what the reply says it took.
+/// What a request did cost, by the tokens that the reply reports.
 pub(super) fn cost(provider: &Provider, usage: Usage) -> Cost {
     let free = if provider.cached_tokens_are_free() { usage.cached } else { 0 };
     Cost::request().input_tokens(usage.input.saturating_sub(free)).output_tokens(usage.output)

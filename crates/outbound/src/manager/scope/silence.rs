@@ -1,12 +1,12 @@
-//! Looks whether a server that has gone silent is still there, while calls wait for it.
+//! Detects a server that has become silent while calls wait for it.
 //!
-//! Where packets vanish without a word, as behind a firewall that forgot a connection, the calls under way hang until their
-//! own limits end them, and nothing would be sent meanwhile. So where nothing has come back for a while, a connection is
-//! opened: that costs no call, and tells a slow server from one that is gone.
+//! Packets may vanish without notice, for example behind a firewall that has forgotten a connection. Then calls in
+//! flight hang until their timeouts, and nothing would be sent meanwhile. So after a short silence a connection is
+//! opened. That costs no call, and shows whether the server is gone or only slow.
 //!
-//! A server, or a proxy before it, may take connections and still answer nobody. That is known by one thing only: nothing
-//! has come back on any call for far longer than answers used to take. Then it is [mute](super::Reach): waiting requests go
-//! out as probes, each after a longer pause, since each may hang like those before it.
+//! A server, or a proxy before it, may also take connections and answer no call. Only one thing shows that: the silence
+//! is much longer than answers used to take. Then the origin is [unresponsive](super::Reachability): waiting requests
+//! are sent as probes, each after a longer pause, because each may hang like those before it.
 
 use std::{
     sync::{Arc, Weak, atomic::Ordering},
@@ -17,77 +17,77 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::account::Account;
 
-/// How often it is asked whether anything has come back.
-const LOOK: Duration = Duration::from_millis(500);
+/// How often the silence is checked.
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// So long nothing has come back before a connection is opened. A server that takes one is only slow, and is left alone for
-/// twice as long as it has been silent.
-const SILENCE: Duration = Duration::from_secs(3);
+/// After this silence a connection is opened. If that succeeds, the server is only slow. The next check comes when the
+/// silence is twice as long.
+const DIAL_AFTER: Duration = Duration::from_secs(3);
 
-/// How long a connection may take.
-const DIAL: Duration = Duration::from_secs(3);
+/// How long opening a connection may take.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Has the account watched while calls are under way, by a task on the runtime of the call that begins.
+/// Watches the account while calls are in flight, in a task on the current runtime.
 pub(crate) fn watch(account: &Arc<Account>) {
     if !account.watched.swap(true, Ordering::SeqCst) {
-        tokio::spawn(look(Watcher { account: Arc::downgrade(account), looks: true }));
+        tokio::spawn(check(Watcher { account: Arc::downgrade(account), is_active: true }));
     }
 }
 
-/// The one task that looks. It may end with its runtime, and then another takes over.
+/// The watching task. If its runtime ends, another task takes over.
 struct Watcher {
     account: Weak<Account>,
-    /// Whether the account takes it for the one that looks.
-    looks: bool,
+    /// Whether the account counts this task as its watcher.
+    is_active: bool,
 }
 
-async fn look(mut watcher: Watcher) {
+async fn check(mut watcher: Watcher) {
     let began = Instant::now();
-    let mut patience = SILENCE;
+    let mut patience = DIAL_AFTER;
     loop {
-        sleep(LOOK).await;
+        sleep(CHECK_INTERVAL).await;
         let Some(account) = watcher.account.upgrade() else { return };
         if account.in_flight() == 0 {
-            watcher.looks = false;
+            watcher.is_active = false;
             account.watched.store(false, Ordering::SeqCst);
-            // A call that began meanwhile may have seen that it is watched.
+            // A new call may have seen that the account is watched, and then not have started a watcher.
             if account.in_flight() == 0 || account.watched.swap(true, Ordering::SeqCst) {
                 return;
             }
-            watcher.looks = true;
+            watcher.is_active = true;
         }
         let now = Instant::now();
-        // Known to be down: the probes look.
-        let Some((heard, too_long)) = account.reach().silence() else { continue };
-        let silent_since = heard.max(began);
+        // The origin is known to be down or unresponsive, or has never replied.
+        let Some((last_activity, too_long)) = account.reach().silence() else { continue };
+        let silent_since = last_activity.max(began);
         let silent = now.saturating_duration_since(silent_since);
-        if silent < SILENCE {
-            patience = SILENCE;
+        if silent < DIAL_AFTER {
+            patience = DIAL_AFTER;
         }
         if silent < patience.min(too_long) {
             continue;
         }
         let open: usize =
             account.client.snapshot().iter().map(|pool| pool.idle + pool.busy + pool.dialing).sum();
-        match timeout(DIAL, account.client.warm_up("", open + 1)).await {
+        match timeout(DIAL_TIMEOUT, account.client.warm_up("", open + 1)).await {
             Ok(Ok(())) if silent >= too_long => {
                 tracing::warn!(
                     provider = account.provider.name(),
                     ?silent,
-                    "connections are taken, and nothing is answered"
+                    "the server takes connections and answers nothing"
                 );
-                account.reach().found_mute(silent_since, Instant::now());
+                account.reach().mark_unresponsive(silent_since, Instant::now());
             }
             Ok(Ok(())) => patience = silent * 2,
             _ => {
                 tracing::warn!(
                     provider = account.provider.name(),
                     ?silent,
-                    "nothing is heard, and no connection to be had"
+                    "nothing comes back, and no connection can be made"
                 );
                 // Idle connections are as dead as those in use.
                 drop(account.client.drain());
-                account.reach().lost(Instant::now(), now.elapsed());
+                account.reach().mark_down(Instant::now(), now.elapsed());
             }
         }
     }
@@ -95,7 +95,7 @@ async fn look(mut watcher: Watcher) {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        if self.looks
+        if self.is_active
             && let Some(account) = self.account.upgrade()
         {
             account.watched.store(false, Ordering::SeqCst);

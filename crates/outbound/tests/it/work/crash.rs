@@ -1,4 +1,4 @@
-//! A process that works on a folder, and is killed at any moment.
+//! A process that works on a folder and is killed at any moment.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,12 +16,12 @@ use super::suite::{answer, work};
 const FOLDER: &str = "OUTBOUND_WORK_TEST_FOLDER";
 const ITEMS: u32 = 2000;
 
-/// The other process: it works for ever, and says what it was told. Alone it has nothing to do.
+/// The other process. It works for ever and prints what became durable. Run alone, this test does nothing.
 #[tokio::test]
 async fn the_process_that_is_killed() {
     let Some(folder) = env::var_os(FOLDER) else { return };
     let store = FolderWork::open(folder).expect("opens");
-    // Not `println`, which a test keeps to itself. Each line is one write, so that a kill does not cut it.
+    // Not `println`, which a test captures. Each text is one write, so that a kill cannot cut it.
     let say = |word: &str, id: &str| {
         std::io::stderr().write_all(format!("{word} {id}\n").as_bytes()).expect("somebody reads");
     };
@@ -37,7 +37,7 @@ async fn the_process_that_is_killed() {
         for lease in &leases {
             say(if lease.may_have_been_sent { "resent" } else { "sent" }, &lease.id);
         }
-        // Half of them are done together, the others one by one.
+        // Half of them are finished together, the others one by one.
         let (together, others) = leases.split_at(leases.len() / 2);
         let answers: Vec<_> = together.iter().map(|lease| (lease, answer(&lease.id))).collect();
         store.finish(&answers).await.expect("works").into_iter().for_each(|held| held.expect("held"));
@@ -90,10 +90,10 @@ async fn nothing_that_was_promised_is_lost_by_a_kill() {
         assert!(answers.iter().all(|one| one.bytes == answer(&one.id)));
         let found: HashSet<_> = answers.iter().map(|one| one.id.to_string()).collect();
         assert!(done.is_subset(&found), "an answer is lost");
-        // Those that were durable, and the process did not come to say so.
+        // Durable ones that the killed process did not print any more.
         assert!(found.difference(&done).count() <= 8);
         done = found;
-        // Everything else that was sent is known as such.
+        // All others that were sent are known to be sent.
         let open = sent.keys().filter(|id| !done.contains(*id)).count();
         assert!(counts.ambiguous >= open, "{counts:?} {open}");
         assert!(counts.ambiguous <= 8, "no more than were under way");
@@ -105,6 +105,6 @@ async fn nothing_that_was_promised_is_lost_by_a_kill() {
         unknown += counts.ambiguous;
     }
     assert!(done.len() > 500 && unknown > 0, "{} {unknown}", done.len());
-    // At most what was under way at each kill is sent twice.
+    // At most the calls in flight at each kill are sent twice.
     assert!(sent.values().filter(|times| **times > 1).count() <= 12 * 8);
 }

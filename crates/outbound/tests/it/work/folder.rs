@@ -1,4 +1,4 @@
-//! The store in a folder: restarts, garbage, full disks, journals of others.
+//! The store in a folder: restarts, garbage, full disks, journals of other origin.
 
 use std::{error::Error, sync::Arc, time::Duration};
 
@@ -46,13 +46,13 @@ async fn after_a_restart_there_are_three_outcomes_and_no_wait() {
     assert_eq!(seen, [("0", 2), ("3", 1)]);
     let perhaps = store.claim(9, TTL, Ambiguous::Take).await.expect("works");
     assert!(perhaps.len() == 1 && perhaps[0].may_have_been_sent);
-    // A holder of the first life has no say in the second, and no number comes twice.
+    // A lease from before the restart is stale after it, and no number comes twice.
     assert!(store.finish(&[(&leases[0], answer("0"))]).await.expect("works")[0].is_err());
     assert!(again.iter().all(|lease| lease.number > leases[2].number));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_of_no_use_any_more_is_dropped() {
+async fn garbage_is_dropped() {
     let memory = Memory::new();
     let store = in_memory(&memory);
     let mut most = 0;
@@ -70,9 +70,9 @@ async fn what_is_of_no_use_any_more_is_dropped() {
         store.exported(&ids).await.expect("works");
         most = most.max(bytes(&memory));
     }
-    // 8 MiB went through it. A megabyte is not worth a rewrite, half of it may be garbage, and ids stay.
+    // 8 MiB were written. A journal under a megabyte is not rewritten, half of it may be garbage, and ids stay.
     assert!(most < (1 << 20) + 2 * (100_000 + 2000 * 60) + 100_000, "{most}");
-    // The lease is held over all that, and number and state survive.
+    // The lease stays held, and its number and state survive.
     let left = in_memory(&memory.after_power_loss());
     let expected = Counts { ready: 0, ambiguous: 1, claimed: 0, done: 0, exported: 2000 };
     assert_eq!(left.counts().await.expect("works"), expected);
@@ -217,7 +217,7 @@ async fn what_is_too_large_is_an_error_and_the_store_goes_on() {
     assert!(error.source().expect("why").to_string().contains("limit of 1000 bytes"));
     let lease = store.claim(9, TTL, Ambiguous::Leave).await.expect("works").remove(0);
     assert!(store.finish(&[(&lease, vec![1; 1000].into())]).await.is_err());
-    // The largest answer that fits in a record fits in a rewritten journal, too.
+    // The largest answer that fits into a record also fits into a rewritten journal.
     let mut most = 1000;
     while store.finish(&[(&lease, vec![1; most].into())]).await.is_err() {
         most -= 1;
@@ -234,7 +234,7 @@ async fn what_is_too_large_is_an_error_and_the_store_goes_on() {
         store.finish(&answers).await.expect("works");
         store.exported(&[id]).await.expect("works");
     }
-    // Three mebibytes went through it.
+    // Three mebibytes were written.
     assert!(bytes(&memory) < 3 << 19, "{} of {most}", bytes(&memory));
 }
 
@@ -258,11 +258,11 @@ async fn a_caller_that_is_dropped_during_a_rewrite_costs_nothing() {
                 tokio::task::yield_now().await;
             }
         }
-        // Whatever comes next waits for it.
+        // The next call waits for it.
         store.push(work(100..101)).await.expect("works");
         assert!(bytes(&memory) < before / 10, "it was rewritten");
         drop(store);
-        // The thread that did it may have the folder a moment longer.
+        // The thread that did it may hold the folder a moment longer.
         let opens = || Journal::builder().open_memory(&memory).ok();
         let journal = (0..10_000).find_map(|_| {
             std::thread::yield_now();
@@ -285,12 +285,12 @@ async fn a_journal_of_something_else_is_refused_and_not_touched() {
         let error =
             FolderWork::on(Journal::builder().open_memory(&memory).expect("opens")).expect_err("refused");
         let why = error.source().expect("why").to_string();
-        assert_eq!(why, "the record at 1:28 is not one of a store of work");
+        assert_eq!(why, "the record at 1:28 does not belong to a store of work");
         assert_eq!(memory.segments(), before);
     }
 }
 
-/// Each record is cut, made longer, or left out: an error, or something sensible, and never a panic.
+/// Each record is cut, extended, or left out. The result is an error or a valid store, and never a panic.
 #[tokio::test(start_paused = true)]
 async fn records_that_are_wrong_are_errors() {
     let memory = Memory::new();

@@ -1,4 +1,4 @@
-//! Random calls beside a model that is too simple to be wrong.
+//! Random calls, compared with a very simple model.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use super::{
 enum Call {
     Push(u32),
     Claim(usize, u64, bool),
-    /// These take the lease that was given out as the so many last.
+    /// The calls below use the lease that was handed out this many leases ago.
     Sent(usize),
     Renew(usize, u64),
     Finish(usize),
@@ -45,13 +45,13 @@ fn calls() -> impl Strategy<Value = Vec<Call>> {
 struct Item {
     deliveries: u32,
     ambiguous: bool,
-    /// Number, end, whether it was sent.
+    /// Number, expiry, whether it was sent.
     lease: Option<(u64, Instant, bool)>,
     done: bool,
     exported: bool,
 }
 
-/// All items in the order in which they were pushed, looked through from the front each time.
+/// All items in the order in which they were pushed, searched from the front each time.
 #[derive(Debug, Default)]
 struct Model(Vec<(u32, Item)>);
 
@@ -96,7 +96,7 @@ impl Model {
     }
 }
 
-/// Makes the calls on both. `reopen` gives the store after a restart, if it survives one.
+/// Makes the calls on both. `reopen` returns the store after a restart, if it survives one.
 async fn run<S: WorkStore>(
     mut store: S,
     calls: &[Call],
@@ -191,7 +191,7 @@ async fn run<S: WorkStore>(
             },
         }
         assert_eq!(store.counts().await.expect("works"), model.counts());
-        // Where all is durable anyway: looking at answers makes it so.
+        // Only where everything is durable anyway, because reading answers makes it durable.
         if !matches!(call, Call::Finish(_) | Call::Export(_)) {
             continue;
         }
@@ -204,7 +204,7 @@ async fn run<S: WorkStore>(
     (model, Some(store))
 }
 
-/// What a loss of power may leave: what was said to be durable is there, and what was sent is not taken for unsent.
+/// After a power loss, everything reported as durable is there, and nothing that was sent counts as unsent.
 async fn after_power_loss(store: &FolderWork, model: &Model, released: bool) {
     let ids = model.0.iter().map(|(id, _)| *id);
     let pushed = store.push(work(ids)).await.expect("works");

@@ -1,4 +1,4 @@
-//! What every store of work has to do.
+//! The suite that every store of work has to pass.
 
 use std::{
     collections::BTreeMap,
@@ -121,7 +121,7 @@ async fn work_is_claimed_in_order_and_once(store: impl Tested) {
     assert!(leases.is_sorted_by(|a, b| a.number < b.number));
     assert!(leases.iter().all(|lease| lease.deliveries == 1 && !lease.may_have_been_sent));
     assert_eq!(counts(&store).await, [0, 0, 10, 0, 0]);
-    // What comes back keeps its place.
+    // Work that comes back keeps its position.
     assert!(release(&store, &leases[7], false).await && release(&store, &leases[2], false).await);
     let again = claim(&store, 5).await;
     assert_eq!(again.iter().map(|lease| &*lease.id).collect::<Vec<_>>(), ["2", "7"]);
@@ -180,7 +180,7 @@ async fn a_stalled_holder_that_comes_back_changes_nothing(store: impl Tested) {
     }
     assert_eq!(counts(&store).await, [0, 0, 1, 0, 0]);
     assert!(send(&store, &present).await && finish(&store, &present).await);
-    // Done is done, for the present holder as well.
+    // Done work stays done, for the present holder as well.
     assert!(!finish(&store, &present).await && !finish(&store, &stalled).await);
     let answers = store.answers(9).await.expect("works");
     assert_eq!((answers.len(), &answers[0].bytes), (1, &answer("0")));
@@ -222,14 +222,14 @@ async fn releasing_says_what_is_known(store: impl Tested) {
     push(&store, 0..1).await;
     let lease = claim_one(&store).await;
     assert!(send(&store, &lease).await);
-    // A refusal came: it was surely not processed.
+    // It was refused, so it was not processed.
     assert!(release(&store, &lease, false).await);
     assert!(!release(&store, &lease, false).await && !finish(&store, &lease).await);
     let lease = claim_one(&store).await;
     assert_eq!((lease.deliveries, lease.may_have_been_sent), (2, false));
     assert!(send(&store, &lease).await && release(&store, &lease, true).await);
     assert_eq!(counts(&store).await, [0, 1, 0, 0, 0]);
-    // What the one before may have sent stays so.
+    // An earlier holder may have sent it, and that stays so.
     let lease = take_one(&store).await;
     assert!(release(&store, &lease, false).await);
     assert_eq!(counts(&store).await, [0, 1, 0, 0, 0]);
@@ -335,7 +335,7 @@ pub(crate) async fn many_holders<S: Tested + Clone + 'static>(store: S) {
                 assert!(round < 20_000, "it goes on for ever");
                 for lease in leases {
                     match (task * 7 + lease.number) % 11 {
-                        // Dies without a word, before or after it has sent.
+                        // Dies without notice, before or after it has sent.
                         0 => {}
                         1 => drop(store.sent(&[&lease]).await.expect("works")),
                         2 => drop(store.release(&[&lease], false).await.expect("works")),

@@ -1,3 +1,5 @@
+//! The percentile, compared with the estimate of Kaplan and Meier as its authors define it.
+
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -8,7 +10,7 @@ fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// The product of Kaplan and Meier as they define it, over the latencies and one above all of them.
+/// The estimate of Kaplan and Meier by its definition, over the latencies and one more that is above all of them.
 fn kaplan_meier(latencies: &[(u64, bool)], percentile: u32) -> Option<Duration> {
     let mut sorted = latencies.to_vec();
     sorted.sort_unstable();
@@ -16,7 +18,7 @@ fn kaplan_meier(latencies: &[(u64, bool)], percentile: u32) -> Option<Duration> 
     for (index, (took, or_more)) in sorted.iter().enumerate() {
         let at_risk = (sorted.len() + 1 - index) as f64;
         above *= if *or_more { 1.0 } else { 1.0 - 1.0 / at_risk };
-        // What is equal but for rounding is equal.
+        // The small addend undoes rounding.
         if !or_more && above <= 1.0 - f64::from(percentile) / 100.0 + 1e-9 {
             return Some(ms(*took));
         }
@@ -25,18 +27,18 @@ fn kaplan_meier(latencies: &[(u64, bool)], percentile: u32) -> Option<Duration> 
 }
 
 #[test]
-fn what_took_longer_than_is_known_weighs_on_those_above_it() {
+fn a_lower_bound_passes_its_weight_on_to_those_above_it() {
     let known = Latencies::new();
     (1..=49).for_each(|n| known.record(ms(n)));
-    assert_eq!(known.percentile(90), Some(ms(45)), "four above, and the one to come: a tenth of 50");
-    // Ten that took 20 ms at least: 30 are above them, which now stand for 40 of 60.
+    assert_eq!(known.percentile(90), Some(ms(45)), "four above it and the next one are a tenth of 50");
+    // Ten took at least 20 ms. The 30 above them now have the weight of 40 of 60.
     (0..10).for_each(|_| known.record_at_least(ms(20)));
-    assert_eq!(known.percentile(90), Some(ms(46)), "4 x 40 / 30 are less than six, and five are more");
+    assert_eq!(known.percentile(90), Some(ms(46)), "4 x 40 / 30 is less than six, and 5 x 40 / 30 is more");
 }
 
 #[test]
 fn rounding_moves_no_rank() {
-    // Nineteen stand for 22, with shares that are not whole in binary: the median is that of the nineteen.
+    // Nineteen have the weight of 22, and no weight is exact in binary. The median is that of the nineteen.
     let known = Latencies::new();
     (0..3).for_each(|_| known.record_at_least(Duration::ZERO));
     (1..=19).for_each(|n| known.record(ms(n)));
@@ -53,8 +55,8 @@ fn where_nothing_longer_is_known_exactly_the_longest_counts() {
 }
 
 #[test]
-fn slow_calls_that_are_cut_do_not_make_slow_ones_look_rare() {
-    // Each call is cut at 500 ms; a tenth of them would take longer.
+fn slow_calls_that_are_given_up_do_not_make_slow_calls_look_rare() {
+    // Each call is given up at 500 ms. A tenth of them would take longer.
     let (known, cut) = (Latencies::new(), Latencies::new());
     for n in 0..250 {
         let took = if n % 10 == 0 { 900 } else { 100 + n };

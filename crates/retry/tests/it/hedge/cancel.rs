@@ -1,3 +1,5 @@
+//! What dropping a hedged call does in each of its states, and what a panic leaves behind.
+
 use std::{
     future::{Future, pending, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -11,7 +13,7 @@ use super::{DELAY, HEDGE, Server, budget, call, took};
 use crate::{idle_in_real_time, ms};
 
 #[tokio::test(start_paused = true)]
-async fn dropped_in_any_state_it_drops_both_and_owes_nothing() {
+async fn dropped_in_any_state_it_drops_both_and_leaves_the_budget_right() {
     for (after, attempts, paid) in [(None, 0, 0), (Some(50), 1, 0), (Some(150), 2, 1)] {
         let server = Server::new((900, Ok("original")), (900, Ok("hedge")));
         let (latencies, budget) = (took(DELAY), budget(5));
@@ -27,7 +29,7 @@ async fn dropped_in_any_state_it_drops_both_and_owes_nothing() {
         idle_in_real_time().await;
         assert_eq!(Instant::now(), dropped, "no wake-up is left");
     }
-    // With the original's failure in hand.
+    // In the state where the original has failed and the hedge runs.
     let server = Server::new((150, Err("original")), (900, Ok("hedge")));
     let (latencies, budget) = (took(DELAY), budget(5));
     let call = HEDGE.call_idempotent(&latencies, &budget, |attempt| server.call(attempt));
@@ -76,14 +78,14 @@ async fn a_panic_passes_through_and_poisons_nothing() {
         };
         let mut call = Box::pin(hedge.call_idempotent(&latencies, &budget, operation));
         let payload = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx))) {
-            Ok(polled) => polled.map(|_| panic!("nothing else comes of it")),
+            Ok(polled) => polled.map(|_| panic!("it was to panic")),
             Err(payload) => Poll::Ready(payload),
         });
         payload.await;
         drop(call);
         assert_eq!(server.under_way.get(), 0, "{at}");
     }
-    assert_eq!(budget.available(), 5, "a hedge that was begun is paid for");
+    assert_eq!(budget.available(), 5, "every hedge that was made is paid for");
     let server = Server::new((900, Ok("original")), (30, Ok("hedge")));
     assert_eq!(call(HEDGE, &server, &budget).await, (Ok("hedge"), 130));
     assert_eq!(latencies.percentile(50), Some(DELAY));

@@ -1,3 +1,5 @@
+//! What hedged calls add to the latencies.
+
 use std::{future::ready, task::Poll};
 
 use outbound_retry::{Budget, Latencies};
@@ -23,14 +25,14 @@ fn a_call_that_is_ready_at_once_needs_no_runtime_and_is_not_measured() {
     for n in 1..=50 {
         let call = HEDGE.call_idempotent(&latencies, &budget, |attempt| ready(Ok::<_, ()>(attempt.number())));
         assert_eq!(poll_once(call), Poll::Ready(Ok(1)));
-        assert_eq!(budget.available(), n, "each call pays in");
+        assert_eq!(budget.available(), n, "each call pays into the budget");
     }
     assert_eq!(latencies.percentile(1), None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_measured() {
-    /// Whether such a call, dropped after so long, adds a latency.
+    /// Whether a call adds a latency, if it is dropped after `patience` ms.
     async fn adds(original: (u64, Output), hedge: (u64, Output), patience: u64) -> bool {
         let (latencies, budget) = (Latencies::new(), budget(1));
         (0..30).for_each(|_| latencies.record(DELAY));
@@ -42,17 +44,17 @@ async fn what_is_measured() {
     const LONG: u64 = 10_000;
     let slow = (900, Ok("original"));
     assert!(adds((50, Ok("original")), slow, LONG).await, "a success");
-    assert!(adds(slow, (900, Ok("hedge")), LONG).await, "a slow one");
-    assert!(adds(slow, (10, Ok("hedge")), LONG).await, "one that its hedge ended");
+    assert!(adds(slow, (900, Ok("hedge")), LONG).await, "a slow original");
+    assert!(adds(slow, (10, Ok("hedge")), LONG).await, "an original that was slower than its hedge");
     assert!(!adds((50, Err("refused")), slow, LONG).await, "a quick failure says nothing");
-    assert!(adds((150, Err("original")), (900, Err("hedge")), LONG).await, "a slow one says that it is slow");
+    assert!(adds((150, Err("original")), (900, Err("hedge")), LONG).await, "a slow failure is a lower bound");
     assert!(!adds(slow, slow, 99).await, "dropped before it was slow");
-    assert!(adds(slow, slow, 101).await, "dropped when it was");
+    assert!(adds(slow, slow, 101).await, "dropped after it was slow");
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_cut_by_their_callers_are_still_known_to_be_slow() {
-    // A tenth takes an hour, and nobody waits longer than 200 ms: without those the slowest would take 60 ms.
+async fn calls_that_their_callers_give_up_are_still_known_to_be_slow() {
+    // A tenth takes an hour, and no caller waits longer than 200 ms. Without that tenth the slowest would take 60 ms.
     let (latencies, budget) = (Latencies::new(), budget(0));
     for n in 0..1_000_u64 {
         let takes = if n % 10 == 9 { 3_600_000 } else { 10 + n % 50 };
@@ -71,7 +73,7 @@ async fn an_original_that_failed_is_measured_to_its_failure_and_not_to_the_hedge
     for _ in 0..40 {
         let server = Server::new((110, Err("original")), (60_000, Ok("hedge")));
         let call = HEDGE.call_idempotent(&latencies, &budget, |attempt| server.call(attempt));
-        // Once 110 ms are known to be usual, there is no hedge before the failure.
+        // Once 110 ms is known to be usual, there is no hedge before the failure.
         let _ = call.await;
     }
     assert!(latencies.percentile(95) <= Some(ms(110)), "{latencies:?}");

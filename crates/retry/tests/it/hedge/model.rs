@@ -1,4 +1,4 @@
-//! A hedged call against a plain model: what comes of it, when, and at what price.
+//! A hedged call, compared with a plain model: its result, its time and its price.
 
 use std::pin::pin;
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{HEDGE, Output, Server, budget, took};
 use crate::ms;
 
-/// What comes of a call, and when; whether it was hedged.
+/// The result of a call, its time, and whether it was hedged.
 fn model(
     [original, hedge]: [(u64, Output); 2],
     delay: u64,
@@ -19,7 +19,7 @@ fn model(
     if !hedged {
         return (original.1, original.0, false);
     }
-    // At the same time the original counts.
+    // Where both are ready at the same time, the original counts.
     let hedge = (delay + hedge.0, hedge.1);
     let (first, second) = if original.0 <= hedge.0 { (original, hedge) } else { (hedge, original) };
     let (output, at) = match (first.1, second.1) {

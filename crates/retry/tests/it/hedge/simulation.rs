@@ -1,4 +1,5 @@
-//! What hedging does to a service with a heavy tail, and what it costs; seeded, on the paused clock.
+//! A simulation of a service where a few calls are very slow: what hedging gains there, and what it costs. It is seeded
+//! and runs on the paused clock.
 
 use std::{cell::Cell, time::Duration};
 
@@ -11,7 +12,7 @@ use super::HEDGE;
 const CALLS: u64 = 60_000;
 const IN_FLIGHT: usize = 50;
 
-/// In (0, 1], from the call and its attempt alone.
+/// A number in (0, 1] that depends only on the call and its attempt.
 fn draw(call: u64, attempt: u32) -> f64 {
     let z = (call * 2 + u64::from(attempt)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -19,8 +20,8 @@ fn draw(call: u64, attempt: u32) -> f64 {
     (((z ^ (z >> 31)) >> 11) + 1) as f64 / (1_u64 << 53) as f64
 }
 
-/// At least 10 ms, and longer than *t* in 10 ms / *t* of the cases: Pareto's distribution, with a mean of infinity.
-/// No longer than a minute.
+/// At least 10 ms, and longer than *t* in 10 ms / *t* of the cases. This is Pareto's distribution with an infinite mean,
+/// cut at one minute.
 fn heavy(call: u64, attempt: u32) -> Duration {
     Duration::from_secs_f64((0.010 / draw(call, attempt)).min(60.0))
 }
@@ -48,7 +49,7 @@ async fn simulate(hedge: Hedge, percent: u32, latency: impl Fn(u64, u32) -> Dura
         let hedged = hedge.call_idempotent(latencies, budget, |attempt| {
             if attempt.is_retry() {
                 hedges.set(hedges.get() + 1);
-                assert!(hedges.get() * 100 <= calls.get() * u64::from(percent), "over the budget");
+                assert!(hedges.get() * 100 <= calls.get() * u64::from(percent), "a hedge beyond the budget");
             } else {
                 calls.set(calls.get() + 1);
             }
@@ -67,7 +68,7 @@ async fn simulate(hedge: Hedge, percent: u32, latency: impl Fn(u64, u32) -> Dura
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_heavy_tail_is_cut_tenfold_for_one_call_in_twenty() {
+async fn the_slowest_calls_are_ten_times_faster_for_one_hedge_in_twenty_calls() {
     let plain = simulate(Hedge::at_percentile(100), 5, heavy).await;
     assert_eq!(plain.hedges, 0);
     let hedged = simulate(HEDGE, 5, heavy).await;
@@ -78,21 +79,21 @@ async fn a_heavy_tail_is_cut_tenfold_for_one_call_in_twenty() {
     );
     assert!(after[2] * 10 <= before[2], "{before:?} {after:?}");
     assert!(hedged.hedges * 100 <= CALLS * 5, "{}", hedged.hedges);
-    // It is the percentile that keeps to its share, not the budget that holds it there.
+    // The percentile alone keeps the hedges to their share. The budget hardly ever refuses.
     assert!(hedged.denied * 20 <= hedged.hedges, "{} denied", hedged.denied);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_turns_slow_is_not_asked_for_more_than_the_budget() {
-    // Fifty times slower from one call to the next: all calls are slow until that is known.
+    // The server is suddenly fifty times slower. All calls look slow until the latencies have followed.
     let slows_down = |call, attempt| heavy(call, attempt) * if call < CALLS / 2 { 1 } else { 50 };
     let hedged = simulate(HEDGE, 5, slows_down).await;
     assert!(hedged.hedges * 100 <= CALLS * 5, "{}", hedged.hedges);
-    assert!(hedged.denied * 10 <= hedged.hedges, "what is slow is learnt anew: {} denied", hedged.denied);
+    assert!(hedged.denied * 10 <= hedged.hedges, "the latencies follow the server: {} denied", hedged.denied);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_budget_of_nothing_buys_nothing() {
+async fn an_empty_budget_pays_for_no_hedge() {
     let hedged = simulate(HEDGE, 0, heavy).await;
     assert_eq!(hedged.hedges, 0);
     assert!(

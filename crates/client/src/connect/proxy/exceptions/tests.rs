@@ -1,10 +1,12 @@
+//! Tests of `NO_PROXY` lists: a table, and random lists and hosts.
+
 use proptest::prelude::*;
 
 use super::*;
 
 #[test]
 fn the_rules_in_a_table() {
-    // The list, a host, its port, whether the host is reached without the proxy.
+    // The list, a host, its port, and whether the host is reached without the proxy.
     let table = [
         ("", "a.test", 80, false),
         (" , ,", "a.test", 80, false),
@@ -53,11 +55,11 @@ fn the_rules_in_a_table() {
         ("0:0:0:0:0:0:0:1", "::1", 80, true),
         ("fd00::/8", "fd12::1", 80, true),
         ("fe80::1%eth0", "fe80::1", 80, true),
-        // An address is not below a name, nor a name in a network.
+        // A name is never below an address, and never in a network.
         ("0.0.1", "127.0.0.1", 80, false),
         (".0.0.1", "127.0.0.1", 80, false),
         ("10.0.0.0/8", "10.0.0.test", 80, false),
-        // IPv4 in IPv6, on either side.
+        // IPv4 inside IPv6, on either side.
         ("127.0.0.1", "::ffff:127.0.0.1", 80, true),
         ("::ffff:127.0.0.1", "127.0.0.1", 80, true),
         ("::ffff:7f00:1", "127.0.0.1", 80, true),

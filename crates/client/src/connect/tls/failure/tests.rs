@@ -1,3 +1,5 @@
+//! Tests of the messages about certificates, and of their dates.
+
 use rustls::pki_types::{ServerName, UnixTime};
 
 use super::*;
@@ -35,7 +37,7 @@ fn what_is_wrong_with_a_certificate_in_words() {
         ),
         (
             CertificateError::NotValidYetContext { time: at(0), not_before: at(951_782_400) },
-            "the server's certificate is valid from 2000-02-29 00:00 UTC on, and here it is 1970-01-01 00:00 UTC",
+            "the server's certificate is not valid before 2000-02-29 00:00 UTC, and the time here is 1970-01-01 00:00 UTC",
         ),
         (
             CertificateError::NotValidForNameContext {

@@ -1,0 +1,55 @@
+//! The [`SendLog`] of one request.
+
+use super::{
+    admission::{Admission, Admitted},
+    error::Error,
+    record::{Logged, Record},
+    send_log::{SendLog, Sending},
+};
+
+/// The entries of one request in the log.
+pub(super) struct RequestLog<'a> {
+    log: &'a dyn SendLog,
+    request: Sending<'a>,
+}
+
+impl<'a> RequestLog<'a> {
+    pub(super) fn new(log: &'a dyn SendLog, id: Option<&'a str>, number: u64) -> Self {
+        Self { log, request: Sending { id, number } }
+    }
+
+    /// Writes that the request is about to be sent, unless the log says so already.
+    ///
+    /// # Errors
+    ///
+    /// If the log cannot be written. The batch is stopped then.
+    pub(super) async fn write_before_send<'b>(
+        &self,
+        admitted: Admitted<'b>,
+        admission: &Admission<'_>,
+        record: &mut Record,
+    ) -> Result<Admitted<'b>, Error> {
+        if record.logged != Logged::No {
+            return Ok(admitted);
+        }
+        record.logged = Logged::Sending;
+        match self.log.sending(self.request).await {
+            Ok(()) => Ok(admitted),
+            Err(error) => {
+                admitted.charge.refund();
+                let why = format!("the send log could not be written: {error}");
+                Err(admission.stop_all(&why, record))
+            }
+        }
+    }
+
+    /// An attempt has failed.
+    pub(super) fn failed(&self, maybe_processed: bool, record: &mut Record) {
+        if maybe_processed {
+            record.logged = Logged::Permanent;
+        } else if record.logged == Logged::Sending {
+            record.logged = Logged::No;
+            self.log.not_processed(self.request);
+        }
+    }
+}

@@ -1,11 +1,17 @@
 //! The store of work.
 
+mod cursor;
 mod sql;
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use outbound::work::{Ambiguous, Answer, Counts, Held, Lease, Pushed, Stale, Work, WorkError, WorkStore};
+use tokio::time::Instant;
 use tokio_postgres::Row;
 
 use crate::{
@@ -15,6 +21,8 @@ use crate::{
     lane::{Answered, Lane, Value},
     schema,
 };
+
+use cursor::{Cursor, Look};
 
 /// How much is pushed by one statement.
 const PUSHED_AT_ONCE: usize = 1000;
@@ -32,6 +40,7 @@ pub struct PostgresWork {
 struct Shared {
     batch: i64,
     holder: String,
+    cursor: Mutex<Cursor>,
     /// Takes work, and looks.
     claims: Lane,
     /// Says what was sent and finished. A connection of its own: what is paid for does not stand behind what is not.
@@ -58,7 +67,7 @@ impl PostgresWork {
             database,
             &[sql::SENT, sql::RENEW, sql::RELEASE, sql::RELEASED, sql::FINISH, sql::FINISHED],
         );
-        Ok(Self { shared: Arc::new(Shared { batch, holder, claims, ends }) })
+        Ok(Self { shared: Arc::new(Shared { batch, holder, cursor: Mutex::default(), claims, ends }) })
     }
 
     async fn look(&self, query: &'static str, values: &[Value<'_>]) -> Result<Answered, WorkError> {
@@ -69,6 +78,25 @@ impl PostgresWork {
     async fn end(&self, query: &'static str, values: &[Value<'_>]) -> Result<Answered, WorkError> {
         let all = [&[&self.shared.batch as Value<'_>], values].concat();
         self.shared.ends.ask(query, &all).await.map_err(WorkError::new)
+    }
+
+    /// What a claim looks at is remembered even where a call panicked: it is a hint, and never wrong for long.
+    fn cursor(&self) -> MutexGuard<'_, Cursor> {
+        self.shared.cursor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn claim_behind(&self, item: i64, most: usize, claim: Claim) -> Result<Vec<Lease>, WorkError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let (highest, ttl, holder) = (claim.highest, claim.ttl, &self.shared.holder);
+        let rows = self.look(sql::CLAIM, &[&most, &highest, &ttl, holder, &item]).await?.rows;
+        if let Some(last) = rows.last() {
+            self.cursor().claimed(get(last, 5)?);
+        }
+        rows.iter().map(lease).collect()
+    }
+
+    async fn take_back(&self, micros: i64) -> Result<usize, WorkError> {
+        Ok(self.look(sql::RESCUE, &[&micros]).await?.rows.len())
     }
 
     /// Leases that an earlier attempt, whose reply was lost, has ended already.
@@ -106,20 +134,25 @@ impl WorkStore for PostgresWork {
         if most == 0 {
             return Ok(Vec::new());
         }
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let highest: i16 = match ambiguous {
-            Ambiguous::Take => 1,
-            Ambiguous::Leave => 0,
-        };
+        let asked = most;
+        let claim = Claim { ttl: micros(ttl), highest: if ambiguous == Ambiguous::Take { 1 } else { 0 } };
+        let look = self.cursor().next(Instant::now());
         // Both are under way at once, in this order.
-        let (ttl, holder) = (micros(ttl), &self.shared.holder);
-        let (rescued, claimed) = futures::future::join(
-            self.look(sql::RESCUE, &[]),
-            self.look(sql::CLAIM, &[&most, &highest, &ttl, holder]),
-        )
-        .await;
+        let rescued = async {
+            match look.rescue {
+                Some(back) => self.take_back(back).await.map(drop),
+                None => Ok(()),
+            }
+        };
+        let (rescued, claimed) =
+            futures::future::join(rescued, self.claim_behind(look.behind, asked, claim)).await;
         rescued?;
-        claimed?.rows.iter().map(lease).collect()
+        let mut leases = claimed?;
+        if leases.len() < asked && !look.is_full() {
+            self.take_back(Look::ALL).await?;
+            leases.extend(self.claim_behind(0, asked - leases.len(), claim).await?);
+        }
+        Ok(leases)
     }
 
     async fn sent(&self, leases: &[&Lease]) -> Result<Held, WorkError> {
@@ -160,7 +193,7 @@ impl WorkStore for PostgresWork {
     }
 
     async fn rescue(&self) -> Result<usize, WorkError> {
-        Ok(self.look(sql::RESCUE, &[]).await?.rows.len())
+        self.take_back(Look::ALL).await
     }
 
     async fn answers(&self, most: usize) -> Result<Vec<Answer>, WorkError> {
@@ -189,6 +222,15 @@ impl WorkStore for PostgresWork {
         }
         Ok(counts)
     }
+}
+
+/// What is the same in all looks of a claim.
+#[derive(Clone, Copy)]
+struct Claim {
+    /// In microseconds.
+    ttl: i64,
+    /// The highest state that is taken.
+    highest: i16,
 }
 
 fn lease(row: &Row) -> Result<Lease, WorkError> {

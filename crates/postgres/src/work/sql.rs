@@ -22,11 +22,15 @@ left join body on body.batch = $1 and body.id = given.id
 left join job on job.batch = $1 and job.item = body.item
 order by given.n";
 
-/// Takes back what expired leases hold.
+/// Takes back what leases hold that expired within the last `$2` microseconds.
+///
+/// Entries of an index that are dead stay in it while any transaction is open that is older than they are, and each look at
+/// the index reads all of them. So a look goes back no further than it has to.
 pub(super) const RESCUE: &str = "
 with expired as (
     select item from job
     where batch = $1 and state = 2 and lease_until <= outbound_clock()
+        and lease_until > outbound_clock() - $2::bigint * interval '1 microsecond'
     order by item
     for update skip locked
 )
@@ -36,13 +40,13 @@ set state = case when may_have_been_sent or sent then 1 else 0 end,
 from expired where job.batch = $1 and job.item = expired.item
 returning job.item";
 
-/// `$2` how many, `$3` the highest state that is taken, `$4` for how many microseconds, `$5` the holder.
+/// `$2` how many, `$3` the highest state that is taken, `$4` for how many microseconds, `$5` the holder, `$6` behind which item.
 ///
 /// The numbers of the leases are drawn in the order of the items.
 pub(super) const CLAIM: &str = "
 with picked as materialized (
     select item from job
-    where batch = $1 and state < 2 and state <= $3
+    where batch = $1 and state < 2 and state <= $3 and item > $6
     order by item
     limit $2
     for update skip locked
@@ -55,7 +59,7 @@ with picked as materialized (
     from numbered where job.batch = $1 and job.item = numbered.item
     returning job.item, job.lease, job.deliveries, job.may_have_been_sent
 )
-select body.id, body.payload, taken.lease, taken.deliveries, taken.may_have_been_sent
+select body.id, body.payload, taken.lease, taken.deliveries, taken.may_have_been_sent, taken.item
 from taken join body on body.batch = $1 and body.item = taken.item
 order by taken.item";
 

@@ -1,4 +1,4 @@
-//! `check` and `plan`, which send nothing and need no key.
+//! `check` and `plan`: they send nothing and need no key.
 
 use std::process::{Output, Stdio};
 
@@ -18,9 +18,9 @@ fn check_says_all_that_is_wrong() {
     let check = outbound(&["check", text(&file)]).output().expect("it runs");
     assert_eq!(check.status.code(), Some(3));
     let told = told(&check);
-    assert_eq!(told.matches("it is no object of JSON").count(), 20, "{told}");
+    assert_eq!(told.matches("it is not a JSON object").count(), 20, "{told}");
     assert!(told.contains("in.jsonl, line 4: ") && told.contains("in.jsonl, line 23: "), "{told}");
-    assert!(told.contains("... and 11 wrong lines more") && !told.contains("line 24: "), "{told}");
+    assert!(told.contains("... and 11 more wrong lines") && !told.contains("line 24: "), "{told}");
     assert_eq!(told.matches("a right line: ").count(), 1, "{told}");
     assert!(told.contains("lines  4 (3 OpenAI batch, 1 prompt)"), "{told}");
     assert!(told.contains("m: lines 3, about ") && told.contains("other: lines 1, about "), "{told}");
@@ -32,7 +32,7 @@ fn check_says_all_that_is_wrong() {
     assert_eq!(none.status.code(), Some(3));
 }
 
-/// The body of a line is read as the run's provider reads it.
+/// The body of a line is read in the format of the provider.
 #[test]
 fn check_goes_by_the_provider() {
     let folder = folder();
@@ -57,15 +57,18 @@ fn a_plan_has_tokens_money_and_time() {
     };
     let bare = plan(&[]);
     assert!(bare.contains("lines  61 (60 OpenAI batch, 1 prompt)"), "{bare}");
-    // 60 lines of 32 tokens at most, and one that says nothing.
-    assert!(bare.contains("up to 2944 out") && bare.contains("1 lines do not bound their answers"), "{bare}");
+    // 60 lines with 32 tokens at most, and one line without a maximum.
     assert!(
-        bare.contains("cost   unknown: --prices") && bare.contains("time   unknown: the limits are"),
+        bare.contains("up to 2944 out") && bare.contains("lines without a maximum for their answer: 1,"),
+        "{bare}"
+    );
+    assert!(
+        bare.contains("cost   unknown: give the prices") && bare.contains("time   unknown: give the limits"),
         "{bare}"
     );
 
     let known = plan(&["--rpm", "10", "--tpm", "100", "--prices", text(&prices)]);
-    // 1,024 tokens at a thousand dollars for a million, and a call at two.
+    // 1,024 tokens at $1,000 for a million, and one request at $2.
     assert!(known.contains("cost   from $2.00 (the input alone) to $3.02 (the longest answers)"), "{known}");
     assert!(known.contains("without 60 lines whose models have no price: m"), "{known}");
     assert!(known.contains("at 10 requests and 100 tokens a minute"), "{known}");
@@ -88,34 +91,51 @@ fn a_plan_that_cannot_be_made() {
     let prices = folder.path().join("prices.json");
     std::fs::write(&prices, r#"{"m": {"input": 1}}"#).expect("a file in it");
     for (arguments, code, says) in [
-        (&["plan", text(&file)][..], 3, "in.jsonl, line 4: it is no object of JSON"),
+        (&["plan", text(&file)][..], 3, "in.jsonl, line 4: it is not a JSON object"),
         (&["plan", text(&file), "--prices", text(&prices)], 2, "the price of \"m\": output is missing"),
         (&["plan", text(&file), "--prices", "nowhere"], 2, "--prices nowhere: "),
-        (&["plan", "-", "--sample", "3"], 2, "--sample draws from a file"),
+        (&["plan", "-", "--sample", "3"], 2, "--sample needs a file"),
         (&["plan", text(&file), "--sample", "3", "--limit", "3"], 2, "cannot be used with"),
     ] {
         let plan = outbound(arguments).stdin(Stdio::null()).output().expect("it runs");
         assert_eq!(plan.status.code(), Some(code), "{arguments:?}: {}", said(&plan));
         assert!(said(&plan).contains(says), "{arguments:?}: {}", said(&plan));
     }
-    // The lines that count are right.
+    // The wrong line is not read.
     let plan = outbound(&["plan", text(&file), "--limit", "3"]).output().expect("it runs");
     assert_eq!(plan.status.code(), Some(0), "{}", said(&plan));
 }
 
+/// One rule for every command whose result is a text: if its result cannot be written, it has failed.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_report_that_nobody_takes_is_6() {
+fn a_standard_output_that_is_full_or_has_no_reader_is_6() {
     let folder = folder();
     let file = input(&folder, 3, &[]);
-    for command in ["check", "plan"] {
+    let output = folder.path().join("out.jsonl");
+    std::fs::write(&output, "").expect("a file");
+    for arguments in [
+        &["check", text(&file)][..],
+        &["plan", text(&file)],
+        &["status", text(&output)],
+        &["status", text(&output), "--json"],
+        &["completions", "bash"],
+    ] {
         let full = std::fs::File::options().write(true).open("/dev/full").expect("a full disk");
-        let report = outbound(&[command, text(&file)]).stdout(full).output().expect("it runs");
-        assert_eq!(report.status.code(), Some(6), "{}", said(&report));
+        let (reader, without_reader) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        for (stdout, why) in
+            [(Stdio::from(full), "No space left"), (Stdio::from(without_reader), "Broken pipe")]
+        {
+            let run = outbound(arguments).stdout(stdout).output().expect("it runs");
+            assert_eq!(run.status.code(), Some(6), "{arguments:?}: {}", said(&run));
+            let line = format!("outbound: standard output: {why}");
+            assert!(said(&run).starts_with(&line) && !said(&run).contains("panic"), "{}", said(&run));
+        }
     }
 }
 
-/// A run of a part of a file sends that part.
+/// A run of a part of a file sends only that part.
 #[test]
 fn a_run_of_some_lines() {
     let folder = folder();

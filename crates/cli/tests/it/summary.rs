@@ -214,11 +214,11 @@ fn a_summary_has_a_file_of_its_own() {
     let (input, output) = (text(&input).to_owned(), text(&folder.path().join("out.jsonl")).to_owned());
     let beside = format!("{}/./out.jsonl", text(folder.path()));
     for (flag, path, says) in [
-        ("--summary", &*input, "is used already"),
-        ("--summary", &*output, "is used already"),
-        ("--html", &*beside, "is used already"),
+        ("--summary", &*input, "already uses that file"),
+        ("--summary", &*output, "already uses that file"),
+        ("--html", &*beside, "already uses that file"),
         ("--html", text(folder.path()), "is a folder"),
-        ("--summary", "/no/such/folder/summary.json", "there is no such folder"),
+        ("--summary", "/no/such/folder/summary.json", "the folder of that file does not exist"),
     ] {
         let run =
             outbound(&["run", "--simulate", &input, "-o", &output, flag, path]).output().expect("it runs");

@@ -10,13 +10,13 @@ use crate::output::Fsync;
 
 mod control;
 pub(crate) mod input;
+mod reporting;
 mod sending;
-mod telling;
 
 pub(crate) use self::{
     control::{Ctl, CtlCommand, Status},
+    reporting::{ProgressFormat, Reporting},
     sending::Sending,
-    telling::{HowTold, Telling},
 };
 
 /// Send a file of requests, and bring every answer back.
@@ -179,7 +179,7 @@ pub(crate) struct Run {
     pub(crate) sending: Sending,
 
     #[command(flatten)]
-    pub(crate) telling: Telling,
+    pub(crate) reporting: Reporting,
 }
 
 impl From<Run> for Plan {

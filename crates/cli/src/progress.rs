@@ -14,7 +14,7 @@ use tokio::{
 
 use self::{status::Status, why::Why};
 use crate::{
-    args::{HowTold, Run},
+    args::{ProgressFormat, Run},
     interrupt::Interrupt,
     say,
     watch::Watch,
@@ -111,12 +111,12 @@ impl How {
         // The status would overwrite answers on the same terminal.
         let answers_are_shown = output.as_os_str() == "-" && io::stdout().is_terminal();
         let can_draw = io::stderr().is_terminal() && !is_dumb() && !answers_are_shown;
-        match arguments.telling.progress {
+        match arguments.reporting.progress {
             _ if arguments.quiet => Self::Silent,
-            HowTold::None => Self::Silent,
-            HowTold::Json => Self::Json,
-            HowTold::Auto if can_draw => Self::Screen,
-            HowTold::Auto | HowTold::Plain => Self::Lines,
+            ProgressFormat::None => Self::Silent,
+            ProgressFormat::Json => Self::Json,
+            ProgressFormat::Auto if can_draw => Self::Screen,
+            ProgressFormat::Auto | ProgressFormat::Plain => Self::Lines,
         }
     }
 }

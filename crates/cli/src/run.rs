@@ -7,7 +7,7 @@ use self::{
     drive::Drive,
 };
 use crate::{
-    args::{HowTold, Run},
+    args::{ProgressFormat, Run},
     control::{Control, Controlled},
     exit::Stop,
     interrupt::Interrupt,
@@ -35,7 +35,7 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
         return plan::plan(arguments.into()).await;
     }
     let interrupt = Interrupt::listen();
-    say::in_json(arguments.telling.progress == HowTold::Json);
+    say::in_json(arguments.reporting.progress == ProgressFormat::Json);
     match begin(&arguments, &interrupt).await? {
         Begin::NothingToSend(code) => Ok(code),
         Begin::Ready(ready) => send(*ready, &arguments, &interrupt).await,
@@ -45,7 +45,7 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
 /// Sends every line, writes every answer, and says at the end what became of them.
 async fn send(ready: Ready, arguments: &Run, interrupt: &Interrupt) -> Result<u8, Stop> {
     let Ready { path, reading, job, target, lines, mut output, earlier, state, sends_again } = ready;
-    let watch = Watch::new(arguments.telling.html.is_some());
+    let watch = Watch::new(arguments.reporting.html.is_some());
     let mut builder = target.builder.observer(watch.clone());
     if let Some(state) = &state {
         builder = builder.seed(state.header.seed).send_log(state.log());
@@ -101,7 +101,7 @@ async fn send(ready: Ready, arguments: &Run, interrupt: &Interrupt) -> Result<u8
         };
         summary.simulated = Some(Simulated { provider, usual_loop });
     }
-    summary.tell(&arguments.telling, arguments.quiet);
+    summary.tell(&arguments.reporting, arguments.quiet);
     wrong?;
     if let Some(state) = state {
         // After `sends_again` an earlier list may have lines that succeeded now.

@@ -49,7 +49,7 @@ pub(super) struct Ready {
 
 pub(super) async fn begin(arguments: &Run, interrupt: &Interrupt) -> Result<Begin, Stop> {
     let path = output_path(arguments)?;
-    arguments.telling.check(&[&arguments.input, &path, &failed::path_of(&path)])?;
+    arguments.reporting.check(&[&arguments.input, &path, &failed::path_of(&path)])?;
     let (provider, base_url) = (arguments.provider, arguments.base_url.as_deref());
     let reading = Reading::new(&arguments.input, &arguments.forms, arguments.part, provider, base_url);
     let reading = interrupt.ends(reading).await?;

@@ -190,7 +190,7 @@ fn short(snapshot: &Snapshot) -> Vec<String> {
     let mut short: Vec<_> = waiting(snapshot)
         .filter_map(|(endpoint, model)| match model.quota.bottleneck? {
             Bottleneck::Dimension(dimension) => Some(scarce(dimension, endpoint, model)),
-            Bottleneck::Concurrency => Some(String::from("places in flight")),
+            Bottleneck::Concurrency => Some(String::from("the concurrency limit")),
             Bottleneck::Gate => Some(String::from("the end of a refusal (429)")),
             _ => None,
         })

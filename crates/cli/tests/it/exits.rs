@@ -48,7 +48,7 @@ fn bad_input_names_the_line_and_sends_nothing() {
 async fn a_wrong_key_and_a_spent_quota_are_4() {
     for (simulator, hint) in [
         (Simulator::builder().key("right").build(), "\nthe key was refused, or none was sent: "),
-        (Simulator::builder().fault(Refusal::quota_spent(), 1.0).build(), "\nthe quota is spent: "),
+        (Simulator::builder().fault(Refusal::quota_spent(), 1.0).build(), "\nthe quota is used up: "),
     ] {
         let address = simulator.listen("127.0.0.1:0").await.expect("a port");
         let folder = folder();

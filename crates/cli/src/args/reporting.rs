@@ -8,7 +8,7 @@ use super::heading;
 use crate::{exit::Stop, same_file::is_same_file};
 
 #[derive(Debug, Args)]
-pub(crate) struct Telling {
+pub(crate) struct Reporting {
     /// How progress is printed on standard error: auto, plain, json or none.
     ///
     /// auto: on a terminal a status that is updated in place, else plain.
@@ -22,7 +22,7 @@ pub(crate) struct Telling {
     /// input_tokens, output_tokens, cost, cost_projected, to_go_s, why: {reason, of, seconds, text}}, where null means
     /// not known. Any other message is {event: "message", text}. The last line is {event: "summary", ...}, as with --summary.
     #[arg(long, help_heading = heading::SEEING, value_name = "HOW", value_enum, default_value_t, hide_possible_values = true)]
-    pub(crate) progress: HowTold,
+    pub(crate) progress: ProgressFormat,
 
     /// Also write the summary to a file, as JSON.
     #[arg(long, help_heading = heading::SEEING, value_name = "FILE.json")]
@@ -35,7 +35,7 @@ pub(crate) struct Telling {
 
 /// The form of progress.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum HowTold {
+pub(crate) enum ProgressFormat {
     #[default]
     Auto,
     Plain,
@@ -43,7 +43,7 @@ pub(crate) enum HowTold {
     None,
 }
 
-impl Telling {
+impl Reporting {
     /// Checks the paths before anything is sent: none may replace another file of the run, and its folder must exist.
     pub(crate) fn check(&self, others: &[&Path]) -> Result<(), Stop> {
         let mut taken: Vec<_> = others.iter().map(|path| real(path)).collect();

@@ -19,8 +19,8 @@ use outbound_simulator::Simulator;
 /// A provider, and one of its models.
 const PROVIDERS: [(Provider, &str); 8] = [
     (Provider::dashscope(), "qwen-plus"),
-    (Provider::deepseek(), "deepseek-chat"),
-    (Provider::moonshot(), "moonshot-v1-8k"),
+    (Provider::deepseek(), "deepseek-flash"),
+    (Provider::moonshot(), "kimi-k2.6"),
     (Provider::zhipu(), "glm-4-flash"),
     (Provider::openai(), "gpt-4o-mini"),
     (Provider::anthropic(), "claude-3-5-haiku-latest"),

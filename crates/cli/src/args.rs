@@ -1,6 +1,6 @@
-//! What can be said on the command line.
+//! The command line: its commands, options and help texts.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use outbound::Provider;
@@ -10,58 +10,58 @@ use crate::output::Fsync;
 
 mod control;
 pub(crate) mod input;
+mod reporting;
 mod sending;
-mod telling;
 
 pub(crate) use self::{
     control::{Ctl, CtlCommand, Status},
+    reporting::{ProgressFormat, Reporting},
     sending::Sending,
-    telling::{HowTold, Telling},
 };
 
-/// Sends a file of requests out and brings every answer back.
+/// Send a file of requests, and bring every answer back.
 #[derive(Debug, Parser)]
-#[command(name = "outbound", version, about, after_help = BEGIN, propagate_version = true, args_override_self = true)]
+#[command(name = "outbound", version, after_help = BEGIN, propagate_version = true, args_override_self = true)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
 const BEGIN: &str = "\
-Begin with a trial that needs no key, then look before you pay, then send:
+Start with a trial that needs no key, see what a run would cost, then send:
   outbound run --simulate FILE
   outbound check FILE
   outbound plan FILE --prices PRICES.json
   outbound run FILE -o ANSWERS.jsonl
-`outbound run -h` lists the options, `outbound run --help` says more of each.";
+`outbound run -h` lists the options, and `outbound run --help` explains each.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Send every request of a file, and write every answer to another.
+    /// Send every request of a file, and write every answer to another file.
     Run(Box<Run>),
-    /// Read a file of requests and say everything that is wrong with it. Nothing is sent.
+    /// Read a file of requests and report everything that is wrong with it. Nothing is sent.
     Check(Box<Source>),
-    /// Say what a run would send, cost and take. Nothing is sent.
+    /// Estimate the tokens, the cost and the time of a run. Nothing is sent.
     Plan(Box<Plan>),
-    /// Run the simulated provider alone, until it is interrupted.
+    /// Run only the simulated provider, until it is interrupted.
     Sim(Sim),
-    /// Print a script that completes commands and options in a shell, such as `outbound completions bash > FILE`.
+    /// Print a script with which a shell completes commands and options: `outbound completions bash > FILE`.
     Completions { shell: clap_complete::Shell },
-    /// Say what the output of a run holds: what is answered, what failed, and what was sent without an answer.
+    /// Show what the output of a run holds: what is answered, what failed, and what was sent without an answer.
     Status(Status),
-    /// Ask something of the run that is at work on an output: pause, resume, other limits, an end.
+    /// Control a run while it works: pause it, resume it, change its limits, or end it.
     Ctl(Ctl),
 }
 
-/// The headings of the help of `run`, in its order.
+/// The headings in the help of `run`, in order.
 mod heading {
     pub(super) const INPUT: &str = "Input";
-    pub(super) const OUTPUT: &str = "Output, and going on";
+    pub(super) const OUTPUT: &str = "Output and resuming";
     pub(super) const SERVER: &str = "Server and keys";
     pub(super) const LIMITS: &str = "Limits and times";
-    pub(super) const RETRIES: &str = "Retries and saved calls";
+    pub(super) const RETRIES: &str = "Retries and fewer calls";
     pub(super) const MONEY: &str = "Money";
-    pub(super) const SEEING: &str = "Seeing";
+    pub(super) const SEEING: &str = "Progress and reports";
 }
 
 #[derive(Debug, Args)]
@@ -77,43 +77,43 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) part: Part,
 
-    /// Where the answers go. [default: IN.results.jsonl, without IN's own ending]
+    /// The file for the answers. [default: IN.results.jsonl, where IN is the input without its ending]
     ///
-    /// One JSON object a line, in the order in which they complete: `custom_id` says which request it belongs to. `-` is
-    /// standard output, and the default if the input is `-`. With --simulate the default is IN.simulated.jsonl.
+    /// It has one JSON object on each line, in the order in which requests end. `custom_id` names the request. `-` is standard
+    /// output, and the default if the input is `-`. With --simulate the default is IN.simulated.jsonl.
     #[arg(short, long, help_heading = heading::OUTPUT, value_name = "OUT.jsonl")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Begin anew, and pay anew. [default: go on where the run before stopped]
+    /// Send everything again, and pay for it again. [default: go on where the last run stopped]
     ///
-    /// An output that holds something is kept as OUT.jsonl.1, OUT.jsonl.2 and so on. Without this, what has its answer is
+    /// The old output is kept as OUT.jsonl.1, OUT.jsonl.2 and so on. Without this option, requests that have an answer are
     /// not sent again. The default output of --simulate is always replaced.
     #[arg(long, alias = "force", help_heading = heading::OUTPUT)]
     pub(crate) fresh: bool,
 
-    /// Go on, and send again what failed.
+    /// Go on where the last run stopped, and also send again what failed.
     ///
-    /// Without this, a request that failed for good is not sent again. A request that a refused key or a spent quota
-    /// stopped is sent again in any case.
+    /// Without this option, a request that failed is not sent again. A request that failed because the key was refused or the
+    /// quota was used up is always sent again.
     #[arg(long, conflicts_with = "fresh", help_heading = heading::OUTPUT)]
     pub(crate) retry_failed: bool,
 
-    /// How soon an answer is safe from a loss of power.
+    /// How soon an answer is safe if the machine loses power.
     ///
-    /// A crash of this command alone loses no answer at any setting. What is sent is written down before it leaves, so
-    /// that a later run knows what may have been paid for; only `off` does not wait for the disk.
+    /// A crash of this command alone loses no answer at any setting. Each request is recorded before it is sent, so that a
+    /// later run knows what may have been paid for. Only `off` does not wait until that record is on the disk.
     #[arg(long, help_heading = heading::OUTPUT, value_name = "WHEN", value_enum, default_value_t)]
     pub(crate) fsync: Fsync,
 
     /// Send to a simulated provider inside this process: a trial without a key.
     ///
-    /// Real HTTP over loopback, with limits and faults.
+    /// It speaks real HTTP on 127.0.0.1, and has limits and faults.
     #[arg(long, help_heading = heading::SERVER, conflicts_with_all = ["base_url", "key_env", "provider"])]
     pub(crate) simulate: bool,
 
-    /// Whose formats, limits and errors to expect: openai, anthropic, gemini, ollama, ...
+    /// The provider, whose formats, limits and errors apply: openai, anthropic, gemini, ollama, ...
     ///
-    /// `http` is for plain HTTP. A wrong name lists them all.
+    /// `http` sends any HTTP request. A wrong name prints all names.
     #[arg(long, help_heading = heading::SERVER, value_name = "NAME", default_value = "openai", value_parser = provider)]
     pub(crate) provider: Provider,
 
@@ -123,55 +123,55 @@ pub(crate) struct Run {
 
     /// Name of the environment variable that holds the key. [default: the provider's usual one]
     ///
-    /// Several names, with a comma between them, share the work, and the limits given here hold for each. A key itself is
-    /// never given on the command line. With --base-url the default is no key: a key is for the address that it was given
-    /// for.
+    /// Several keys share the work: give several names with a comma between them. The limits given here hold for each key.
+    /// Never give a key itself on the command line. With --base-url the default is no key, so that a key is not sent to
+    /// another server by mistake.
     #[arg(long, help_heading = heading::SERVER, value_name = "NAME")]
     pub(crate) key_env: Option<String>,
 
-    /// A file of certificates (PEM) to trust beside those of the system.
+    /// A file of root certificates (PEM) to trust, in addition to those of the system.
     #[arg(long, help_heading = heading::SERVER, value_name = "FILE", conflicts_with = "simulate")]
     pub(crate) ca: Option<PathBuf>,
 
     /// Requests in flight at once, at most. [default: 64]
     ///
-    /// `auto` finds how many serve best, for servers that tell no limit.
+    /// `auto` finds the best number by itself. It is for servers that name no limit.
     #[arg(long, help_heading = heading::LIMITS, value_name = "N|auto", value_parser = concurrency)]
     pub(crate) concurrency: Option<Concurrency>,
 
     /// Requests per minute, at most. [default: what the provider's headers say]
-    #[arg(long, help_heading = heading::LIMITS, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, help_heading = heading::LIMITS, value_name = "N", value_parser = positive::<u64>)]
     pub(crate) rpm: Option<u64>,
 
     /// Tokens per minute, input and output together, at most. [default: what the provider's headers say]
-    #[arg(long, help_heading = heading::LIMITS, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, help_heading = heading::LIMITS, value_name = "N", value_parser = positive::<u64>)]
     pub(crate) tpm: Option<u64>,
 
     /// Time for one request in all, such as 90s, 10m, 1h. [default: 30m]
     ///
-    /// Its attempts and the waits between them count; the wait for its first turn does not.
+    /// It includes all attempts and the waits between them. It begins when the request may be sent for the first time.
     #[arg(long, help_heading = heading::LIMITS, value_name = "TIME", value_parser = duration)]
     pub(crate) deadline: Option<Duration>,
 
-    /// Time for one attempt, from the moment a connection is held to the last byte. [default: 5m]
+    /// Time for one attempt, from the open connection to the last byte of the answer. [default: 5m]
     #[arg(long, help_heading = heading::LIMITS, value_name = "TIME", value_parser = duration)]
     pub(crate) attempt_timeout: Option<Duration>,
 
     /// Attempts for one request, at most. [default: 5]
     ///
-    /// What surely cost nothing, such as a refusal for the rate, is not counted.
-    #[arg(long, help_heading = heading::RETRIES, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Attempts that certainly cost nothing are not counted, such as those refused by a rate limit.
+    #[arg(long, help_heading = heading::RETRIES, value_name = "N", value_parser = positive::<u32>)]
     pub(crate) max_attempts: Option<u32>,
 
-    /// Send nothing. Say what all lines would cost and how long they would take, as `plan` does.
+    /// Send nothing. Estimate the cost and the time of all lines, as `outbound plan` does.
     #[arg(long, help_heading = heading::MONEY)]
     pub(crate) dry_run: bool,
 
-    /// What the models cost: a file, described in `outbound plan --help`.
+    /// A file with the prices of the models. `outbound plan --help` describes it.
     #[arg(long, help_heading = heading::MONEY, value_name = "FILE")]
     pub(crate) prices: Option<PathBuf>,
 
-    /// Say nothing on standard error but what went wrong.
+    /// Print nothing on standard error except errors.
     #[arg(short, long, help_heading = heading::SEEING)]
     pub(crate) quiet: bool,
 
@@ -179,7 +179,7 @@ pub(crate) struct Run {
     pub(crate) sending: Sending,
 
     #[command(flatten)]
-    pub(crate) telling: Telling,
+    pub(crate) reporting: Reporting,
 }
 
 impl From<Run> for Plan {
@@ -190,26 +190,26 @@ impl From<Run> for Plan {
 }
 
 const GOING_ON: &str = "\
-A run that stopped goes on when the same command is given again. Beside OUT.jsonl it leaves:
-  OUT.jsonl.state/    what was sent; it goes with the last success. Do not delete it before
+A run that stopped goes on when the same command is given again. Beside OUT.jsonl a run writes:
+  OUT.jsonl.state/    what was sent. It is removed when everything has succeeded; do not delete it before
   OUT.failed.jsonl    the lines that failed, as they stand in the input
-  OUT.jsonl.1         what stood in OUT.jsonl before --fresh
-Ctrl-C once: what is under way is finished. Twice: the run stops at once, and what was under way may be paid for.";
+  OUT.jsonl.1         the OUT.jsonl from before --fresh
+Ctrl-C once: requests in flight are finished. Twice: the run stops at once, and requests in flight may have to be paid for.";
 
 const OPTIONS_FILE: &str = "\
-Options may stand in outbound.toml in this folder, under [run], as `rpm = 500`, or in the environment, as OUTBOUND_RPM=500.
-The command line goes before the environment, and that before the file.";
+Options can also be given in a file outbound.toml in this folder, under [run], as `rpm = 500`, and in the environment, as
+OUTBOUND_RPM=500. The command line overrides the environment, and the environment overrides the file.";
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0    all succeeded
-  1    some failed: OUT.failed.jsonl has them
-  2    an option, or the environment, is wrong
-  3    the input is wrong: the line is named
-  4    the key is refused, or the quota is spent: mend that, then the same command
-  5    stopped early, nothing failed: the same command goes on
-  6    the output cannot be written, or is that of another input
-  130  interrupted: the same command goes on";
+  1    some failed; OUT.failed.jsonl has their lines
+  2    an option or the environment is wrong
+  3    the input is wrong; the message names the line
+  4    the key was refused or the quota is used up; correct that, then give the same command again
+  5    stopped early and nothing failed; the same command goes on
+  6    the output cannot be written, or belongs to another input
+  130  interrupted; the same command goes on";
 
 #[derive(Debug, Args)]
 #[command(after_help = input::EXIT_CODES, after_long_help = format!("{}\n\n{}", input::INPUT, input::EXIT_CODES))]
@@ -220,66 +220,66 @@ pub(crate) struct Plan {
     #[command(flatten)]
     pub(crate) part: Part,
 
-    /// Requests per minute that the run may make.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Requests per minute that the provider grants.
+    #[arg(long, value_name = "N", value_parser = positive::<u64>)]
     pub(crate) rpm: Option<u64>,
 
-    /// Tokens per minute, input and output together, that the run may take.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Tokens per minute, input and output together, that the provider grants.
+    #[arg(long, value_name = "N", value_parser = positive::<u64>)]
     pub(crate) tpm: Option<u64>,
 
-    /// A file that says what the models cost, in dollars for a million tokens.
+    /// A file with the prices of the models, in dollars for a million tokens.
     ///
-    /// In JSON: {"MODEL": {"input": 0.15, "output": 0.60}}. The price of gpt-4o is that of gpt-4o-2024-08-06 too.
+    /// It is JSON: {"MODEL": {"input": 0.15, "output": 0.60}}. The price of gpt-4o also counts for gpt-4o-2024-08-06.
     #[arg(long, value_name = "FILE")]
     pub(crate) prices: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Sim {
-    /// Port to listen on, on 127.0.0.1. 0 takes a free one; the address is printed.
+    /// Port to listen on, on 127.0.0.1. With 0 the system chooses a free one. The address is printed.
     #[arg(long, default_value_t = 0)]
     pub(crate) port: u16,
 
-    /// The key it asks for; any other is refused. [default: none is asked for]
+    /// The key that requests must have; any other is refused. [default: no key is needed]
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
 
     /// Requests per minute it grants.
-    #[arg(long, value_name = "N", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 600, value_parser = positive::<u64>)]
     pub(crate) rpm: u64,
 
     /// Tokens per minute it grants.
-    #[arg(long, value_name = "N", default_value_t = 600_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 600_000, value_parser = positive::<u64>)]
     pub(crate) tpm: u64,
 
-    /// Misbehave: the faults of `run --simulate`.
+    /// Misbehave, with the faults of `run --simulate`.
     #[arg(long)]
     pub(crate) faults: bool,
 
-    /// Seed of every draw: the same seed, the same delays and faults.
+    /// Seed of the random numbers: the same seed gives the same delays and faults.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 
-    /// Behave as the `[server]` of a scenario says: a file in TOML, such as those in crates/simulator/scenarios.
+    /// A scenario (TOML) whose `[server]` says how to behave, such as those in crates/simulator/scenarios.
     #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["rpm", "tpm", "faults", "seed"])]
     pub(crate) scenario: Option<PathBuf>,
 
-    /// Where to write every send it saw, one JSON object a line, when it ends.
+    /// A file for a record of all received requests, one JSON object on each line. It is written at the end.
     #[arg(long, value_name = "FILE")]
     pub(crate) ledger: Option<PathBuf>,
 }
 
-/// How many requests to have in flight.
+/// How many requests may be in flight at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Concurrency {
     Fixed(usize),
-    /// As many as serve best.
+    /// The number is found by trying.
     Auto,
 }
 
 impl Concurrency {
-    /// So many are tried at the most.
+    /// The most that [`Auto`](Self::Auto) tries.
     pub(crate) const MOST: usize = 1_024;
 }
 
@@ -288,7 +288,15 @@ fn concurrency(text: &str) -> Result<Concurrency, String> {
     match text.parse() {
         _ if text == "auto" => Ok(Concurrency::Auto),
         Ok(requests @ 1..=100_000) => Ok(Concurrency::Fixed(requests)),
-        _ => Err(String::from("it is a number from 1 to 100000, or auto")),
+        _ => Err(String::from("give a number from 1 to 100000, or auto")),
+    }
+}
+
+/// Reads a whole number, more than zero.
+fn positive<N: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<N, String> {
+    match text.parse() {
+        Ok(number) if number >= N::from(1) => Ok(number),
+        _ => Err(String::from("give a whole number, 1 or more")),
     }
 }
 
@@ -296,24 +304,27 @@ fn concurrency(text: &str) -> Result<Concurrency, String> {
 fn provider(name: &str) -> Result<Provider, String> {
     Provider::named(name).ok_or_else(|| {
         let names: Vec<_> = Provider::ALL.iter().map(Provider::name).collect();
-        format!("there is none of that name; the names are {}", names.join(", "))
+        format!("there is no provider of that name; the names are {}", names.join(", "))
     })
 }
 
 /// Reads `250ms`, `90s`, `10m`, `2h`; a bare number is seconds.
 fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    if digits.is_empty() {
+        return Err(String::from("give a time such as 250ms, 90s, 10m or 2h"));
+    }
     let unit = match &text[digits.len()..] {
         "ms" => 0.001,
         "" | "s" => 1.0,
         "m" => 60.0,
         "h" => 3_600.0,
-        unit => return Err(format!("`{unit}` is no unit of time; use ms, s, m or h")),
+        unit => return Err(format!("`{unit}` is not a unit of time; use ms, s, m or h")),
     };
-    let number: f64 = digits.parse().map_err(|_| format!("`{digits}` is no number"))?;
+    let number: f64 = digits.parse().map_err(|_| format!("`{digits}` is not a number"))?;
     match Duration::try_from_secs_f64(number * unit) {
         Ok(time) if !time.is_zero() => Ok(time),
-        _ => Err(String::from("a time is more than zero, and no longer than some centuries")),
+        _ => Err(String::from("the time is zero or too long")),
     }
 }
 
@@ -328,7 +339,7 @@ mod tests {
         Arguments::command().debug_assert();
     }
 
-    /// Each option of `run` stands under a heading, and what `-h` says of it is short.
+    /// Each option of `run` has a heading, and its text in `-h` is short.
     #[test]
     fn the_short_help_of_run_is_short() {
         let mut command = Arguments::command();
@@ -346,6 +357,15 @@ mod tests {
         let long = run.render_long_help().to_string();
         for said in ["cost_projected", "OUT.failed.jsonl", "outbound.toml", "  130  "] {
             assert!(long.contains(said), "{said}: {long}");
+        }
+    }
+
+    #[test]
+    fn a_limit_is_a_whole_number_more_than_zero() {
+        assert_eq!(positive::<u64>("1"), Ok(1));
+        assert_eq!(positive::<u32>("4294967295"), Ok(u32::MAX));
+        for wrong in ["0", "-1", "1.5", "", "many", "4294967296"] {
+            assert!(positive::<u32>(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -1,10 +1,6 @@
-//! `outbound check`: reads an input and says everything that is wrong with it. Nothing is sent.
+//! `outbound check`: reads an input and reports everything that is wrong with it. Nothing is sent.
 
-use std::{
-    fmt::Display,
-    io::{self, Write},
-    pin::pin,
-};
+use std::pin::pin;
 
 use futures::StreamExt;
 
@@ -12,25 +8,26 @@ use crate::{
     args::input::{Part, Source},
     exit::{ALL_SUCCEEDED, Stop},
     input::Reading,
-    tally::Tally,
+    stdout::print,
+    totals::Totals,
 };
 
-/// So many wrong lines are shown.
+/// At most this many wrong lines are printed.
 const SHOWN: u64 = 20;
 
 pub(crate) async fn check(source: Source) -> Result<u8, Stop> {
     let Source { input, provider, base_url, forms } = source;
     let reading = Reading::new(&input, &forms, Part::default(), provider, base_url.as_deref()).await?;
     let mut lines = pin!(reading.lines().await?);
-    let mut tally = Tally::default();
+    let mut totals = Totals::default();
     let mut wrong = 0_u64;
     let mut example = None;
     while let Some(line) = lines.next().await {
-        let checked = line.and_then(|line| line.check().map(|facts| tally.add(&line, &facts)));
+        let checked = line.and_then(|line| line.check().map(|facts| totals.add(&line, &facts)));
         let Err(stop) = checked else { continue };
         wrong += 1;
         let stop = stop.to_string();
-        // A right line to copy follows the first error that has one; once is enough.
+        // Some errors end with a right line to copy. It is printed once, at the end.
         let (what, right) = stop.split_once('\n').unwrap_or((&stop, ""));
         if wrong <= SHOWN {
             print(what)?;
@@ -40,19 +37,14 @@ pub(crate) async fn check(source: Source) -> Result<u8, Stop> {
         }
     }
     if wrong > SHOWN {
-        print(format_args!("... and {} wrong lines more", wrong - SHOWN))?;
+        print(format_args!("... and {} more wrong lines", wrong - SHOWN))?;
     }
     if let Some(example) = example {
         print(example)?;
     }
-    print(&tally)?;
+    print(&totals)?;
     match wrong {
         0 => Ok(ALL_SUCCEEDED),
-        _ => Err(Stop::Input(format!("{}: {wrong} wrong, {} right", reading.name(), tally.all.lines))),
+        _ => Err(Stop::Input(format!("{}: {wrong} wrong, {} right", reading.name(), totals.all.lines))),
     }
-}
-
-/// Writes a line of the report, which is what was asked for.
-pub(crate) fn print(text: impl Display) -> Result<(), Stop> {
-    writeln!(io::stdout(), "{text}").map_err(|error| Stop::Output(format!("standard output: {error}")))
 }

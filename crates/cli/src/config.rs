@@ -1,4 +1,5 @@
-//! Options that stand in a file or in the environment: they go before those of the command line, which replace them.
+//! Options from a file and from the environment. The command line overrides the environment, and the environment overrides
+//! the file.
 //!
 //! ```toml
 //! # outbound.toml, in the folder where the command is run
@@ -9,7 +10,7 @@
 //! keep-going = true
 //! ```
 //!
-//! `OUTBOUND_RPM=500` stands for `--rpm 500`, and goes before the file.
+//! `OUTBOUND_RPM=500` has the meaning of `--rpm 500`.
 
 use std::{collections::BTreeMap, ffi::OsString, fs, io};
 
@@ -20,10 +21,10 @@ use crate::{args::Arguments, exit::Stop};
 const FILE: &str = "outbound.toml";
 const PREFIX: &str = "OUTBOUND_";
 
-/// Options by their long names, each with its values. No value at all: the option is a switch, and on.
+/// Options by their long names, each with its values. One empty value: a switch that is on. No value: it is off.
 type Options = BTreeMap<String, Vec<String>>;
 
-/// The arguments of this process, with those of file and environment before its own.
+/// The arguments of this process. Options from the file and the environment stand before its own.
 pub(crate) fn arguments() -> Result<Vec<OsString>, Stop> {
     let own: Vec<OsString> = std::env::args_os().collect();
     let text = match fs::read_to_string(FILE) {
@@ -42,7 +43,7 @@ fn with_options(
     environment: impl Iterator<Item = (String, String)>,
 ) -> Result<Vec<OsString>, Stop> {
     let program = Arguments::command();
-    // Nothing stands for what is not a command of ours: clap says that best.
+    // An unknown command gets no options. The parser reports it.
     let name = own.get(1).and_then(|name| name.to_str());
     let Some(command) = name.and_then(|name| program.find_subcommand(name)) else { return Ok(own) };
     let mut options = match file {
@@ -71,7 +72,7 @@ fn of_file(text: &str, command: &Command) -> Result<Options, Stop> {
         let is_command = Arguments::command().find_subcommand(name).is_some();
         if !is_command || !value.is_table() {
             return Err(wrong(format!(
-                "{name:?} is no table of a command: an option of run stands below a line [run]"
+                "{name:?} is not the name of a command; an option of run stands below the line [run]"
             )));
         }
     }
@@ -84,7 +85,7 @@ fn of_file(text: &str, command: &Command) -> Result<Options, Stop> {
         let argument = command.get_arguments().find(|argument| argument.get_long() == Some(&name));
         let Some(argument) = argument else {
             return Err(wrong(format!(
-                "[{0}] has {key:?}, and there is no option --{name}; outbound {0} -h lists them",
+                "[{0}] has {key:?}, but there is no option --{name}; outbound {0} -h lists the options",
                 command.get_name()
             )));
         };
@@ -92,11 +93,11 @@ fn of_file(text: &str, command: &Command) -> Result<Options, Stop> {
         let values = match (value, is_switch) {
             (toml::Value::Boolean(true), true) => Some(vec![String::new()]),
             (toml::Value::Boolean(false), true) => continue,
-            (_, true) => return Err(wrong(format!("{key:?} is true or false"))),
+            (_, true) => return Err(wrong(format!("{key:?} must be true or false"))),
             (toml::Value::Array(values), false) => values.iter().map(word).collect::<Option<Vec<_>>>(),
             (value, false) => word(value).map(|word| vec![word]),
         }
-        .ok_or_else(|| wrong(format!("{key:?} is a text, a number, or a list of these")))?;
+        .ok_or_else(|| wrong(format!("{key:?} must be a string, a number, or a list of these")))?;
         options.insert(name, values);
     }
     Ok(options)
@@ -111,7 +112,8 @@ fn word(value: &toml::Value) -> Option<String> {
     }
 }
 
-/// `OUTBOUND_MAX_ATTEMPTS` is `--max-attempts`. A switch that is 0 is off, whatever the file says. What is no option is somebody else's variable.
+/// `OUTBOUND_MAX_ATTEMPTS` is `--max-attempts`. A switch that is 0 is off, whatever the file says. A variable that names no
+/// option is ignored.
 fn of_environment(variables: impl Iterator<Item = (String, String)>, command: &Command) -> Options {
     let option = |(name, value): (String, String)| {
         let name = name.strip_prefix(PREFIX)?.to_lowercase().replace('_', "-");
@@ -128,7 +130,7 @@ fn of_environment(variables: impl Iterator<Item = (String, String)>, command: &C
     variables.filter_map(option).collect()
 }
 
-/// The long names of the options that the command line gives itself.
+/// The long names of the options on the command line.
 fn given(own: &[OsString], command: &Command) -> Vec<String> {
     let words = own.iter().filter_map(|word| word.to_str());
     let names = words.take_while(|word| *word != "--").filter_map(|word| {
@@ -143,7 +145,7 @@ fn given(own: &[OsString], command: &Command) -> Vec<String> {
     names.collect()
 }
 
-/// Whether the command line says the same, or what cannot stand beside it.
+/// Whether the command line has this option, or an option that conflicts with it.
 fn is_replaced(option: &str, given: &[String], command: &Command) -> bool {
     let of = |name: &str| command.get_arguments().find(|argument| argument.get_long() == Some(name));
     given.iter().any(|given| {

@@ -1,8 +1,8 @@
-//! The control socket of a run: `OUT.state/control`. Whoever may write the output's state can ask the run to pause, to go on,
-//! to keep other limits, or to end.
+//! The control socket of a run, `OUT.state/control`. Through it the user who started the run can pause it, resume it, change
+//! its limits, or end it.
 //!
-//! A request is one line, an object of JSON; so is its reply. Nobody who connects can hold up the run: a line is short and
-//! comes soon, or the connection is closed.
+//! A request is one line with a JSON object, and so is its reply. A client cannot hold up the run: a connection is closed if
+//! its next line is too long or takes too long.
 #![cfg_attr(not(unix), allow(dead_code, reason = "there is no socket"))]
 
 use outbound::{ModelLimits, Money, RequestManager};
@@ -33,11 +33,11 @@ pub(crate) struct Controlled {
     pub(crate) manager: RequestManager,
     pub(crate) watch: Watch,
     pub(crate) interrupt: Interrupt,
-    /// How many requests there are.
+    /// The number of requests in all.
     pub(crate) of: Option<u64>,
 }
 
-/// What can be asked of a run.
+/// A command to a run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "lowercase")]
 pub(crate) enum Request {
@@ -48,7 +48,7 @@ pub(crate) enum Request {
     Status,
 }
 
-/// Limits that are to hold from now on; what is not named stays.
+/// New limits. A limit that is not given stays as it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Limits {
@@ -63,7 +63,7 @@ pub(crate) struct Limits {
     pub(crate) budget: Option<f64>,
 }
 
-/// What a run says to a request: where it stands, or what was wrong.
+/// The reply of a run: its status, or what was wrong with the request.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Reply {
@@ -72,11 +72,12 @@ pub(crate) enum Reply {
 }
 
 impl Controlled {
-    /// Does what a line asks, but for a drain, which is the caller's: its reply goes before the run ends.
+    /// Does what a line asks, and returns the reply and whether the run must end. The caller ends it, after the reply is
+    /// written.
     fn answer(&self, line: &[u8]) -> (Reply, bool) {
         let request = match serde_json::from_slice(line) {
             Ok(request) => request,
-            Err(error) => return (refused(&format!("no such request: {error}")), false),
+            Err(error) => return (refused(&format!("this is not a request: {error}")), false),
         };
         match request {
             Request::Pause => self.manager.pause(),
@@ -94,15 +95,15 @@ impl Controlled {
     fn limit(&self, limits: Limits) -> Result<(), String> {
         let Limits { rpm, tpm, concurrency, budget } = limits;
         if limits == Limits::default() {
-            return Err(String::from("no limit is named: rpm, tpm, concurrency or budget"));
+            return Err(String::from("give a limit: rpm, tpm, concurrency or budget"));
         }
-        // All of them are looked at before any is changed.
+        // All limits are checked before any is changed.
         let mut changed = ModelLimits::new();
         for (name, limit, most) in
             [("rpm", rpm, u64::MAX), ("tpm", tpm, u64::MAX), ("concurrency", concurrency, 100_000)]
         {
             if limit.is_some_and(|limit| limit == 0 || limit > most) {
-                return Err(format!("{name} is a number from 1 to {most}; to send nothing, pause"));
+                return Err(format!("{name} must be a number from 1 to {most}; to send nothing, use pause"));
             }
         }
         if let Some(requests) = rpm {
@@ -116,13 +117,13 @@ impl Controlled {
         }
         if let Some(dollars) = budget {
             if !dollars.is_finite() || dollars < 0.0 {
-                return Err(String::from("budget is a number of dollars, zero or more"));
+                return Err(String::from("budget must be a number of dollars, zero or more"));
             }
-            // Under a budget whatever has no price fails.
+            // Without prices every request would fail under a budget.
             let snapshot = self.manager.snapshot();
             if snapshot.budget.is_none() && snapshot.spent.as_dollars() <= 0.0 {
                 return Err(String::from(
-                    "budget: this run has not counted any cost yet; that needs prices, and a first answer",
+                    "budget: this run knows no cost yet; it needs prices (--prices) and a first answer",
                 ));
             }
             self.manager.set_budget(Money::dollars(dollars));
@@ -135,7 +136,7 @@ impl Controlled {
         let snapshot = self.manager.snapshot();
         let interrupted = self.interrupt.asked();
         let status = self.watch.read(|counts| Progressing::of(counts, &snapshot, self.of, interrupted));
-        // Nothing in it is secret: the manager has taken keys out of what providers say.
+        // The status has no key in it: the manager removes keys from the messages of providers.
         Reply::Done { ok: true, paused: snapshot.paused, text: status.line(), status: Box::new(status) }
     }
 }
@@ -144,7 +145,7 @@ fn refused(error: &str) -> Reply {
     Reply::Refused { ok: false, error: plain(error) }
 }
 
-/// Systems without such sockets.
+/// For systems without unix sockets.
 #[cfg(not(unix))]
 mod without {
     use std::path::Path;

@@ -1,4 +1,4 @@
-//! `outbound ctl`: asks something of the run that is at work on an output.
+//! `outbound ctl`: sends a command to the run that is at work on an output.
 
 use serde_json::Value;
 
@@ -7,12 +7,13 @@ use crate::{
     control::{Limits, Request, ask},
     exit::{ALL_SUCCEEDED, Stop},
     progress::plain,
-    status::{find, print},
+    status::find,
+    stdout::print,
 };
 
 pub(crate) async fn ctl(arguments: Ctl) -> Result<u8, Stop> {
     if !cfg!(unix) {
-        return Err(Stop::Usage(String::from("`ctl` is not there on this system: it needs unix sockets")));
+        return Err(Stop::Usage(String::from("this system has no `ctl`: it needs unix sockets")));
     }
     let output = find(&arguments.output)?;
     let request = match arguments.command {
@@ -27,23 +28,25 @@ pub(crate) async fn ctl(arguments: Ctl) -> Result<u8, Stop> {
     let reply = ask(&output, &request).await.map_err(Stop::Input)?.ok_or_else(|| {
         let output = output.display();
         Stop::Input(format!(
-            "{output}: no run is at work on it, or it has no control socket (it said so when it began)"
+            "{output}: no run is writing to it, or the run has no control socket (a run says so when it begins)"
         ))
     })?;
     if let Some(error) = reply["error"].as_str() {
         return Err(Stop::Usage(plain(error)));
     }
-    print(&if arguments.json { format!("{reply}\n") } else { in_words(&request, &reply) })?;
+    print(if arguments.json { reply.to_string() } else { in_words(&request, &reply) })?;
     Ok(ALL_SUCCEEDED)
 }
 
 fn in_words(request: &Request, reply: &Value) -> String {
     let what = match request {
-        Request::Pause => "Paused: what is in flight ends, nothing more is sent until `resume`\n",
-        Request::Resume => "It goes on\n",
-        Request::Limits(_) => "These limits hold from now on\n",
-        Request::Drain => "It ends: what is in flight is finished, nothing more is sent\n",
+        Request::Pause => {
+            "Paused: requests in flight are finished, and nothing more is sent until `resume`\n"
+        }
+        Request::Resume => "The run goes on\n",
+        Request::Limits(_) => "The new limits hold from now on\n",
+        Request::Drain => "The run ends: requests in flight are finished, and nothing more is sent\n",
         Request::Status => "",
     };
-    format!("{what}{}\n", plain(reply["text"].as_str().unwrap_or_default()))
+    format!("{what}{}", plain(reply["text"].as_str().unwrap_or_default()))
 }

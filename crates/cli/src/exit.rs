@@ -1,25 +1,25 @@
-//! What the process ends with.
+//! The exit codes of the process, and the errors that end it.
 
 use std::{fmt, process::ExitCode};
 
-/// Why a command ended before its natural end; each has its exit code.
+/// An error that ends a command. Each kind has its own exit code.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// 2: the arguments do not make sense together, or the environment lacks something.
+    /// 2: the options contradict each other, or the environment lacks something.
     Usage(String),
     /// 3: the input is wrong; the message names the line.
     Input(String),
     /// 6: the output cannot be written.
     Output(String),
-    /// 130: it was asked to end before anything was sent.
+    /// 130: the user interrupted before anything was sent.
     Interrupted,
 }
 
-/// The exit codes of a run that came to its end.
+/// The exit codes of a run without such an error.
 pub(crate) const ALL_SUCCEEDED: u8 = 0;
 pub(crate) const SOME_FAILED: u8 = 1;
 pub(crate) const REFUSED: u8 = 4;
-/// It ended early, nothing failed, and the same command goes on.
+/// It ended early and nothing failed; the same command goes on.
 pub(crate) const RESUMABLE: u8 = 5;
 pub(crate) const INTERRUPTED: u8 = 130;
 

@@ -1,4 +1,4 @@
-//! How a line is known again in a later run.
+//! Digests of ids and requests, by which a later run recognizes a line.
 
 use std::fmt;
 
@@ -7,7 +7,8 @@ use sha2::{Digest as _, Sha256};
 
 /// The first 64 bits of a SHA-256 sum (FIPS 180-4); as text, 16 digits of base 16.
 ///
-/// Two of 1,000,000 ids have the same one with a probability of 3 in 100,000,000. That is an error then, never a lost line.
+/// With 1,000,000 ids, the probability that two have the same digest is 3 in 100,000,000. That is then reported as an error;
+/// no line is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Digest(pub(crate) u64);
 

@@ -1,5 +1,5 @@
-//! The file of requests. It is read as text in any Unicode, cut into records (lines, elements of an array, rows of a table), and
-//! each record is read as a line of a provider's batch file or as a prompt.
+//! The file of requests. Its text is UTF-8 or UTF-16. It is cut into records: lines, elements of an array, or rows of a table.
+//! Each record is a line of a provider's batch file, or a prompt.
 
 use std::{
     path::{Path, PathBuf},
@@ -42,14 +42,14 @@ mod sample;
 mod template;
 mod text;
 
-/// An input, how it is read, and whom it is for.
+/// An input, and the options that say how to read it.
 #[derive(Debug)]
 pub(crate) struct Reading {
     path: PathBuf,
     provider: Provider,
     base_url: Option<String>,
     format: Format,
-    /// The format was seen from the name of the file.
+    /// The format was chosen by the name of the file.
     is_guessed: bool,
     column: String,
     model: Option<String>,
@@ -57,16 +57,16 @@ pub(crate) struct Reading {
     template: Option<Template>,
     max_tokens: Option<u64>,
     part: Part,
-    /// The lines that were drawn, counted from 0.
+    /// The lines of the sample, counted from 0.
     drawn: OnceLock<Vec<u64>>,
     /// A line had no id of its own.
     made_an_id: AtomicBool,
-    /// All lines were read once, and each has an id of its own that no other has.
+    /// All lines were read once, and their ids are all given and all different.
     ids_are_good: AtomicBool,
 }
 
 impl Reading {
-    /// Takes the options, reads the files that they name, and draws the lines of a sample.
+    /// Checks the options, reads the files that they name, and chooses the lines of a sample.
     pub(crate) async fn new(
         path: &Path,
         forms: &Forms,
@@ -95,7 +95,7 @@ impl Reading {
         let Some(lines) = part.sample else { return Ok(reading) };
         if !reading.can_be_read_twice() {
             let why =
-                "--sample draws from a file, which is read twice; --limit takes the first lines of anything";
+                "--sample needs a file as its input, since it reads it twice; --limit works with any input";
             return Err(Stop::Usage(String::from(why)));
         }
         let mut sample = Sample::new(lines);
@@ -108,18 +108,18 @@ impl Reading {
         Ok(reading)
     }
 
-    /// All lines were read, and none was wrong. Where none of them needed an id to be made, ids are not compared again: that
-    /// has its price in memory.
+    /// To be called after all lines were read and none was wrong. If all lines have ids of their own, later reads do not
+    /// compare them again, which would take memory.
     pub(crate) fn was_read(&self) {
         self.ids_are_good.store(!self.made_an_id.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// Whether it is a file, and no pipe.
+    /// Whether it is a file and not a pipe.
     pub(crate) fn can_be_read_twice(&self) -> bool {
         self.path.as_os_str() != "-" && (self.path.is_file() || !self.path.exists())
     }
 
-    /// The lines that count, one at a time. It goes on after a line that is wrong, where there is sense in that.
+    /// The lines of the part that is read, one at a time. It goes on after a wrong line, where the next line can be found.
     pub(crate) async fn lines(
         self: &Arc<Self>,
     ) -> Result<impl Stream<Item = Result<Line, Stop>> + Send + use<>, Stop> {
@@ -151,7 +151,7 @@ impl Reading {
         }))
     }
 
-    /// What the input is called in messages.
+    /// The name of the input in messages.
     pub(crate) fn name(&self) -> String {
         if self.path.as_os_str() == "-" {
             String::from("standard input")
@@ -168,7 +168,7 @@ impl Reading {
         self.base_url.as_deref().or(self.provider.base_url())
     }
 
-    /// Whether a line has what a prompt is made of.
+    /// Whether a line has the members of a prompt.
     fn is_prompt(&self, members: &Members<'_>, line: &str) -> bool {
         match self.column.as_str() {
             _ if self.template.is_some() => true,
@@ -177,18 +177,18 @@ impl Reading {
         }
     }
 
-    /// Whether a table without a column of that name is wrong.
+    /// Whether a table must have the column of the prompt.
     fn needs_column(&self) -> bool {
         self.template.is_none()
     }
 
-    /// A line of plain text as an object. One that is JSON is surely no prompt, unless somebody says that it is.
+    /// A line of plain text as a JSON object. A line that is JSON itself is an error, unless --format says that it is a prompt.
     fn prompt_of_line(&self, line: Record) -> Result<Record, Wrong> {
         let is_json = |text: &str| {
             text.trim_start().starts_with(['{', '[']) && serde_json::from_str::<IgnoredAny>(text).is_ok()
         };
         if self.is_guessed && is_json(&line.text) {
-            let why = "it is JSON in a file of plain text: `--format json` reads it, `--format plain` sends it as a prompt";
+            let why = "it is JSON in a file of plain text; `--format json` reads it as JSON, and `--format plain` sends it as a prompt";
             return Err(Wrong::at(line.place, why));
         }
         let members = Map::from_iter([(self.column.clone(), Value::String(line.text))]);
@@ -204,7 +204,7 @@ impl Reading {
             }
             Some(ids) => ids.given(&line.custom_id, line.place())?,
             None if line.custom_id.is_empty() => {
-                let why = "it had an id when the file was checked: the file has changed since; run it again";
+                let why = "it had an id when the file was checked, so the file has changed since then; run it again";
                 return Err(Wrong::at(line.place(), why));
             }
             None => {}
@@ -212,7 +212,7 @@ impl Reading {
         Ok(line)
     }
 
-    /// The first option that is for prompts alone.
+    /// The first option that is set and is only for prompts.
     fn option_for_prompts(&self) -> Option<&'static str> {
         let options = [
             ("--system", self.system.is_some()),
@@ -224,7 +224,7 @@ impl Reading {
 }
 
 impl Format {
-    /// By the name of a file.
+    /// The format for the name of a file.
     fn of(path: &Path) -> Self {
         let ends_with = |end: &str| path.extension().is_some_and(|name| name.eq_ignore_ascii_case(end));
         match () {
@@ -235,7 +235,7 @@ impl Format {
     }
 }
 
-/// A text, or what stands in a file, without a byte order mark and the last line's end.
+/// The value of an option: a text, or the text in the file that `@` names. A byte order mark and the last line end are removed.
 fn text_or_file(option: &str, text: Option<&str>) -> Result<Option<String>, Stop> {
     let Some(path) = text.and_then(|text| text.strip_prefix('@')) else {
         return Ok(text.map(ToOwned::to_owned));
@@ -247,7 +247,7 @@ fn text_or_file(option: &str, text: Option<&str>) -> Result<Option<String>, Stop
     Ok(Some(text.to_owned()))
 }
 
-/// Opens the input; `-` is standard input.
+/// Opens the input. `-` is standard input.
 async fn open(path: &Path) -> Result<Box<dyn AsyncRead + Send + Unpin>, Stop> {
     if path.as_os_str() == "-" {
         return Ok(Box::new(tokio::io::stdin()));

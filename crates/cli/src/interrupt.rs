@@ -1,4 +1,4 @@
-//! Ctrl-C: once to finish what is under way, twice to stop at once.
+//! Ctrl-C: once to finish the requests in flight, twice to stop at once.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::{
     say,
 };
 
-/// So long may a process go on that was asked to end at once. It may be held by a reader who has stopped, by a pipe that
-/// nobody opens or by a file system that hangs, and none of these lets it look at anything else.
+/// How long the process may still live after the second interrupt. A reader that has stopped, a pipe that nobody opens or a
+/// file system that hangs can block it, so that it cannot end by itself.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
 /// How often the process has been asked to end.
@@ -23,7 +23,7 @@ impl Interrupt {
         let asked = watch::Sender::new(0);
         let heard = asked.clone();
         tokio::spawn(async move {
-            // No signals to be had: whoever waits for one waits for ever.
+            // Without signals nothing ever interrupts.
             let Ok(mut signals) = Signals::new() else { return };
             loop {
                 signals.next().await;
@@ -36,13 +36,13 @@ impl Interrupt {
         Self(asked)
     }
 
-    /// Asks as the first signal does; however often, it never counts as the second.
+    /// Has the effect of the first signal. Calling it again has no effect: it never counts as the second signal.
     #[cfg(unix)]
     pub(crate) fn ask(&self) {
         self.0.send_modify(|times| *times = (*times).max(1));
     }
 
-    /// Does what comes before the first request, of which nothing is kept: one interrupt ends it.
+    /// Does work that comes before the first request. One interrupt ends it, since nothing of it has to be kept.
     pub(crate) async fn ends<T>(&self, work: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
         tokio::select! {
             done = work => done,
@@ -50,29 +50,29 @@ impl Interrupt {
         }
     }
 
-    /// Whether it was asked at all.
+    /// Whether the process was asked to end.
     pub(crate) fn asked(&self) -> bool {
         *self.0.borrow() > 0
     }
 
-    /// Returns when it has been asked so many times.
+    /// Returns when the process has been asked to end this many times.
     pub(crate) async fn times(self, times: u32) {
         // It cannot fail: the sender is `self`.
         let _ = self.0.subscribe().wait_for(|asked| *asked >= times).await;
     }
 }
 
-/// Ends the process, if it does not end by itself. What is in the output stands there whole, or is mended by the next run.
+/// Ends the process if it does not end by itself. The next run repairs an output whose last line is cut.
 async fn end() {
     tokio::time::sleep(AT_ONCE).await;
     say::line(
-        "outbound: something does not end, so that it is left; answers that came last may not be written",
+        "outbound: the run did not end by itself within 2 s, so it is ended now; the last answers may not be written",
     );
     say::flush();
     std::process::exit(i32::from(INTERRUPTED));
 }
 
-/// Registered once, so that none is lost between two.
+/// The signals are registered once, so that none is lost between two waits.
 #[cfg(unix)]
 struct Signals {
     interrupt: tokio::signal::unix::Signal,

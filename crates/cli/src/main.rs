@@ -56,17 +56,19 @@ mod plan;
 mod progress;
 mod report;
 mod run;
+mod same_file;
 mod say;
 mod secrets;
 mod sim;
 mod simulate;
 mod state;
 mod status;
+mod stdout;
 mod summary;
-mod tally;
+mod totals;
 mod watch;
 
-use std::{io::Write, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
@@ -91,7 +93,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            say::line(format_args!("outbound: no runtime: {error}"));
+            say::line(format_args!("outbound: the runtime cannot start: {error}"));
             say::flush();
             return ExitCode::FAILURE;
         }
@@ -107,7 +109,7 @@ fn main() -> ExitCode {
             Command::Status(arguments) => status::status(arguments).await,
         }
     });
-    // Not waited for: a read of standard input that is under way ends when its writer pleases.
+    // The runtime is not waited for: a read of standard input may never end.
     runtime.shutdown_background();
     let code = match result {
         Ok(code) => ExitCode::from(code),
@@ -120,22 +122,21 @@ fn main() -> ExitCode {
     code
 }
 
-/// Prints what completes the command in a shell.
+/// Prints a script for a shell that completes commands and options.
 fn completions(shell: clap_complete::Shell) -> Result<u8, Stop> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "outbound", &mut script);
-    let written = std::io::stdout().write_all(&script);
-    written.map_err(|error| Stop::Output(format!("standard output: {error}")))?;
+    stdout::print(String::from_utf8_lossy(&script).trim_end())?;
     Ok(exit::ALL_SUCCEEDED)
 }
 
-/// Says what is wrong with the arguments, or the help that was asked for.
+/// Prints what is wrong with the arguments; or the help, where that was asked for.
 fn misused(error: &clap::Error) -> ExitCode {
     if error.use_stderr() {
         say::line(error.render().to_string().trim_end());
         say::flush();
     } else {
-        // A reader who has left has read enough.
+        // Help that nobody reads is no error: `outbound run --help | head` is usual.
         let _ = error.print();
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))

@@ -1,5 +1,5 @@
-//! The file of answers: lines in the shape of an OpenAI batch output file, written as they complete, and taken up again by a
-//! later run.
+//! The output file. Each line has the shape of a line of an OpenAI batch output file. Lines are written as requests end, and a
+//! later run goes on with the same file.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -13,30 +13,32 @@ use self::sync::Syncer;
 pub(crate) use self::{
     earlier::{Changed, Earlier, State},
     line::Origin,
+    lines::{Entry, Lines},
     sync::Fsync,
 };
 use crate::exit::Stop;
 
 mod earlier;
 mod line;
+mod lines;
 mod sync;
 
-/// How a run treats what its output holds already.
+/// What a run does with an output that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Existing {
-    /// It goes on from there.
+    /// It goes on, and sends only requests that have no line.
     Resume,
-    /// It goes on from there, and sends again what failed.
+    /// It goes on, and also sends again what failed.
     RetryFailed,
-    /// It begins anew. The old file gets another name, or none where nobody asked for it.
+    /// It begins anew. With `keep` the old file gets another name, else its content is lost.
     Fresh { keep: bool },
 }
 
-/// An output that was looked at, and not changed.
+/// An output that was read and locked, and is not changed yet.
 pub(crate) struct Found {
     path: PathBuf,
     existing: Existing,
-    /// `None`: it is not there, or it is no regular file.
+    /// `None`: it does not exist, or it is no regular file.
     file: Option<File>,
     pub(crate) earlier: Earlier,
 }
@@ -47,27 +49,27 @@ pub(crate) struct Output {
     name: String,
     /// Lines that are not written yet.
     pending: Vec<u8>,
-    /// There was no room for them.
+    /// The disk had no room for them.
     is_full: bool,
-    /// What no line may hold: a server may say a key in its answer.
+    /// Keys to replace in every line: a server may repeat a key in its answer.
     keys: Vec<String>,
-    /// Where the file is now that was there before.
+    /// The new name of the old file.
     pub(crate) kept: Option<PathBuf>,
 }
 
 enum Writer {
-    /// A regular file, and how many bytes of it are whole lines.
+    /// A regular file, and how many bytes of it whole lines take.
     File { file: File, length: u64, syncer: Option<Syncer> },
-    /// A pipe, a device, a terminal: what was written to it cannot be read again.
+    /// A pipe, a device or a terminal: what was written to it cannot be read back.
     Stream(Box<dyn Write + Send>),
 }
 
 impl Found {
-    /// Looks at an output, and locks it. Nothing is changed, not even made.
+    /// Reads an output and locks it. It changes nothing, and creates no file.
     ///
     /// # Errors
     ///
-    /// Where another run writes it, and where it holds what this command did not write.
+    /// Where another run writes to it, and where it holds lines that this command did not write.
     pub(crate) fn look(path: &Path, existing: Existing) -> Result<Self, Stop> {
         let mut found = Self { path: path.to_owned(), existing, file: None, earlier: Earlier::default() };
         if path.as_os_str() == "-" || !path.is_file() {
@@ -88,12 +90,13 @@ impl Found {
         Ok(found)
     }
 
-    /// Whether answers can be known again in a later run: whether it is a file, or will be.
+    /// Whether a later run can go on with it: it is a regular file, or will be one.
     pub(crate) fn can_be_resumed(&self) -> bool {
         self.path.as_os_str() != "-" && (self.file.is_some() || !self.path.exists())
     }
 
-    /// Makes the output ready to be written: what a crash cut is mended, and what is sent again is taken out.
+    /// Makes the output ready for new lines: repairs a line that a crash has cut, and removes lines whose requests are sent
+    /// again.
     pub(crate) fn begin(self, fsync: Fsync) -> Result<(Output, Earlier), Stop> {
         let name = self.path.display().to_string();
         let Self { path, existing, file, earlier } = self;
@@ -143,7 +146,7 @@ impl Output {
         Self { writer, name, pending: Vec::new(), is_full: false, keys: Vec::new(), kept: None }
     }
 
-    /// From now on none of these is in a line.
+    /// Sets the keys that are replaced in every line from now on.
     pub(crate) fn hide(&mut self, keys: Vec<String>) {
         self.keys = keys;
     }
@@ -153,8 +156,8 @@ impl Output {
         line::put(&mut self.pending, outcome, origin, &self.keys);
     }
 
-    /// Writes all lines that were added, whole, before it returns. After an error the file ends with a whole line, and what
-    /// was not written is still there to be tried again.
+    /// Writes all lines that were added. After an error the file still ends with a whole line, and the lines are kept to be
+    /// written by a later call.
     pub(crate) fn write(&mut self) -> Result<(), Stop> {
         let written = self.try_to_write();
         let kind = written.as_ref().err().map(io::Error::kind);
@@ -173,7 +176,7 @@ impl Output {
             }
             Writer::File { file, length, syncer } => {
                 if let Err(error) = file.write_all(&self.pending) {
-                    // Without this the next line would follow half a one.
+                    // A part of a line may have been written. The next line must not follow it.
                     file.set_len(*length)?;
                     return Err(error);
                 }
@@ -187,12 +190,12 @@ impl Output {
         Ok(())
     }
 
-    /// Whether lines can be written to it later that could not be written now.
+    /// Whether lines that could not be written can be written later.
     pub(crate) fn is_file(&self) -> bool {
         matches!(self.writer, Writer::File { .. })
     }
 
-    /// Whether lines wait for room on the disk, which may come back.
+    /// Whether lines are kept because the disk is full, which may change.
     pub(crate) fn waits_for_room(&self) -> bool {
         self.is_full && self.is_file()
     }
@@ -217,7 +220,7 @@ pub(crate) fn default_path(input: &Path, simulate: bool) -> PathBuf {
     input.with_extension(if simulate { "simulated.jsonl" } else { "results.jsonl" })
 }
 
-/// Where a file is written that will take the place of another. Nobody else uses such a name.
+/// The name of a temporary file that will replace a file. No other program uses such a name.
 pub(crate) fn beside(path: &Path) -> PathBuf {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".outbound-new");
@@ -228,13 +231,13 @@ fn unwritable(name: &str, error: &io::Error) -> Stop {
     Stop::Output(format!("{name}: {error}"))
 }
 
-/// Keeps a second run from the same file, be it under another name.
+/// Keeps a second run from writing to the same file, also under another name.
 fn lock(file: &File, path: &Path, name: &str) -> Result<(), Stop> {
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Err(Stop::Output(format!(
-            "{name}: another run writes it; wait for its end, or give another --output"
+            "{name}: another run writes to it; wait until that run has ended, or give another --output"
         ))),
-        // The run that had it before may have put another file in its place.
+        // Another run may have replaced the file between our opening and our lock.
         Ok(()) if !has_name(file, path) => Err(overtaken(name)),
         // Not every file system has locks.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
@@ -242,7 +245,7 @@ fn lock(file: &File, path: &Path, name: &str) -> Result<(), Stop> {
 }
 
 fn new_file(path: &Path, name: &str) -> Result<File, Stop> {
-    // Of a named pipe we would be the reader ourselves, and of a device it may not be allowed.
+    // A named pipe that we open to read has us as its reader; a device may not allow it.
     let can_be_read = !path.exists() || path.is_file();
     let file = OpenOptions::new().read(can_be_read).append(true).create(can_be_read).open(path);
     let file = file.map_err(|error| unwritable(name, &error))?;
@@ -256,9 +259,11 @@ fn new_file(path: &Path, name: &str) -> Result<File, Stop> {
     Ok(file)
 }
 
-/// Another run came between looking at the output and using it.
+/// Another run has changed the output between our reading and our lock.
 fn overtaken(name: &str) -> Stop {
-    Stop::Output(format!("{name}: another run has written it meanwhile; the same command goes on from there"))
+    Stop::Output(format!(
+        "{name}: another run has changed it in the meantime; give the same command again, and it goes on from there"
+    ))
 }
 
 /// Whether an open file still has the name by which it was opened.
@@ -271,13 +276,13 @@ fn has_name(file: &File, path: &Path) -> bool {
     }
 }
 
-/// The standard library has no stable way to ask there.
+/// The standard library has no stable way to find this out on other systems.
 #[cfg(not(unix))]
 fn has_name(_file: &File, _path: &Path) -> bool {
     true
 }
 
-/// The name with the first number behind it that no file has.
+/// The path with the first number after it that no file has: `OUT.1`, `OUT.2` and so on.
 fn free_name(path: &Path) -> PathBuf {
     let numbered = |number: u32| {
         let mut name = path.as_os_str().to_owned();
@@ -287,7 +292,7 @@ fn free_name(path: &Path) -> PathBuf {
     (1..).map(numbered).find(|path| !path.exists()).unwrap_or_else(|| numbered(0))
 }
 
-/// Cuts a line that has no end, and ends one that has all but that.
+/// Removes a last line that a crash has cut. Where only its line end is missing, adds that.
 fn mend(file: &mut File, earlier: &Earlier) -> io::Result<()> {
     if earlier.has_lines_to_drop() {
         return Ok(());
@@ -304,7 +309,8 @@ fn mend(file: &mut File, earlier: &Earlier) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts a file without the lines that are sent again in the place of the old one, at once or not at all.
+/// Replaces the output with a copy that lacks the lines whose requests are sent again. A crash leaves the old file or the
+/// new one, never a part.
 fn without_what_is_sent_again(
     mut old: File,
     path: &Path,
@@ -312,18 +318,18 @@ fn without_what_is_sent_again(
     name: &str,
 ) -> Result<File, Stop> {
     let mut copy = || {
-        // A link stays one: the file that it names is replaced.
+        // A symbolic link stays: the file that it names is replaced.
         let path = path.canonicalize()?;
         let beside = beside(&path);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&beside)?;
-        // Whoever may not read the old one may not read this.
+        // Whoever may not read the old file may not read the new one either.
         file.set_permissions(old.metadata()?.permissions())?;
         old.seek(SeekFrom::Start(0))?;
         earlier.copy(&mut old, io::BufWriter::new(&file))?;
         file.sync_all()?;
         drop(file);
         let file = OpenOptions::new().read(true).append(true).open(&beside)?;
-        // Locked before it has the name that others look for.
+        // The new file is locked before it gets the name of the output, which other runs open.
         let _ = file.try_lock();
         fs::rename(&beside, path)?;
         Ok(file)

@@ -1,4 +1,4 @@
-//! `outbound plan`: what a run would send, cost and take. Nothing is sent.
+//! `outbound plan`: estimates the tokens, the cost and the time of a run. Nothing is sent.
 
 use std::{
     collections::BTreeSet,
@@ -13,13 +13,13 @@ use outbound::{Money, Prices, Usage, provider::RequestFacts};
 
 use crate::{
     args::Plan,
-    check::print,
     exit::{ALL_SUCCEEDED, Stop},
     input::Reading,
-    tally::{Count, Tally},
+    stdout::print,
+    totals::{Count, Totals},
 };
 
-/// So many models without a price are named.
+/// At most this many models without a price are named.
 const NAMED: usize = 5;
 
 pub(crate) async fn plan(arguments: Plan) -> Result<u8, Stop> {
@@ -28,44 +28,44 @@ pub(crate) async fn plan(arguments: Plan) -> Result<u8, Stop> {
     let (provider, base_url) = (source.provider, source.base_url.as_deref());
     let reading = Reading::new(&source.input, &source.forms, part, provider, base_url).await?;
     let mut lines = pin!(reading.lines().await?);
-    let mut tally = Tally::default();
+    let mut totals = Totals::default();
     let mut cost = Cost::default();
     while let Some(line) = lines.next().await {
         let line = line?;
         let facts = line.check()?;
-        tally.add(&line, &facts);
+        totals.add(&line, &facts);
         if let Some(prices) = &prices {
             cost.add(&facts, prices);
         }
     }
-    print(&tally)?;
-    if tally.all.unbounded > 0 {
+    print(&totals)?;
+    if totals.all.unbounded > 0 {
         print(format_args!(
-            "       {} lines do not bound their answers: theirs are counted as 1024 tokens, a guess",
-            tally.all.unbounded
+            "       lines without a maximum for their answer: {}, each estimated as 1024 tokens",
+            totals.all.unbounded
         ))?;
     }
     match prices {
         Some(_) => print(&cost)?,
-        None => print("cost   unknown: --prices FILE says what the models cost")?,
+        None => print("cost   unknown: give the prices of the models with --prices FILE")?,
     }
-    print(Time { limits: Limits { rpm, tpm }, tally: &tally })?;
+    print(Time { limits: Limits { rpm, tpm }, totals: &totals })?;
     Ok(ALL_SUCCEEDED)
 }
 
-/// Reads a table of prices.
+/// Reads a file of prices.
 pub(crate) fn read_prices(path: &Path) -> Result<Prices, Stop> {
     let wrong = |why: &dyn fmt::Display| Stop::Usage(format!("--prices {}: {why}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
     Prices::parse(&text).map_err(|error| wrong(&error))
 }
 
-/// What the lines whose models have a price cost.
+/// The cost of the lines whose models have a price.
 #[derive(Default)]
 struct Cost {
-    /// If no answer had a token.
+    /// The cost if every answer is empty.
     input: Money,
-    /// If every answer were as long as it may be.
+    /// The cost if every answer is as long as it can be.
     most: Money,
     lines: u64,
     lines_without: u64,
@@ -106,7 +106,7 @@ impl fmt::Display for Cost {
     }
 }
 
-/// The limits of a minute.
+/// The limits for a minute.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     rpm: Option<u64>,
@@ -114,7 +114,7 @@ struct Limits {
 }
 
 impl Limits {
-    /// The least time for these lines: if no answer had a token, and if every answer were as long as it may be.
+    /// The shortest time for these lines: with empty answers, and with answers as long as they can be.
     fn time(&self, count: Count) -> (Duration, Duration) {
         let requests = time(count.lines, self.rpm);
         let [input, all] =
@@ -123,16 +123,16 @@ impl Limits {
     }
 }
 
-/// How long an amount takes at so much a minute.
+/// The time for an amount at a rate for each minute.
 fn time(amount: u64, per_minute: Option<u64>) -> Duration {
     let seconds = per_minute.map_or(0.0, |per_minute| amount as f64 * 60.0 / per_minute as f64);
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
-/// How long a run takes at the least.
+/// The shortest time that a run takes.
 struct Time<'a> {
     limits: Limits,
-    tally: &'a Tally,
+    totals: &'a Totals,
 }
 
 impl fmt::Display for Time<'_> {
@@ -140,11 +140,11 @@ impl fmt::Display for Time<'_> {
         let Limits { rpm, tpm } = self.limits;
         if rpm.is_none() && tpm.is_none() {
             return f.write_str(
-                "time   unknown: the limits are. --rpm and --tpm say what your provider grants a minute; a run without \
-                 them adopts what the provider's headers tell",
+                "time   unknown: give the limits of your provider for a minute with --rpm and --tpm. A run without these options \
+                 takes the limits from the headers of the provider",
             );
         }
-        let (least, most) = self.limits.time(self.tally.all);
+        let (least, most) = self.limits.time(self.totals.all);
         write!(f, "time   {}", Span((least, most)))?;
         let mut sources = String::new();
         if let Some(rpm) = rpm {
@@ -154,20 +154,20 @@ impl fmt::Display for Time<'_> {
             write!(sources, "{}{tpm} tokens", if sources.is_empty() { "" } else { " and " })?;
         }
         write!(f, " at {sources} a minute, which all models share")?;
-        let models: Vec<_> = self.tally.models().collect();
+        let models: Vec<_> = self.totals.models().collect();
         if models.len() > 1 {
             for (name, count) in models {
                 write!(f, "\n       {name} alone: {}", Span(self.limits.time(count)))?;
             }
         }
         if tpm.is_none() {
-            f.write_str("\n       The tokens may take longer: --tpm says how many are granted.")?;
+            f.write_str("\n       The limit on tokens may take longer: give it with --tpm.")?;
         } else if least != most {
             f.write_str("\n       The first time is for empty answers, the second for the longest ones.")?;
         }
         write!(
             f,
-            "\n       It grows with retries, slow answers, a low --concurrency, and lower limits of the provider's own."
+            "\n       A run takes longer with retries, slow answers, a low --concurrency, or lower limits of the provider."
         )
     }
 }

@@ -1,4 +1,4 @@
-//! How far a run has come and why it waits, on standard error.
+//! The progress of a run on standard error: how far it is, and why it waits.
 
 use std::{
     io::{self, IsTerminal},
@@ -14,7 +14,7 @@ use tokio::{
 
 use self::{status::Status, why::Why};
 use crate::{
-    args::{HowTold, Run},
+    args::{ProgressFormat, Run},
     interrupt::Interrupt,
     say,
     watch::Watch,
@@ -31,22 +31,22 @@ pub(crate) use self::{
     words::{amount, plain, seconds, time},
 };
 
-/// How often it is looked what the manager does.
+/// The time between two looks at the manager.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// One plain line in this time.
+/// The time between two plain lines.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// The shortest time between two lines.
+/// The shortest time between two lines of any kind.
 const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 
-/// The task that tells. It goes on while no request ends, and ends with this.
+/// The task that prints progress. It also prints while no request ends. Dropping this ends it.
 pub(crate) struct Progress {
     task: JoinHandle<()>,
     how: How,
 }
 
-/// Where progress goes.
+/// The form of progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum How {
     Silent,
@@ -55,17 +55,17 @@ pub(crate) enum How {
     Screen,
 }
 
-/// What the task knows.
-struct Teller {
+/// What the task needs.
+struct Printer {
     manager: RequestManager,
     watch: Watch,
     interrupt: Interrupt,
-    /// How many requests there are.
+    /// The number of requests, if it is known.
     of: Option<u64>,
     lines: Lines,
 }
 
-/// When the last line was said, and the reason in it.
+/// When the last line was printed, and the reason in it.
 struct Lines {
     how: How,
     began: Instant,
@@ -74,7 +74,7 @@ struct Lines {
 }
 
 impl Progress {
-    /// `of`: how many requests there are, where that is known.
+    /// `of`: the number of requests, if it is known.
     pub(crate) fn start(
         manager: &RequestManager,
         watch: &Watch,
@@ -82,14 +82,14 @@ impl Progress {
         of: Option<u64>,
         how: How,
     ) -> Self {
-        let teller = Teller {
+        let printer = Printer {
             manager: manager.clone(),
             watch: watch.clone(),
             interrupt: interrupt.clone(),
             of,
             lines: Lines::new(how),
         };
-        Self { task: tokio::spawn(teller.tell()), how }
+        Self { task: tokio::spawn(printer.run()), how }
     }
 
     pub(crate) fn finish(self) {
@@ -108,15 +108,15 @@ impl Drop for Progress {
 
 impl How {
     pub(crate) fn of(arguments: &Run, output: &Path) -> Self {
-        // Answers on the same terminal would be drawn over.
+        // The status would overwrite answers on the same terminal.
         let answers_are_shown = output.as_os_str() == "-" && io::stdout().is_terminal();
         let can_draw = io::stderr().is_terminal() && !is_dumb() && !answers_are_shown;
-        match arguments.telling.progress {
+        match arguments.reporting.progress {
             _ if arguments.quiet => Self::Silent,
-            HowTold::None => Self::Silent,
-            HowTold::Json => Self::Json,
-            HowTold::Auto if can_draw => Self::Screen,
-            HowTold::Auto | HowTold::Plain => Self::Lines,
+            ProgressFormat::None => Self::Silent,
+            ProgressFormat::Json => Self::Json,
+            ProgressFormat::Auto if can_draw => Self::Screen,
+            ProgressFormat::Auto | ProgressFormat::Plain => Self::Lines,
         }
     }
 }
@@ -126,8 +126,8 @@ fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
-impl Teller {
-    async fn tell(mut self) {
+impl Printer {
+    async fn run(mut self) {
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -156,7 +156,7 @@ impl Lines {
         Self { how, began: Instant::now(), said_at: None, why: None }
     }
 
-    /// The line to say now, if it is time for one.
+    /// The line to print now, if it is time for one.
     fn next(&mut self, status: &Status, now: Instant) -> Option<String> {
         let since = now.saturating_duration_since(self.said_at.unwrap_or(self.began));
         let every = if self.how == How::Json { AT_MOST_EVERY } else { EVERY };

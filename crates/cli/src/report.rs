@@ -1,4 +1,4 @@
-//! The report of a run: one page of HTML that needs nothing else.
+//! The report of a run: one HTML page that loads nothing else.
 
 use std::fmt::Write as _;
 
@@ -51,7 +51,7 @@ pub(crate) fn page(facts: &Facts, counts: &Counts) -> String {
     page
 }
 
-/// What matters first, large.
+/// The most important numbers, in large type.
 fn tiles(facts: &Facts) -> String {
     let mut tiles = vec![
         (amount(facts.succeeded as f64), String::from("succeeded"), "good"),
@@ -81,7 +81,8 @@ fn waits(facts: &Facts) -> String {
         class: "c2",
     });
     let title = "Waits by reason";
-    let sub = "Time of all requests together; and the share of the wall time in which at least one waited.";
+    let sub =
+        "The sum over all requests, and the share of the wall time in which at least one request waited.";
     bars(title, sub, &rows.collect::<Vec<_>>(), "No request waited.")
 }
 
@@ -94,9 +95,9 @@ fn short_of(facts: &Facts) -> String {
         shown: format!("{}, {} of the time", wall(*seconds), percent((seconds / facts.wall_s).min(1.0))),
         class: "c5",
     });
-    let title = "What the first in line waited for";
-    let sub = "Time in which the next request had no room under this limit, from looks four times a second.";
-    bars(title, sub, &rows.collect::<Vec<_>>(), "No limit held anything up.")
+    let title = "What the next request waited for";
+    let sub = "The time in which this limit held the next request back, measured four times a second.";
+    bars(title, sub, &rows.collect::<Vec<_>>(), "No limit held a request back.")
 }
 
 fn failures(facts: &Facts) -> String {
@@ -113,7 +114,8 @@ fn failures(facts: &Facts) -> String {
         class: "c3",
     });
     let rows: Vec<_> = of_requests.chain(of_attempts).collect();
-    let sub = "Requests that failed for good, and attempts that failed, most of which were made good.";
+    let sub =
+        "Requests that failed, and single attempts that failed. A request can succeed after failed attempts.";
     bars("Failures by class", sub, &rows, "Nothing failed.")
 }
 

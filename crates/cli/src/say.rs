@@ -1,4 +1,4 @@
-//! What the command says on standard error. It is advice: nobody has to read it, and nothing waits for it or fails by it.
+//! Messages on standard error. A reader that is slow or gone holds up nothing and fails nothing: such messages are lost.
 
 use std::{
     fmt::Display,
@@ -14,27 +14,27 @@ use std::{
 
 use crate::{progress::Screen, secrets::hidden};
 
-/// So many lines may wait for a reader who is slow. What is said beyond them is lost.
+/// At most this many lines wait for a slow reader. Lines beyond them are lost.
 const WAITING: usize = 64;
 
-/// How long the last lines are waited for at the end.
+/// The longest wait for the last lines at the end of the process.
 const AT_THE_END: Duration = Duration::from_secs(1);
 
-/// Whether whoever reads this reads JSON, an object a line.
+/// Whether each line is a JSON object.
 static IN_JSON: AtomicBool = AtomicBool::new(false);
 
-/// Whether lines for the screen are still to be shown. No others are kept meanwhile: they would be old.
+/// Whether lines for the screen wait to be shown. While they wait, newer ones are dropped.
 static TO_BE_SHOWN: AtomicBool = AtomicBool::new(false);
 
 enum Said {
     Line(String),
-    /// What the terminal shows at its bottom from now on.
+    /// The lines at the bottom of the terminal from now on.
     Screen(Vec<String>),
-    /// Told when everything before it has been written.
+    /// Sends a signal when everything before it is written.
     Flush(SyncSender<()>),
 }
 
-/// Says a line. Standard error may be closed, full or stopped.
+/// Prints a line. Standard error may be closed, full or not read.
 pub(crate) fn line(text: impl Display) {
     let text = text.to_string();
     if IN_JSON.load(Ordering::Relaxed) {
@@ -43,30 +43,30 @@ pub(crate) fn line(text: impl Display) {
     raw(text);
 }
 
-/// Says a line as it is, but for keys.
+/// Prints a line as it is, with keys replaced.
 pub(crate) fn raw(line: String) {
-    // With nobody to write it, it is lost.
+    // If the writing thread is behind or could not start, the line is lost.
     let _ = writer().try_send(Said::Line(hidden(line)));
 }
 
-/// From now on each line is an object of JSON, or is not.
+/// Sets whether each line is a JSON object from now on.
 pub(crate) fn in_json(json: bool) {
     IN_JSON.store(json, Ordering::Relaxed);
 }
 
-/// Shows lines at the bottom of the terminal, in place of those before.
+/// Shows lines at the bottom of the terminal, in place of the lines shown before.
 pub(crate) fn show(lines: Vec<String>) {
     if !TO_BE_SHOWN.swap(true, Ordering::Relaxed) && writer().try_send(Said::Screen(lines)).is_err() {
         TO_BE_SHOWN.store(false, Ordering::Relaxed);
     }
 }
 
-/// Takes those lines off the terminal.
+/// Removes those lines from the terminal.
 pub(crate) fn clear() {
     let _ = writer().try_send(Said::Screen(Vec::new()));
 }
 
-/// Waits until all that was said is written, but not long.
+/// Waits until everything is written, but at most [`AT_THE_END`].
 pub(crate) fn flush() {
     let (done, written) = mpsc::sync_channel(1);
     if writer().try_send(Said::Flush(done)).is_ok() {
@@ -74,7 +74,7 @@ pub(crate) fn flush() {
     }
 }
 
-/// The thread that writes: a write that blocks holds up nothing else.
+/// Where a thread of its own takes the lines to write. A write that blocks holds up only that thread.
 fn writer() -> &'static SyncSender<Said> {
     static WRITER: OnceLock<SyncSender<Said>> = OnceLock::new();
     WRITER.get_or_init(|| {

@@ -1,17 +1,17 @@
-//! Keys that somebody gave on the command line, where none belongs: they are not said again.
+//! Keys that were given on the command line by mistake. No message repeats them.
 
 use std::sync::OnceLock;
 
-/// How keys of providers begin.
+/// How the keys of providers begin.
 const BEGINNINGS: [&str; 13] = [
     "sk-", "sk_", "gsk_", "AIza", "xai-", "hf_", "r8_", "pplx-", "nvapi-", "tgp_v1_", "csk-", "fw_",
     "Bearer ",
 ];
 
-/// Options that are not there, and whose value would be a key.
+/// Options after which a user may write a key, although no option takes one.
 const KEY_OPTIONS: [&str; 5] = ["--key", "--api-key", "--token", "--key-env", "--auth"];
 
-/// A text without them.
+/// The text, with such keys replaced by `***`.
 pub(crate) fn hidden(text: String) -> String {
     static KEYS: OnceLock<Vec<String>> = OnceLock::new();
     let keys = KEYS.get_or_init(|| {
@@ -36,7 +36,7 @@ fn keys_in(arguments: &[String]) -> Vec<String> {
         }
         after_option = KEY_OPTIONS.contains(&argument.as_str());
     }
-    // One may be the beginning of another.
+    // The longest is replaced first: one key may be the beginning of another.
     keys.sort_by_key(|key| std::cmp::Reverse(key.len()));
     keys
 }
@@ -45,7 +45,7 @@ fn looks_like_a_key(value: &str) -> bool {
     BEGINNINGS.iter().any(|beginning| value.starts_with(beginning)) && !value.contains(['/', '\\'])
 }
 
-/// Names of variables, with a comma between several.
+/// Whether it is the name of a variable, or several names with commas.
 fn is_name(value: &str) -> bool {
     value.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"_,".contains(&byte))
 }

@@ -1,4 +1,4 @@
-//! `outbound sim`: the simulated provider alone.
+//! `outbound sim`: the simulated provider as a server of its own.
 
 use std::{
     fs::File,
@@ -27,7 +27,7 @@ pub(crate) async fn sim(arguments: Sim) -> Result<u8, Stop> {
     if arguments.faults {
         provider = simulate::with_faults(provider);
     }
-    // The ledger's file first: better no run than a run whose record cannot be kept.
+    // The file is created before the server starts: if it cannot be written, that is known at once.
     let ledger = match &arguments.ledger {
         Some(path) => {
             let file =
@@ -40,17 +40,17 @@ pub(crate) async fn sim(arguments: Sim) -> Result<u8, Stop> {
     let address = simulate::serve(&simulator, arguments.port)
         .await
         .map_err(|error| Stop::Usage(format!("port {}: {error}", arguments.port)))?;
-    // Whoever started it may not be listening any more; then it ends with Ctrl-C all the same.
+    // A closed standard output is no error: Ctrl-C still ends the server.
     let _ = writeln!(std::io::stdout(), "http://{address}/v1");
     match scenario {
         Some(scenario) => say::line(format_args!(
-            "{}; for {} requests, of which {} are to be answered; Ctrl-C ends it",
+            "{}; for {} requests, of which {} should be answered; Ctrl-C ends it",
             scenario.story(),
             scenario.workload().requests,
             scenario.expect().answered
         )),
         None => say::line(format_args!(
-            "{} requests and {} tokens a minute; outbound run --base-url http://{address}/v1 sends to it; Ctrl-C ends it",
+            "it grants {} requests and {} tokens a minute; send to it with: outbound run --base-url http://{address}/v1; Ctrl-C ends it",
             arguments.rpm, arguments.tpm
         )),
     }

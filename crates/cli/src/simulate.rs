@@ -1,4 +1,4 @@
-//! A provider inside this process, over real HTTP on loopback.
+//! The simulated provider inside this process. It speaks real HTTP on loopback.
 
 use std::{fmt, io, net::SocketAddr, time::Duration};
 
@@ -16,10 +16,10 @@ pub(crate) use self::{
     provider::{provider, with_faults},
 };
 
-/// How long a demonstration's requests would take if nothing but the limits held them back.
+/// How long the requests of a demonstration take if only the limits hold them back.
 const AIM: Duration = Duration::from_secs(10);
 
-/// What the simulated provider grants, scaled to a job so that the demonstration is short.
+/// The limits of the simulated provider, scaled to the number of requests so that a demonstration is short.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
     pub(crate) requests_per_minute: u64,
@@ -34,7 +34,7 @@ impl Plan {
         let per_minute = |amount: u64| amount.saturating_mul(60) / AIM.as_secs();
         Self {
             requests_per_minute: per_minute(requests).max(600),
-            // Half as much again: room for estimates that differ, so that requests are what is scarce.
+            // Half as much again as estimated, so that the limit on requests is the one that counts.
             tokens_per_minute: (per_minute(tokens) / 2).saturating_mul(3).max(600_000),
             attempt_timeout: Duration::from_secs(3),
             first_item_timeout: Duration::from_secs(1),
@@ -44,7 +44,7 @@ impl Plan {
 }
 
 impl Plan {
-    /// The provider that grants this. It fails at times, and restarts once.
+    /// A provider with these limits. It has faults, and restarts once.
     pub(crate) fn provider(&self) -> Builder {
         with_restart(with_faults(provider(self.requests_per_minute, self.tokens_per_minute, SEED)))
     }
@@ -54,7 +54,8 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} requests and {} tokens a minute; an attempt may take {:?}, a first item {:?}, a pause {:?}; faults on",
+            "it grants {} requests and {} tokens a minute and has faults; timeouts: {:?} for an attempt, {:?} to the first item, {:?} \
+             between two items",
             self.requests_per_minute,
             self.tokens_per_minute,
             self.attempt_timeout,
@@ -64,18 +65,18 @@ impl fmt::Display for Plan {
     }
 }
 
-/// What the provider saw, in a line.
+/// What the provider received and did, as one line.
 pub(crate) fn seen(ledger: &Ledger) -> String {
     let (sends, answered, refused) = (ledger.sends(), ledger.answered(), ledger.refused());
     let failed = sends - answered - refused;
     let duplicates = ledger.duplicates();
     format!(
-        "the provider saw {sends} sends: {answered} answered, {refused} refused for the rate, {failed} failed one way or \
-         another; {duplicates} sent again after their answer"
+        "the provider received {sends} requests: {answered} answered, {refused} refused by a rate limit, {failed} failed; \
+         {duplicates} were sent again after their answer"
     )
 }
 
-/// Serves on loopback; port 0 takes a free one.
+/// Starts the server on 127.0.0.1. With port 0 the system chooses a free one.
 pub(crate) async fn serve(simulator: &Simulator, port: u16) -> io::Result<SocketAddr> {
     simulator.listen(("127.0.0.1", port)).await
 }

@@ -1,10 +1,9 @@
-//! `outbound status`: what the output of a run holds, and what is missing in it. No lock is taken and nothing is changed.
+//! `outbound status`: what the output of a run holds, and what is missing in it. It takes no lock and changes nothing.
 
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fs::File,
-    io::{self, BufRead, BufReader, Seek, SeekFrom, Write},
+    io::{self, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -16,14 +15,15 @@ use crate::{
     control::{Request, ask},
     exit::{ALL_SUCCEEDED, Stop},
     identity::Digest,
-    output,
+    output::{self, Entry, Lines},
     progress::plain,
     state::State,
+    stdout::print,
 };
 
 pub(crate) async fn status(arguments: args::Status) -> Result<u8, Stop> {
     let output = find(&arguments.output)?;
-    // First: a run that ends meanwhile has its answers in the output by then.
+    // The run is asked before the output is read. If it ends in between, the output has all its answers.
     let reply = ask(&output, &Request::Status).await;
     let mut found = Status::of(&output)?;
     match reply {
@@ -33,48 +33,36 @@ pub(crate) async fn status(arguments: args::Status) -> Result<u8, Stop> {
         }
         Err(error) => found.unknown = Some(error),
     }
-    let said = if arguments.json {
-        serde_json::to_string(&found).unwrap_or_default() + "\n"
-    } else {
-        found.in_words()
-    };
-    print(&said)?;
+    let said =
+        if arguments.json { serde_json::to_string(&found).unwrap_or_default() } else { found.in_words() };
+    print(said.trim_end())?;
     Ok(ALL_SUCCEEDED)
 }
 
-/// Writes to standard output. A reader who has left wants no more, which is no error.
-pub(crate) fn print(text: &str) -> Result<(), Stop> {
-    let mut stdout = io::stdout();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Stop::Output(format!("standard output: {error}")))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The output that is meant by a path: itself, or the default output of an input.
+/// The output that a path means: the file itself; or, if it is an input, the default output of that input.
 pub(crate) fn find(path: &Path) -> Result<PathBuf, Stop> {
-    let mut line = Vec::new();
-    BufReader::new(open(path)?).read_until(b'\n', &mut line).map_err(|error| unreadable(path, &error))?;
-    if line.is_empty() || serde_json::from_slice::<Seen<'_>>(&line).is_ok() {
+    let mut lines = Lines::new(open(path)?);
+    let Some(line) = lines.next().map_err(|error| unreadable(path, &error))? else {
+        return Ok(path.to_owned());
+    };
+    if line.entry().is_ok_and(|entry| entry.is_some()) {
         return Ok(path.to_owned());
     }
     let outputs = [false, true].map(|simulate| output::default_path(path, simulate));
     if let Some(output) = outputs.iter().find(|output| output.is_file()) {
         return Ok(output.clone());
     }
-    if serde_json::from_slice::<InputLine>(&line).is_ok() {
+    if serde_json::from_slice::<InputLine>(line.bytes).is_ok() {
         let (path, output) = (path.display(), outputs[0].display());
         let wrong =
             format!("{path} is an input, and its default output {output} is not there; name the output");
         return Err(Stop::Input(wrong));
     }
-    // Perhaps its first line is torn. What is wrong with it is said when it is read.
+    // Perhaps its first line is cut. What is wrong with it is reported when the whole file is read.
     Ok(path.to_owned())
 }
 
-/// What tells an input from an output.
+/// Only a line of an input has both members.
 #[derive(Deserialize)]
 struct InputLine {
     #[serde(rename = "custom_id")]
@@ -83,7 +71,7 @@ struct InputLine {
     _body: IgnoredAny,
 }
 
-/// What is found in the output of a run and in its state.
+/// What the output of a run and its state say.
 #[derive(Debug, Default, Serialize)]
 struct Status {
     output: String,
@@ -93,11 +81,11 @@ struct Status {
     sent_without_answer: usize,
     /// The last line has no end: a run is writing it, or a crash has cut it.
     is_torn: bool,
-    /// Whether a run answers.
+    /// Whether a run is at work on it; `None` if that is not known.
     at_work: Option<bool>,
-    /// What it says.
+    /// The reply of that run.
     run: Option<Value>,
-    /// Why it is not known whether one is at work.
+    /// Why `at_work` is not known.
     #[serde(skip)]
     unknown: Option<String>,
 }
@@ -106,7 +94,7 @@ struct Status {
 struct Failure {
     code: String,
     count: u64,
-    /// That of the first.
+    /// The message of the first of them.
     message: String,
 }
 
@@ -127,91 +115,65 @@ impl Status {
         }
         let at_work = self.at_work == Some(true);
         if *sent_without_answer > 0 && at_work {
-            said += &format!("{sent_without_answer} sent, and not answered yet\n");
+            said += &format!("{sent_without_answer} sent and not answered yet\n");
         } else if *sent_without_answer > 0 {
             said += &format!(
-                "{sent_without_answer} sent without an answer: they may have been billed. The same `outbound run` sends them \
-                 again, and marks their answers as possible duplicates\n"
+                "{sent_without_answer} sent without an answer: they may have been billed. The same `outbound run` command \
+                 sends them again, and marks their answers as possible duplicates\n"
             );
         }
         if self.is_torn && !at_work {
-            said += "The last line was cut by a crash. The same `outbound run` mends that\n";
+            said += "The last line was cut by a crash. The same `outbound run` command repairs it\n";
         }
         said += &match (&self.run, &self.unknown) {
             (Some(run), _) => {
-                format!("A run is at work on it: {}\n", plain(run["text"].as_str().unwrap_or_default()))
+                format!("A run is writing to it: {}\n", plain(run["text"].as_str().unwrap_or_default()))
             }
-            (None, Some(error)) => format!("Whether a run is at work on it is not known: {}\n", plain(error)),
-            (None, None) => String::from("No run is at work on it\n"),
+            (None, Some(error)) => {
+                format!("It is not known whether a run is writing to it: {}\n", plain(error))
+            }
+            (None, None) => String::from("No run is writing to it\n"),
         };
         said
     }
 }
 
-/// The lines of an output, as far as they are read.
+/// The lines of an output that were read so far.
 #[derive(Default)]
 struct OutputLines {
     ids: Vec<Digest>,
     answered: u64,
     failures: BTreeMap<String, (u64, String)>,
     number: u64,
-    /// So many bytes are read lines.
+    /// How many bytes the lines take that were read.
     whole: u64,
     is_torn: bool,
 }
 
-/// The part of an output line that is read.
-#[derive(Deserialize)]
-struct Seen<'a> {
-    #[serde(borrow)]
-    custom_id: Cow<'a, str>,
-    #[serde(default, borrow)]
-    error: Option<SeenError<'a>>,
-    #[serde(rename = "outbound")]
-    _outbound: SeenExtra,
-}
-
-#[derive(Deserialize)]
-struct SeenError<'a> {
-    #[serde(borrow)]
-    code: Cow<'a, str>,
-    #[serde(default, borrow)]
-    message: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-struct SeenExtra {
-    #[serde(rename = "request")]
-    _request: Digest,
-}
-
 impl OutputLines {
-    /// Reads on, up to the last whole line.
+    /// Reads the lines that follow, up to the last whole one.
     fn read(&mut self, file: &mut File, path: &Path) -> Result<(), Stop> {
         let wrong = |error| unreadable(path, &error);
         file.seek(SeekFrom::Start(self.whole)).map_err(wrong)?;
-        let mut reader = BufReader::with_capacity(1 << 16, file);
-        let mut line = Vec::new();
+        let mut lines = Lines::after(file, self.number);
         self.is_torn = false;
-        while reader.read_until(b'\n', &mut line).map_err(wrong)? > 0 {
-            self.is_torn = !line.ends_with(b"\n");
+        while let Some(line) = lines.next().map_err(wrong)? {
+            self.is_torn = !line.is_whole;
             if self.is_torn {
-                // Only the last line has no end.
                 break;
             }
-            self.number += 1;
-            self.whole += line.len() as u64;
-            if !line.trim_ascii().is_empty() {
-                let seen = serde_json::from_slice(&line).map_err(|_| foreign(path, self.number))?;
-                self.add(&seen);
+            self.number = line.number;
+            self.whole += line.length();
+            if !line.is_blank() {
+                let entry = line.entry().ok().flatten().ok_or_else(|| foreign(path, line.number))?;
+                self.add(&entry);
             }
-            line.clear();
         }
         Ok(())
     }
 
-    /// What was sent and has no line. The lines were read before, so that what has one is not kept: 8 bytes a line do. A run
-    /// at work writes on meanwhile, so the lines that came since are read at last.
+    /// The ids of requests that were sent and have no line. The output is read first, so that only those ids are kept: that
+    /// takes 8 bytes for each line. A run at work writes more lines in the meantime; they are read at the end.
     fn read_what_was_sent(&mut self, file: &mut File, output: &Path) -> Result<BTreeSet<Digest>, Stop> {
         let mut ids = std::mem::take(&mut self.ids);
         ids.sort_unstable();
@@ -223,9 +185,9 @@ impl OutputLines {
         Ok(sent)
     }
 
-    fn add(&mut self, seen: &Seen<'_>) {
-        self.ids.push(Digest::of_id(&seen.custom_id));
-        let Some(error) = &seen.error else {
+    fn add(&mut self, entry: &Entry<'_>) {
+        self.ids.push(Digest::of_id(&entry.custom_id));
+        let Some(error) = &entry.error else {
             self.answered += 1;
             return;
         };
@@ -252,9 +214,9 @@ impl OutputLines {
 }
 
 fn open(path: &Path) -> Result<File, Stop> {
-    // A pipe would be waited for.
+    // Opening a pipe would wait for its writer.
     if path.exists() && !path.is_file() {
-        return Err(Stop::Input(format!("{} is no file: name the output of a run", path.display())));
+        return Err(Stop::Input(format!("{} is no regular file; name the output of a run", path.display())));
     }
     File::open(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
@@ -270,7 +232,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Stop {
 
 fn foreign(path: &Path, number: u64) -> Stop {
     Stop::Input(format!(
-        "{}, line {number}: that is no answer that this command wrote; name the output of a run",
+        "{}, line {number}: this is no answer that `outbound run` wrote; name the output of a run",
         path.display()
     ))
 }

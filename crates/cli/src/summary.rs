@@ -1,4 +1,4 @@
-//! What a run came to: counted as it goes, told at the end, whatever the end was.
+//! The summary of a run: counted while it runs, and printed at its end, however it ends.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -6,7 +6,7 @@ use outbound::{ErrorKind, Money, Outcome, RequestManager, Stopped};
 use tokio::time::Instant;
 
 use crate::{
-    args::{HowTold, Telling},
+    args::{ProgressFormat, Reporting},
     exit::Stop,
     interrupt::Interrupt,
     report,
@@ -21,10 +21,10 @@ pub(crate) mod words;
 
 pub(crate) use self::facts::{Facts, Latency};
 
-/// So many characters of a message are kept.
+/// The most characters that are kept of a message.
 const LONGEST: usize = 2_000;
 
-/// So many of the slowest are shown.
+/// The number of slowest answers that are shown.
 const SLOWEST: usize = 5;
 
 #[derive(Debug)]
@@ -32,15 +32,15 @@ pub(crate) struct Summary {
     watch: Watch,
     pub(crate) succeeded: u64,
     pub(crate) failed: u64,
-    /// Requests whose answers were there before this run.
+    /// Requests that had an answer or a failure before this run.
     pub(crate) skipped: u64,
-    /// How many requests there are for this run, where that is known.
+    /// The number of requests of this run, if it is known.
     pub(crate) asked: Option<u64>,
     /// Why not everything was sent.
     pub(crate) stopped: Option<Stopped>,
     /// What went wrong with the input or the output.
     pub(crate) trouble: Option<String>,
-    /// Whether it was asked to end.
+    /// Whether the user interrupted it.
     pub(crate) interrupted: bool,
     /// What was spent, by the manager's count.
     pub(crate) spent: Money,
@@ -50,12 +50,12 @@ pub(crate) struct Summary {
     pub(crate) output: String,
     /// The command that goes on where this run ended.
     pub(crate) go_on: Option<String>,
-    /// Of a demonstration: what the provider did, and what the usual loop came to.
+    /// Only for a demonstration: what the provider did, and the result of the usual loop.
     pub(crate) simulated: Option<Simulated>,
     failures: BTreeMap<&'static str, Failures>,
     possible_duplicates: u64,
     reused: u64,
-    /// Successes whose answers took longest, the slowest first.
+    /// The slowest answers, the slowest first.
     slowest: Vec<Slow>,
     refused_account: bool,
 }
@@ -64,18 +64,18 @@ pub(crate) struct Summary {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Failures {
     pub(crate) count: u64,
-    /// The id of the first, and what was said of it.
+    /// The id of the first, and its error message.
     pub(crate) first_id: String,
     pub(crate) first_message: String,
 }
 
-/// A success that took long.
+/// A slow answer.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub(crate) struct Slow {
     pub(crate) id: String,
     /// Seconds of the attempt that brought the answer.
     pub(crate) latency_s: f64,
-    /// Seconds from its first step to its end, waits included.
+    /// Seconds from the first step of the request to its end, with waits.
     pub(crate) elapsed_s: f64,
     pub(crate) sends: u32,
 }
@@ -104,7 +104,7 @@ impl Summary {
         }
     }
 
-    /// An outcome that is in the output, or that an interrupt kept from its answer.
+    /// Adds an outcome that is in the output, or that an interrupt ended before its answer.
     pub(crate) fn add(&mut self, outcome: &Outcome) {
         self.watch.handed_over(outcome);
         self.possible_duplicates += u64::from(outcome.possible_duplicate);
@@ -150,7 +150,7 @@ impl Summary {
         }
     }
 
-    /// The run has ended, and the manager is shut down.
+    /// To be called when the run has ended and the manager is shut down.
     pub(crate) fn ended(
         &mut self,
         manager: &RequestManager,
@@ -166,27 +166,27 @@ impl Summary {
         self.wall = self.watch.read(|counts| counts.began.elapsed());
     }
 
-    /// Says all of it, and writes what is asked for. The answers are safe by now: what cannot be written is said, and
-    /// changes nothing.
-    pub(crate) fn tell(&self, telling: &Telling, quiet: bool) {
+    /// Prints the summary, and writes the files that the options ask for. The answers are safe by now: if a file cannot be
+    /// written, a message says so, and the exit code stays.
+    pub(crate) fn tell(&self, reporting: &Reporting, quiet: bool) {
         let facts = self.facts();
         let json = serde_json::to_string(&facts).unwrap_or_default();
-        if !quiet && telling.progress == HowTold::Json {
+        if !quiet && reporting.progress == ProgressFormat::Json {
             say::raw(json);
         } else if !quiet {
             say::line(&facts);
         }
         let pretty = |facts| serde_json::to_string_pretty(facts).map(|text| text + "\n").unwrap_or_default();
-        if let Some(path) = &telling.summary {
+        if let Some(path) = &reporting.summary {
             write(path, "summary", &pretty(&facts));
         }
-        if let Some(path) = &telling.html {
+        if let Some(path) = &reporting.html {
             let page = self.watch.read(|counts| report::page(&facts, counts));
             write(path, "report", &page);
         }
     }
 
-    /// All of it, as it is now.
+    /// The summary as it is now.
     pub(crate) fn facts(&self) -> Facts {
         self.watch.read(|counts| Facts::of(self, counts, Instant::now()))
     }
@@ -194,11 +194,11 @@ impl Summary {
 
 fn write(path: &Path, what: &str, text: &str) {
     if let Err(error) = std::fs::write(path, text) {
-        say::line(format_args!("the {what} is not written to {}: {error}", path.display()));
+        say::line(format_args!("the {what} cannot be written to {}: {error}", path.display()));
     }
 }
 
-/// In seconds, to a millisecond.
+/// A time in seconds, rounded to a millisecond.
 fn in_seconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e3).round() / 1e3
 }

@@ -1,6 +1,6 @@
-//! What a run does, gathered while it does it: an observer of the manager. Progress, summary and report read it.
+//! Counts what a run does, as an observer of the manager. Progress, summary and report read these counts.
 //!
-//! Nothing here grows with the number of requests: ids are those of requests that are inside the manager.
+//! Their size does not grow with the number of requests: only ids of requests inside the manager are kept.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -30,14 +30,14 @@ pub(crate) use self::{
     waits::{WAITS, Waits},
 };
 
-/// So many models are told apart where use is counted by model.
+/// At most this many models have a count of their own.
 const MODELS: usize = 256;
 
-/// Cheap to clone; all clones gather together.
+/// Cheap to clone. All clones share the same counts.
 #[derive(Debug, Clone)]
 pub(crate) struct Watch(Arc<Mutex<Counts>>);
 
-/// What was gathered.
+/// The counts.
 #[derive(Debug)]
 pub(crate) struct Counts {
     pub(crate) began: Instant,
@@ -45,12 +45,12 @@ pub(crate) struct Counts {
     pub(crate) attempts: u64,
     /// Those of them that were not the first of their request.
     pub(crate) retries: u64,
-    /// Attempts that were refused for the rate.
+    /// Attempts that a rate limit refused.
     pub(crate) refused: u64,
-    /// Attempts that failed, by the name of the failure. Those that were cut off are not among them.
+    /// Failed attempts by the name of the failure, without those that an interrupt cut off.
     pub(crate) failed_attempts: BTreeMap<&'static str, u64>,
     pub(crate) in_flight: u64,
-    /// Outcomes that were handed over as answers, and as failures.
+    /// Requests with an answer in the output. `failed`: those with a failure there.
     pub(crate) answered: u64,
     pub(crate) failed: u64,
     pub(crate) input_tokens: u64,
@@ -58,20 +58,20 @@ pub(crate) struct Counts {
     pub(crate) waits: Waits,
     pub(crate) limits: Limits,
     pub(crate) used: BTreeMap<String, Used>,
-    /// The last minute.
+    /// The rates of the last minute.
     pub(crate) pace: Pace,
-    /// How long the attempts took that brought an answer, and how long all of them together.
+    /// How long attempts with an answer took. `serving`: their sum.
     pub(crate) latency: Histogram,
     pub(crate) serving: Duration,
-    /// When an attempt ended last, or the first began.
+    /// When the last attempt ended, or the first began.
     pub(crate) last_end: Instant,
     /// What the provider said when it refused the key or the money.
     pub(crate) refusal: Option<String>,
-    /// Only where somebody wants to see it.
+    /// Only for the report.
     pub(crate) series: Option<Series>,
-    /// Requests whose outcomes were not handed over yet, by id.
+    /// Requests that are not in the output yet, by id.
     inside: HashMap<String, Inside>,
-    /// Requests that an interrupt kept from their answer, handed over without one.
+    /// Requests that an interrupt ended before their answer.
     interrupted: left::Left,
 }
 
@@ -79,14 +79,14 @@ pub(crate) struct Counts {
 #[derive(Debug, Clone, Copy, Default)]
 struct Inside {
     under_way: u32,
-    /// An attempt was cut off or broke off after it was sent: it may be billed.
+    /// An attempt was interrupted or broke after it was sent: it may be billed.
     perhaps_billed: bool,
     ended: bool,
     answered: bool,
 }
 
 impl Watch {
-    /// `in_time`: what happened when is kept as well.
+    /// `in_time`: also keep what happened when, for the report.
     pub(crate) fn new(in_time: bool) -> Self {
         let now = Instant::now();
         Self(Arc::new(Mutex::new(Counts {
@@ -114,7 +114,7 @@ impl Watch {
         })))
     }
 
-    /// An outcome is where it belongs: in the output, unless an interrupt kept it from its answer.
+    /// To be called when an outcome is in the output, or was ended by an interrupt.
     pub(crate) fn handed_over(&self, outcome: &Outcome) {
         let mut counts = self.0.lock();
         let now = Instant::now();
@@ -135,7 +135,7 @@ impl Watch {
         }
     }
 
-    /// Looks at where the manager stands. To be called again and again: what it waits for is known by such looks.
+    /// Takes the limits and waits from a snapshot of the manager. To be called often: what happens between two calls is not seen.
     pub(crate) fn look(&self, snapshot: &Snapshot) {
         let mut counts = self.0.lock();
         let now = Instant::now();
@@ -195,7 +195,7 @@ impl Counts {
                 }
                 if let Some(inside) = self.inside.get_mut(id) {
                     inside.under_way = inside.under_way.saturating_sub(1);
-                    // A head of a reply is a refusal, unless its body was an answer that broke off.
+                    // A failed attempt with a status was refused, unless it is a success whose body broke off.
                     inside.perhaps_billed |= delivery == Delivery::MaybeSent
                         || (failure.is_some() && status.is_some_and(|status| status.is_success()));
                 }
@@ -241,7 +241,7 @@ impl Counts {
         }
     }
 
-    /// What a request took of the limits.
+    /// Adds what a request used of the limits.
     fn uses(&mut self, model: &str, usage: Usage, now: Instant) {
         self.input_tokens = self.input_tokens.saturating_add(usage.input);
         self.output_tokens = self.output_tokens.saturating_add(usage.output);
@@ -255,13 +255,13 @@ impl Counts {
         }
     }
 
-    /// How many requests are kept by their ids.
+    /// The number of requests whose ids are kept.
     #[cfg(test)]
     pub(crate) fn inside(&self) -> usize {
         self.inside.len()
     }
 
-    /// Outcomes that were handed over.
+    /// Requests with a line in the output.
     pub(crate) fn done(&self) -> u64 {
         self.answered + self.failed
     }

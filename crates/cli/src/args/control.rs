@@ -1,4 +1,4 @@
-//! What is asked of a run, and of what it has left.
+//! The options of `status` and `ctl`.
 
 use std::path::PathBuf;
 
@@ -11,17 +11,23 @@ pub(crate) struct Status {
     #[arg(value_name = "OUT.jsonl")]
     pub(crate) output: PathBuf,
 
-    /// Say it as one object of JSON: {output, answered, failed, failures: [{code, count, message}], sent_without_answer,
-    /// is_torn, at_work, run}. `at_work` is null where that cannot be found out. `run` is what the run at work says: {ok, paused, text, status}, `status` as
-    /// in `run --progress json`; else null.
+    /// Print one JSON object.
+    ///
+    /// Its members are {output, answered, failed, failures: [{code, count, message}], sent_without_answer, is_torn,
+    /// at_work, run}. `at_work` says whether a run is writing to the output; it is null if that cannot be found out. `run` is
+    /// the reply of that run, else null: {ok, paused, text, status}, where `status` is as in `run --progress json`.
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 const STATUS_EXIT_CODES: &str = "\
-It changes nothing and holds up nobody: it can be called at any time, also while the run is at work.
+It changes nothing and does not disturb a run: call it at any time, also while a run is at work.
 
-Exit codes: 0 it was said, 2 usage, 3 the file is not there, or no run of this command wrote it, 6 standard output not writable.";
+Exit codes:
+  0    the status was printed
+  2    an option is wrong
+  3    the file does not exist, or `outbound run` did not write it
+  6    standard output cannot be written";
 
 #[derive(Debug, Args)]
 #[command(after_help = CTL_EXIT_CODES)]
@@ -33,40 +39,46 @@ pub(crate) struct Ctl {
     #[command(subcommand)]
     pub(crate) command: CtlCommand,
 
-    /// Say the reply as it came, one object of JSON: {ok, paused, text, status}, `status` as in `run --progress json`.
+    /// Print the reply as one JSON object.
+    ///
+    /// Its members are {ok, paused, text, status}, where `status` is as in `outbound run --progress json`.
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub(crate) enum CtlCommand {
-    /// Send nothing more until `resume`. What is in flight ends, and its answers are written. Deadlines of requests run on.
+    /// Send nothing more until `resume`. Requests in flight are finished and written. Deadlines of requests go on.
     Pause,
-    /// Go on after `pause`. What was held because the key, the money or the server failed is tried again too.
+    /// Go on after `pause`. It also tries again where the key, the quota or the server had failed.
     Resume,
-    /// Change limits of the running run; what is not named stays as it is.
+    /// Change limits of the run. Limits that are not given stay as they are.
     #[group(required = true, multiple = true)]
     Limits {
         /// Requests per minute, at most.
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        #[arg(long, value_name = "N", value_parser = super::positive::<u64>)]
         rpm: Option<u64>,
         /// Tokens per minute, input and output together, at most.
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        #[arg(long, value_name = "N", value_parser = super::positive::<u64>)]
         tpm: Option<u64>,
         /// Requests in flight at once, at most.
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
         concurrency: Option<u64>,
-        /// Dollars for the whole run, at most: what is spent counts. Only where the run knows prices.
+        /// Dollars for the whole run, at most, with what is spent already. The run needs --prices for it.
         #[arg(long, value_name = "USD")]
         budget: Option<f64>,
     },
-    /// End the run as one Ctrl-C does: what is in flight is finished. The same `outbound run` goes on later.
+    /// End the run as one Ctrl-C does: requests in flight are finished. The same `outbound run` command goes on later.
     Drain,
-    /// Say what the run does now.
+    /// Show what the run is doing now.
     Status,
 }
 
 const CTL_EXIT_CODES: &str = "\
-It speaks to the run over the socket OUT.jsonl.state/control, which only the user of the run can open.
+It speaks to the run over the socket OUT.jsonl.state/control, which only the user who started the run can open.
 
-Exit codes: 0 done, 2 usage or refused by the run, 3 no such output, or no run is at work on it, 6 standard output not writable.";
+Exit codes:
+  0    done
+  2    an option is wrong, or the run refused the command
+  3    the output does not exist, or no run is writing to it
+  6    standard output cannot be written";

@@ -1,4 +1,4 @@
-//! How a run sends, beside the limits: keys, other ways, times, money, and calls that are saved.
+//! More options of `run` for sending: keys, fallbacks, timeouts, a budget, and fewer calls.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -8,21 +8,21 @@ use super::{duration, heading};
 
 #[derive(Debug, Args)]
 pub(crate) struct Sending {
-    /// A file that holds the key, or several, one a line.
+    /// A file with the key; or with several keys, one on each line.
     #[arg(long, help_heading = heading::SERVER, value_name = "FILE", conflicts_with_all = ["key_env", "simulate"])]
     pub(crate) key_file: Option<PathBuf>,
 
-    /// A command that prints the key, or several, one a line. It is run by `sh -c`.
+    /// A command that prints the key; or several keys, one on each line. `sh -c` runs it.
     #[arg(long, help_heading = heading::SERVER, value_name = "COMMAND", conflicts_with_all = ["key_env", "key_file", "simulate"])]
     pub(crate) key_command: Option<String>,
 
-    /// A model to ask where the line's own refuses, fails or is overloaded.
+    /// Another model to try if the model of the line refuses, fails or is overloaded.
     ///
-    /// May be given several times; they are tried in this order. A line's own `fallback` goes before it.
+    /// Give it several times for several models, which are tried in that order. A `fallback` in a line is used instead of it.
     #[arg(long, help_heading = heading::RETRIES, value_name = "MODEL")]
     pub(crate) fallback: Vec<String>,
 
-    /// Time to connect. [default: 10s]
+    /// Time to open a connection. [default: 10s]
     #[arg(long, help_heading = heading::LIMITS, value_name = "TIME", value_parser = duration)]
     pub(crate) connect_timeout: Option<Duration>,
 
@@ -34,40 +34,40 @@ pub(crate) struct Sending {
     #[arg(long, help_heading = heading::LIMITS, value_name = "TIME", value_parser = duration)]
     pub(crate) idle_timeout: Option<Duration>,
 
-    /// A run that has not reached the server in this time ends. [default: 30s]
+    /// Time to reach the server for the first time. After it the run ends. [default: 30s]
     ///
-    /// A server that was reached once and is down later is waited for, up to the deadlines.
+    /// If the server was reached once and is down later, the run waits for it, up to the deadlines of the requests.
     #[arg(long, help_heading = heading::LIMITS, value_name = "TIME", value_parser = duration)]
     pub(crate) unreachable_timeout: Option<Duration>,
 
-    /// Go on even if the first 20 outcomes are all the same refusal. [default: the run stops]
+    /// Go on even if the first 20 requests all fail with the same refusal. [default: the run stops]
     #[arg(long, help_heading = heading::RETRIES)]
     pub(crate) keep_going: bool,
 
-    /// Do not send again what may have been answered, and paid for, already.
+    /// Do not send a request again if the server may have answered it already, at a cost.
     ///
-    /// That is so after a timeout or a connection that broke. Such a request then counts as failed.
+    /// That is so after a timeout and after a broken connection. The request then counts as failed.
     #[arg(long, help_heading = heading::RETRIES)]
     pub(crate) no_retry_ambiguous: bool,
 
-    /// Send a call a second time where it takes longer than this share of the others, in per cent. [default: off]
+    /// Send a request a second time if it takes longer than this percentage of the others. [default: off]
     ///
-    /// What comes first is taken. Only calls that are not paid for twice by that are hedged.
+    /// The first answer is taken. A request is sent twice only if that does not cost twice.
     #[arg(long, help_heading = heading::RETRIES, value_name = "PERCENTILE", value_parser = clap::value_parser!(u8).range(1..=99))]
     pub(crate) hedge: Option<u8>,
 
-    /// Lines that send the same share one call. [default: each is sent]
+    /// Send equal lines once, and give each of them the answer. [default: each is sent]
     #[arg(long, help_heading = heading::RETRIES)]
     pub(crate) coalesce: bool,
 
-    /// Keep answers in this folder, and take them from there when the same is asked again. [default: off]
+    /// Keep answers in this folder, and take them from there for equal requests. [default: off]
     #[arg(long, help_heading = heading::RETRIES, value_name = "FOLDER")]
     pub(crate) cache: Option<PathBuf>,
 
-    /// Spend no more than this many dollars in this run. Needs --prices.
+    /// Dollars that this run can spend, at most. Needs --prices.
     ///
-    /// What is under way counts with the most that it may cost. What earlier runs spent does not count: a run that goes on has
-    /// the whole budget again.
+    /// A request in flight counts with the most that it can cost. Earlier runs do not count: a run that goes on has the whole
+    /// budget again.
     #[arg(long, help_heading = heading::MONEY, value_name = "DOLLARS", requires = "prices", value_parser = dollars)]
     pub(crate) budget: Option<f64>,
 }
@@ -77,7 +77,7 @@ fn dollars(text: &str) -> Result<f64, String> {
     let number = text.trim_start_matches('$').trim_end_matches("usd").trim();
     match number.parse::<f64>() {
         Ok(dollars) if dollars > 0.0 && dollars.is_finite() => Ok(dollars),
-        _ => Err(String::from("it is a number of dollars, more than zero, such as 5 or 0.50")),
+        _ => Err(String::from("give a number of dollars, more than zero, such as 5 or 0.50")),
     }
 }
 

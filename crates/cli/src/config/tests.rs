@@ -1,3 +1,5 @@
+//! Options from the file, the environment and the command line, and which of them counts.
+
 use super::*;
 
 fn all(own: &[&str], file: &str, environment: &[(&str, &str)]) -> Result<Vec<String>, String> {
@@ -48,16 +50,16 @@ fn what_is_wrong_in_the_file_is_named() {
     for (file, says) in [
         (
             "[run]\nrpms = 5\n",
-            "outbound.toml: [run] has \"rpms\", and there is no option --rpms; outbound run -h lists them",
+            "outbound.toml: [run] has \"rpms\", but there is no option --rpms; outbound run -h lists the options",
         ),
-        ("[runs]\n", "outbound.toml: \"runs\" is no table of a command"),
+        ("[runs]\n", "outbound.toml: \"runs\" is not the name of a command"),
         (
             "rpm = 5\n",
-            "outbound.toml: \"rpm\" is no table of a command: an option of run stands below a line [run]",
+            "outbound.toml: \"rpm\" is not the name of a command; an option of run stands below the line [run]",
         ),
         ("[run]\nrpm = \n", "outbound.toml: TOML parse error at line 2"),
-        ("[run]\nkeep-going = 1\n", "outbound.toml: \"keep-going\" is true or false"),
-        ("[run]\nrpm = { a = 1 }\n", "outbound.toml: \"rpm\" is a text, a number, or a list of these"),
+        ("[run]\nkeep-going = 1\n", "outbound.toml: \"keep-going\" must be true or false"),
+        ("[run]\nrpm = { a = 1 }\n", "outbound.toml: \"rpm\" must be a string, a number, or a list of these"),
     ] {
         let error = all(&["outbound", "run", "in"], file, &[]).expect_err(says);
         assert!(error.starts_with(says), "{error}");

@@ -1,4 +1,4 @@
-//! The side of who asks.
+//! The client of the control socket.
 
 use std::{
     io::{self, ErrorKind},
@@ -16,20 +16,20 @@ use tokio::{
 use super::{NAME, Request};
 use crate::state::State;
 
-/// How long a reply is waited for.
+/// The longest wait for a reply.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The longest reply that is read.
 const LONGEST: u64 = 1 << 20;
 
-/// Asks the run that is at work on an output; `None` if there is none.
+/// Sends a request to the run that is writing to an output. `None` if there is no such run.
 pub(crate) async fn ask(output: &Path, request: &Request) -> Result<Option<Value>, String> {
     let path = State::folder_of(output).join(NAME);
     let wrong = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
     match timeout(PATIENCE, asked(&path, request)).await {
         Ok(Ok(reply)) if reply.is_empty() => Ok(None),
         Ok(Ok(reply)) => serde_json::from_slice(&reply).map(Some).map_err(|error| wrong(&error)),
-        // There is no socket, or nobody listens any more, or the run ended meanwhile.
+        // There is no socket, no process listens on it, or the run ended before it replied.
         Ok(Err(error)) if is_gone(&error) => Ok(None),
         Ok(Err(error)) => Err(wrong(&error)),
         Err(_) => Err(wrong(&"the run does not answer")),

@@ -1,4 +1,4 @@
-//! The side of the run.
+//! The server of the control socket, inside the run.
 
 use std::{
     fs,
@@ -18,24 +18,24 @@ use tokio::{
 use super::{Controlled, NAME, refused};
 use crate::state::State;
 
-/// The longest request.
+/// The longest request, in bytes.
 const LONGEST: usize = 64 << 10;
 
-/// How long a request may take to come, and a reply to be taken.
+/// The longest time for a request to arrive, and for a reply to be read.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// So many connections are served at once. Others wait in the system's queue.
+/// At most this many connections are served at once. Others wait in the queue of the system.
 const AT_ONCE: usize = 128;
 
-/// The socket of a run. It goes with this.
+/// The socket of a run. Dropping this removes it.
 pub(crate) struct Control {
     path: PathBuf,
     task: JoinHandle<()>,
 }
 
 impl Control {
-    /// Listens beside an output whose lock and state this process holds, so that a socket that is there already is one that
-    /// a crash has left.
+    /// Listens beside an output. This process must hold its lock and its state, so that an old socket can only be left from a
+    /// crash.
     pub(crate) fn listen(output: &Path, run: Controlled) -> Result<Self, String> {
         let path = State::folder_of(output).join(NAME);
         let listener = listener(&path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -46,7 +46,7 @@ impl Control {
 impl Drop for Control {
     fn drop(&mut self) {
         self.task.abort();
-        // One that stays is replaced by the next run.
+        // If the file cannot be removed, the next run replaces it.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -65,7 +65,7 @@ fn listener(path: &Path) -> io::Result<UnixListener> {
 }
 
 async fn accept(listener: UnixListener, run: Controlled) {
-    // They end with this task.
+    // The tasks of the set end with this task.
     let mut clients = JoinSet::new();
     loop {
         while clients.len() >= AT_ONCE {
@@ -74,13 +74,13 @@ async fn accept(listener: UnixListener, run: Controlled) {
         while clients.try_join_next().is_some() {}
         match listener.accept().await {
             Ok((stream, _)) => drop(clients.spawn(serve(stream, run.clone()))),
-            // Too many files are open. Some will be closed.
+            // Most likely too many files are open. That may change.
             Err(_) => sleep(Duration::from_millis(200)).await,
         }
     }
 }
 
-/// Answers line after line. A client that goes wrong is told so, and left.
+/// Answers one line after the other. A line that is too long gets an error, and the connection is closed.
 async fn serve(stream: UnixStream, run: Controlled) {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
@@ -94,7 +94,7 @@ async fn serve(stream: UnixStream, run: Controlled) {
         } else if line.ends_with(b"\n") {
             run.answer(&line)
         } else {
-            // The client left in the middle of it.
+            // The client closed the connection inside a line.
             return;
         };
         let mut reply = serde_json::to_vec(&reply).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A file that is one array of JSON, element by element: an array of any length needs the memory of one element.
+//! A file that is one JSON array. It is read element by element, so that only one element is in memory.
 
 use super::{
     prompt::EXAMPLE,
@@ -9,13 +9,13 @@ use super::{
 /// What comes next in an array.
 #[derive(Debug)]
 pub(super) enum Element {
-    /// An element, on one line.
+    /// An element, with its line breaks replaced by spaces.
     Object(Place, Vec<u8>),
-    /// The array has ended, and the file.
+    /// The end of the array and of the file.
     End,
 }
 
-/// The next element, `before` of which have been read, and the array's first bracket.
+/// Reads the next element. `before` elements and the first bracket of the array have been read.
 pub(super) async fn next(text: &mut Text, before: &mut u64) -> Result<Element, Wrong> {
     let wrong = |text: &Text, why: &str| Wrong::at(Place::line(text.line()), why);
     const CUT: &str = "the file ends inside the array; was it cut?";
@@ -25,7 +25,7 @@ pub(super) async fn next(text: &mut Text, before: &mut u64) -> Result<Element, W
             text.consume(1);
             return match text.skip_space().await? {
                 None => Ok(Element::End),
-                Some(_) => Err(wrong(text, "there is more behind the array, which has to be the whole file")),
+                Some(_) => Err(wrong(text, "something follows the array, which must be the whole file")),
             };
         }
         b',' if *before > 0 => {
@@ -33,14 +33,14 @@ pub(super) async fn next(text: &mut Text, before: &mut u64) -> Result<Element, W
             first = text.skip_space().await?.ok_or_else(|| wrong(text, CUT))?;
         }
         _ if *before > 0 => {
-            return Err(wrong(text, &format!("after element {before} there is neither `,` nor `]`")));
+            return Err(wrong(text, &format!("after element {before} a `,` or `]` is missing")));
         }
         _ => {}
     }
     *before += 1;
     let place = Place { line: text.line(), element: Some(*before) };
     if first != b'{' {
-        return Err(Wrong::at(place, format!("it is no object\na right element: {EXAMPLE}")));
+        return Err(Wrong::at(place, format!("it is not an object\na right element: {EXAMPLE}")));
     }
     let mut scan = Scan::default();
     let mut object = Vec::new();
@@ -61,7 +61,7 @@ pub(super) async fn next(text: &mut Text, before: &mut u64) -> Result<Element, W
     Ok(Element::Object(place, object))
 }
 
-/// Finds the end of an object: the brace that closes the first one.
+/// Finds the end of an object: the brace that closes its first brace.
 #[derive(Default)]
 struct Scan {
     depth: u64,
@@ -84,7 +84,7 @@ impl Scan {
     }
 }
 
-/// A line break is white space, but in a string, where it is an error that is left for the parser.
+/// Replaces line breaks by spaces. A line break inside a string is an error, which the parser reports.
 fn on_one_line(object: &mut [u8]) {
     let mut scan = Scan::default();
     for byte in object {

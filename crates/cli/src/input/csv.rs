@@ -1,6 +1,7 @@
 //! A table with a header (RFC 4180): each row becomes an object with a member for each column.
 //!
-//! It is stricter than most readers of CSV: a quote that is never closed would make one prompt of the rest of the file.
+//! It is stricter than most readers of CSV. Otherwise a quote that is never closed would turn the rest of the file into one
+//! prompt, which would be paid for.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +18,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Reads the header, which has to have a column `prompt` of this name. `None`: there is nothing in the file.
+    /// Reads the header. It must have the column `prompt`, if one is given. `None`: the file is empty.
     pub(super) async fn open(text: &mut Text, prompt: Option<&str>) -> Result<Option<Self>, Wrong> {
         let Some((place, cells)) = row(text).await? else { return Ok(None) };
         let columns: Vec<_> = cells?.into_iter().map(|name| name.trim().to_owned()).collect();
@@ -29,7 +30,7 @@ impl Table {
             Some(prompt) if !columns.iter().any(|name| name == prompt) => {
                 let there = columns.join("`, `");
                 let why = format!(
-                    "no column is called {prompt:?}; `--column` names one of `{there}`; a `--template` with their names in braces needs none"
+                    "there is no column {prompt:?}, the columns are `{there}`; name the column of the prompt with `--column`, or give a `--template` with names of columns in braces"
                 );
                 Err(Wrong::at(place, why))
             }
@@ -51,13 +52,14 @@ impl Table {
     fn record(&self, place: Place, cells: Vec<String>) -> Result<Record, Wrong> {
         let (have, want) = (cells.len(), self.columns.len());
         if have != want {
-            let why =
-                format!("it has {have} cells, and the header {want}; a cell with a comma in it needs quotes");
+            let why = format!(
+                "it has {have} cells, and the header has {want}; put quotes around a cell with a comma in it"
+            );
             return Err(Wrong::at(place, why));
         }
         let members = self.columns.iter().cloned().zip(cells).filter(|(name, cell)| match name.as_str() {
             "" => false,
-            // Without a name, it gets one as other lines do.
+            // Like any line without an id, this one gets an id that is made.
             "id" | "custom_id" => !cell.is_empty(),
             _ => true,
         });
@@ -68,7 +70,7 @@ impl Table {
 
 type Cells = Result<Vec<String>, Wrong>;
 
-/// The cells of a row, which may have line breaks in quotes.
+/// The cells of a row. A quoted cell can have line breaks.
 async fn row(text: &mut Text) -> Result<Option<(Place, Cells)>, Wrong> {
     let place = Place::line(text.line());
     let mut row = Vec::new();
@@ -95,7 +97,7 @@ async fn row(text: &mut Text) -> Result<Option<(Place, Cells)>, Wrong> {
 #[derive(Default)]
 struct Quotes {
     open: bool,
-    /// Something of an unquoted cell stands before: a quote in it is a character like others.
+    /// The text before is part of an unquoted cell. A quote in such a cell has no special meaning.
     in_cell: bool,
 }
 
@@ -133,7 +135,7 @@ fn cells(row: &str, place: Place) -> Cells {
             None if more.is_empty() => return Ok(cells),
             None => {
                 let why = format!(
-                    "cell {} goes on behind its closing quote; a quote inside a quoted cell is written twice",
+                    "cell {} goes on after its closing quote; inside a quoted cell, write a quote twice",
                     cells.len()
                 );
                 return Err(Wrong::at(place, why));
@@ -142,7 +144,7 @@ fn cells(row: &str, place: Place) -> Cells {
     }
 }
 
-/// A quoted cell up to its closing quote, and what comes behind that.
+/// A quoted cell up to its closing quote, and the text after that quote.
 fn closing(text: &str) -> Option<(&str, &str)> {
     let mut from = 0;
     loop {

@@ -1,29 +1,29 @@
-//! The ids of the lines: no two are the same, and a line without one gets one from what it sends.
+//! The ids of the lines. No two may be equal, and a line without an id gets one that is made from what it sends.
 
 use std::hash::{BuildHasher, RandomState};
 
 use super::record::{Place, Wrong};
 
-/// What is known of the ids so far. It is the one thing that grows with the number of lines, by 19 to 24 bytes for each:
-/// knowing a repeated id from a new one has that price. Lines without ids that send the same cost nothing more.
+/// The ids so far. It is the only thing that grows with the number of lines, by 19 to 24 bytes for each: without it a repeated
+/// id could not be found. Equal lines without ids share one entry.
 pub(super) struct Ids {
     hashers: [RandomState; 2],
     seen: Vec<Table>,
 }
 
-/// A name, before it is hashed.
+/// An id, before it is hashed.
 #[derive(Hash)]
 enum Name<'a> {
     Given(&'a str),
-    /// All that were made from one fingerprint.
+    /// All ids that were made from one fingerprint.
     Made(u64),
 }
 
-/// 96 bits of a keyed hash, so that two ids are not taken for one, and what is known of the name. All zero: empty.
+/// 96 bits of a keyed hash, so long that two ids are not taken for one; then a number, see [`Ids::get`]. All zero: empty.
 type Slot = [u32; 4];
 
 impl Ids {
-    /// So many tables, which grow at different moments, so that growing does not need the memory of all of it again.
+    /// The number of tables. They grow at different times, so that growing never needs the memory of all of them twice.
     const TABLES: usize = 256;
 
     pub(super) fn new() -> Self {
@@ -33,18 +33,19 @@ impl Ids {
         }
     }
 
-    /// Takes note of an id that a line gives itself.
+    /// Adds an id that a line has of its own.
     pub(super) fn given(&mut self, id: &str, place: Place) -> Result<(), Wrong> {
         let made = |(fingerprint, nth)| self.get(&Name::Made(fingerprint)) >= nth;
         if parse(id).is_some_and(made) {
-            let why =
-                format!("`custom_id` {id:?} was made before, for a line that sends the same and has none");
+            let why = format!("`custom_id` {id:?} is the id that was made for an earlier line without one");
             return Err(Wrong::at(place, why));
         }
         let known = self.get(&Name::Given(id));
         if known > 0 {
             let what = if place.element.is_some() { "element" } else { "line" };
-            let why = format!("`custom_id` {id:?} was there before, on {what} {known}; give each its own");
+            let why = format!(
+                "`custom_id` {id:?} was used before, on {what} {known}; give each {what} an id of its own"
+            );
             return Err(Wrong::at(place, why));
         }
         let number = u32::try_from(place.element.unwrap_or(place.line)).unwrap_or(u32::MAX);
@@ -52,7 +53,7 @@ impl Ids {
         Ok(())
     }
 
-    /// An id for a line that has none, from the fingerprint of what it sends.
+    /// Makes an id for a line that has none, from the fingerprint of what it sends.
     pub(super) fn make(&mut self, fingerprint: u64) -> String {
         let mut nth = self.get(&Name::Made(fingerprint));
         loop {
@@ -61,7 +62,7 @@ impl Ids {
                 1 => format!("{fingerprint:016x}"),
                 nth => format!("{fingerprint:016x}-{nth}"),
             };
-            // A line of another run's file may have it as its own.
+            // An earlier line may have this id as its own.
             if self.get(&Name::Given(&id)) == 0 || nth == u32::MAX {
                 self.put(&Name::Made(fingerprint), nth);
                 return id;
@@ -69,7 +70,7 @@ impl Ids {
         }
     }
 
-    /// What is known of a name: the line that gives it, or how many were made. 0: nothing.
+    /// The number that is stored for an id: the line that has it; or, for made ids, how many were made. 0: not seen yet.
     fn get(&self, name: &Name<'_>) -> u32 {
         let (table, key) = self.key(name);
         self.seen[table].get(key)
@@ -86,7 +87,7 @@ impl Ids {
     }
 }
 
-/// The fingerprint and the number of an id that looks as if it had been made.
+/// The fingerprint and the number in an id, if it has the form of a made id.
 fn parse(id: &str) -> Option<(u64, u32)> {
     let (hash, nth) = match id.split_once('-') {
         Some((hash, nth)) => (hash, nth.parse().ok().filter(|nth| *nth > 1)?),
@@ -109,7 +110,7 @@ impl Table {
         if self.slots.is_empty() { 0 } else { self.slots[self.find(key)][3] }
     }
 
-    /// What is put is never 0.
+    /// `known` is never 0.
     fn put(&mut self, key: [u32; 3], known: u32) {
         if (self.used + 1) * 20 > self.slots.len() * 17 {
             self.grow();
@@ -148,15 +149,15 @@ mod tests {
         let mut ids = Ids::new();
         ids.given("a", Place::line(3)).expect("new");
         ids.given("b", Place::line(4)).expect("new");
-        let wrong = ids.given("a", Place::line(9)).expect_err("there before");
+        let wrong = ids.given("a", Place::line(9)).expect_err("used before");
         assert_eq!(
             wrong.to_string(),
-            "line 9: `custom_id` \"a\" was there before, on line 3; give each its own"
+            "line 9: `custom_id` \"a\" was used before, on line 3; give each line an id of its own"
         );
         let element = |element| Place { line: 1, element: Some(element) };
         let mut ids = Ids::new();
         ids.given("a", element(1)).expect("new");
-        let wrong = ids.given("a", element(2)).expect_err("there before").to_string();
+        let wrong = ids.given("a", element(2)).expect_err("used before").to_string();
         assert!(wrong.contains("element 2 (line 1)") && wrong.contains("on element 1;"), "{wrong}");
     }
 
@@ -170,7 +171,7 @@ mod tests {
         assert_eq!(ids.make(42), "000000000000002a-4", "the third is somebody's");
         for taken in ["000000000000002a", "000000000000002a-2", "000000000000002a-4", "000000000000002b"] {
             let wrong = ids.given(taken, Place::line(9)).expect_err("made before").to_string();
-            assert!(wrong.starts_with("line 9: ") && wrong.contains("made before"), "{wrong}");
+            assert!(wrong.starts_with("line 9: ") && wrong.contains("was made for"), "{wrong}");
         }
         for free in ["000000000000002a-5", "000000000000002A", "000000000000002a-1", "2a", "000000000000002c"]
         {

@@ -1,4 +1,4 @@
-//! One line: what it sends, and under which id its answer comes back.
+//! One line of the input: its id, and the request that it sends.
 
 use std::sync::Arc;
 
@@ -17,13 +17,13 @@ use crate::{exit::Stop, identity::Digest};
 /// One line, read and checked.
 #[derive(Debug)]
 pub(crate) struct Line {
-    /// Of the file, from 1 on; in an array the line where its element begins.
+    /// Counted from 1. For an element of an array: the line where it begins.
     pub(crate) number: u64,
     pub(crate) custom_id: String,
-    /// The line as JSON, so that it can be written to a file and run again: as it stands in a file of JSON, but with its id
-    /// where that had to be made.
+    /// The line as JSON, to be written to the list of failed lines. It is unchanged if the input is JSON, except that an id
+    /// that was made is added.
     pub(crate) text: String,
-    /// What it is called when lines are counted.
+    /// The kind of line, as `check` prints it.
     pub(crate) form: &'static str,
     element: Option<u64>,
     pub(super) sends: Sends,
@@ -31,29 +31,29 @@ pub(crate) struct Line {
     reading: Arc<Reading>,
 }
 
-/// What a line sends. The check and the request see the same bytes.
+/// What a line sends. What is checked is what is sent.
 #[derive(Debug)]
 pub(super) struct Sends {
     pub(super) method: Method,
     pub(super) url: String,
     pub(super) to: To,
-    /// Where the body may not say it.
+    /// Only where the provider has the model in the path and not in the body.
     pub(super) model: Option<String>,
     pub(super) body: Option<Box<RawValue>>,
 }
 
-/// Where the `url` belongs.
+/// What the `url` of a line is relative to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum To {
-    /// It is the provider's own path for a chat.
+    /// The provider's own path for a chat.
     Chat,
-    /// It is a path in the batch format, which may repeat the end of the base URL's.
+    /// A path as in a batch file. It may repeat the end of the path of the base URL.
     Batch,
-    /// It follows the base URL.
+    /// A path below the base URL.
     Base,
 }
 
-/// The members that lines have. What else stands in a line is for a template, or passed over.
+/// The members that are read. A template can use any other member; without a template others are ignored.
 #[derive(Deserialize)]
 pub(super) struct Members<'a> {
     #[serde(borrow)]
@@ -81,7 +81,7 @@ pub(super) struct Members<'a> {
 }
 
 impl Line {
-    /// Reads a record. Its id is empty if it has none.
+    /// Reads a record. The id is empty if the record has none.
     pub(super) fn parse(record: Record, reading: &Arc<Reading>) -> Result<Self, Wrong> {
         let Record { place, text, kind } = record;
         match Self::read(&text, kind, reading) {
@@ -98,13 +98,13 @@ impl Line {
         kind: Kind,
         reading: &Reading,
     ) -> Result<(&'static str, String, Sends, Options), String> {
-        // An array of as many values would do for the parser.
+        // The parser would also accept an array with the values in order.
         if !text.starts_with('{') {
             return Err(no_object(text));
         }
         let members: Members<'_> = serde_json::from_str(text).map_err(|error| {
             let why = of_one_line(&error);
-            format!("{why}; a line holds one whole object\na right line: {}", prompt::EXAMPLE)
+            format!("{why}; each line must be one whole JSON object\na right line: {}", prompt::EXAMPLE)
         })?;
         let form = match kind {
             Kind::Json => Form::of(&members, text, reading)?,
@@ -119,9 +119,8 @@ impl Line {
         }?;
         let options = match members.outbound.map(RawValue::get) {
             None => Options::default(),
-            Some(object) if object.starts_with('{') => {
-                serde_json::from_str(object).map_err(|error| of_one_line(&error))?
-            }
+            Some(object) if object.starts_with('{') => serde_json::from_str(object)
+                .map_err(|error| format!("`outbound`: {}", of_one_line(&error)))?,
             Some(_) => return Err(String::from("`outbound` is not an object, such as {\"priority\": 1}")),
         };
         let name = match (form, kind) {
@@ -137,7 +136,7 @@ impl Line {
         }
     }
 
-    /// Gives it an id that was made, in its text too.
+    /// Sets an id that was made, also in the text.
     pub(super) fn name(&mut self, id: String) {
         if !self.text.contains("\"custom_id\"") {
             let comma = if self.text[1..].trim_start().starts_with('}') { "" } else { ", " };
@@ -146,14 +145,13 @@ impl Line {
         self.custom_id = id;
     }
 
-    /// The same for lines that send the same: the first 8 bytes of the SHA-256 of method, URL and body. What stands under
-    /// `outbound` has no part in it.
+    /// A digest of method, URL and body: lines that send the same have the same one. The member `outbound` does not count.
     pub(crate) fn fingerprint(&self) -> Digest {
         let parts = [self.sends.method.as_str(), "\n", &self.sends.url, "\n", self.body()];
         Digest::of(&parts.map(str::as_bytes))
     }
 
-    /// What the request says of itself, as the run's provider reads it.
+    /// Reads the model and the token limits in the body, in the format of the provider.
     pub(crate) fn check(&self) -> Result<RequestFacts, Stop> {
         let facts = self.reading.provider.read_request(self.body().as_bytes());
         let mut facts = facts.map_err(|error| self.reading.stop(&Wrong::at(self.place(), error)))?;
@@ -163,8 +161,8 @@ impl Line {
         Ok(facts)
     }
 
-    /// The request to send: the line's path below the base URL's own path, of which it does not repeat the end. Below
-    /// `/openai/v1` the batch format's `/v1/chat/completions` is `/chat/completions`.
+    /// The request to send. Its path is relative to the base URL, whose last part is not repeated: with a base URL that ends in
+    /// `/openai/v1`, the path `/v1/chat/completions` becomes `/chat/completions`.
     pub(crate) fn into_request(self, base_path: &str) -> Request {
         let Sends { method, url, to, model, body } = self.sends;
         let path = if to == To::Batch { below(base_path, &url).to_owned() } else { url };
@@ -187,7 +185,7 @@ impl Line {
         Place { line: self.number, element: self.element }
     }
 
-    /// The body that is sent; empty if there is none.
+    /// The body, or an empty text if there is none.
     pub(crate) fn body(&self) -> &str {
         self.sends.body.as_ref().map_or("", |body| body.get())
     }
@@ -219,35 +217,37 @@ impl Form {
     }
 }
 
-/// Batch formats have texts as ids, tables of prompts often numbers.
+/// Reads an id. In a batch format it is a string; prompts often have a number.
 fn read_id(id: &RawValue, form: Form) -> Result<String, String> {
     let text = match id.get().as_bytes()[0] {
-        b'"' => serde_json::from_str(id.get()).map_err(|error| format!("`custom_id` is no text: {error}"))?,
+        b'"' => {
+            serde_json::from_str(id.get()).map_err(|error| format!("`custom_id` is not a string: {error}"))?
+        }
         b'0'..=b'9' | b'-' if form == Form::Prompt => id.get().to_owned(),
-        _ => return Err(format!("`custom_id` is no text: write \"{}\"", id.get().replace('"', "'"))),
+        _ => return Err(format!("`custom_id` is not a string: write \"{}\"", id.get().replace('"', "'"))),
     };
     if text.is_empty() {
-        return Err(String::from("`custom_id` is empty; leave it out, and one is made"));
+        return Err(String::from("`custom_id` is empty; leave it out to have one made"));
     }
     Ok(text)
 }
 
-/// A line that is no object is never sent as a prompt: that would be paid for.
+/// The error for a line that is not an object. It may be a mistake, so it is not sent as a prompt, which would be paid for.
 fn no_object(text: &str) -> String {
     let why = if text.starts_with('[') {
-        "it begins with `[`, and an array is read only where it is the whole file"
+        "it begins with `[`, but an array must be the whole file"
     } else {
-        "it is no object of JSON; `--format plain` sends each line as a prompt"
+        "it is not a JSON object; to send each line as a prompt, use `--format plain`"
     };
     format!("{why}\na right line: {}", prompt::EXAMPLE)
 }
 
-/// An error of JSON without its line, which is always the first.
+/// An error of the JSON parser, without its line number, which is always 1.
 pub(super) fn of_one_line(error: &serde_json::Error) -> String {
     error.to_string().replace(" at line 1 column ", ", at column ")
 }
 
-/// A path without the longest run of whole segments that ends the base path and begins the path itself.
+/// The path without its first segments, if the base path ends with the same segments.
 fn below<'a>(base: &str, path: &'a str) -> &'a str {
     let base = base.trim_end_matches('/');
     let mut ends = path.rmatch_indices('/').map(|(end, _)| end).filter(|end| *end > 0);

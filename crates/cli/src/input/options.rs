@@ -1,11 +1,11 @@
-//! What a line says of its own request, under the key `outbound`.
+//! The options of one line, in its member `outbound`.
 
 use std::time::Duration;
 
 use outbound::{Request, Route};
 use serde::Deserialize;
 
-/// A key that is not one of these is an error: it would be passed over in silence.
+/// An unknown member is an error. It would otherwise be ignored without a word.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Options {
@@ -19,15 +19,15 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Why they cannot be meant so.
+    /// What is wrong with them, if anything.
     pub(super) fn wrong(&self) -> Option<&'static str> {
         let time = self.deadline.map(Duration::try_from_secs_f64);
         let no_time = time.is_some_and(|time| !time.is_ok_and(|time| !time.is_zero()));
         let no_model = self.fallback.iter().any(String::is_empty);
         let no_attempt = self.max_attempts == Some(0);
         match () {
-            () if no_time => Some("`outbound.deadline` is not a time in seconds, more than zero"),
-            () if no_attempt => Some("`outbound.max_attempts` is zero"),
+            () if no_time => Some("`outbound.deadline` must be a number of seconds, more than zero"),
+            () if no_attempt => Some("`outbound.max_attempts` must be more than zero"),
             () if no_model => Some("`outbound.fallback` has a model without a name"),
             () => None,
         }

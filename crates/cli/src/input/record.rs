@@ -1,5 +1,5 @@
-//! The input cut into records, each an object of JSON on one line: a line of a file of JSON as it stands, an element of an
-//! array, a line of plain text, a row of CSV.
+//! The records of an input, each as one JSON object on one line: a line of JSON, an element of an array, a line of plain text,
+//! or a row of CSV.
 
 use std::{fmt, sync::Arc};
 
@@ -11,12 +11,12 @@ use super::{
 };
 use crate::args::input::Format;
 
-/// A piece of the input that makes one request.
+/// The part of the input that makes one request.
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) place: Place,
     pub(super) text: String,
-    /// What it is called when records are counted.
+    /// The form that it has in the input.
     pub(super) kind: Kind,
 }
 
@@ -27,11 +27,11 @@ pub(super) enum Kind {
     Row,
 }
 
-/// Where it stands in the input.
+/// The position of a record in the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) line: u64,
-    /// In an array, from 1 on.
+    /// Only in an array: the number of the element, counted from 1.
     pub(crate) element: Option<u64>,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Wrong {
     why: String,
 }
 
-/// The records, one at a time, blank lines passed over.
+/// The records, one at a time. Blank lines are skipped.
 pub(super) struct Records {
     text: Text,
     reading: Arc<Reading>,
@@ -53,7 +53,7 @@ enum State {
     Start,
     /// Lines of JSON.
     Lines,
-    /// So many elements have been read.
+    /// An array, of which this many elements have been read.
     Array(u64),
     Plain,
     Rows(Table),
@@ -65,7 +65,7 @@ impl Records {
         Self { text, reading, state: State::Start }
     }
 
-    /// The next one, or what is wrong with it. After an error that leaves no sense in going on there is nothing more.
+    /// The next record, or what is wrong with it. Where the next record cannot be found after an error, this ends.
     pub(super) async fn next(&mut self) -> Option<Result<Record, Wrong>> {
         match self.read().await {
             Ok(Some(record)) => Some(record),
@@ -117,7 +117,7 @@ impl Records {
     }
 }
 
-/// The next line that is not blank. A line of JSON has no white space around it.
+/// The next line that is not blank. From a line of JSON, white space around it is removed.
 async fn line(text: &mut Text, kind: Kind) -> Result<Option<Result<Record, Wrong>>, Wrong> {
     loop {
         let place = Place::line(text.line());
@@ -137,14 +137,14 @@ fn without_end(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// Bytes in another encoding would be sent as something that nobody wrote.
+/// Checks that bytes are UTF-8. Bytes in another encoding would be sent as another text.
 pub(super) fn utf_8(place: Place, bytes: Vec<u8>) -> Result<String, Wrong> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to() + 1;
         Wrong::at(
             place,
             format!(
-                "byte {at} of it is no UTF-8; `iconv -f WINDOWS-1252 -t UTF-8 IN > OUT` writes a file anew"
+                "byte {at} is not UTF-8; convert the file, for example with `iconv -f WINDOWS-1252 -t UTF-8 IN > OUT`"
             ),
         )
     })

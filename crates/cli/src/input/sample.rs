@@ -1,8 +1,9 @@
-//! A draw of some lines from all of them.
+//! A random sample of the lines of a file.
 
 use std::collections::BinaryHeap;
 
-/// The `most` lines with the smallest draws. It needs 16 bytes for each line that is kept, none for the others.
+/// Gives each line a random number, and keeps the `most` lines with the smallest numbers. It needs 16 bytes for each line that
+/// is kept, and none for the others.
 pub(super) struct Sample {
     most: usize,
     next: u64,
@@ -14,7 +15,7 @@ impl Sample {
         Self { most: usize::try_from(most).unwrap_or(usize::MAX), next: 0, kept: BinaryHeap::new() }
     }
 
-    /// One line more.
+    /// Adds the next line.
     pub(super) fn add(&mut self) {
         let draw = (draw(self.next), self.next);
         self.next += 1;
@@ -27,7 +28,7 @@ impl Sample {
         }
     }
 
-    /// The lines that were drawn, counted from 0, in order.
+    /// The lines of the sample, counted from 0, in order.
     pub(super) fn into_lines(self) -> Vec<u64> {
         let mut lines: Vec<_> = self.kept.into_iter().map(|(_, line)| line).collect();
         lines.sort_unstable();
@@ -35,7 +36,7 @@ impl Sample {
     }
 }
 
-/// `SplitMix64`: the same for the same line each time.
+/// A random number for a line (`SplitMix64`): the same each time.
 fn draw(line: u64) -> u64 {
     let mut bits = line.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

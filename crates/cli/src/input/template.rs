@@ -1,4 +1,4 @@
-//! A text with names in braces, for what differs from line to line.
+//! Templates: a text with names in braces, which stand for members of the line.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 /// The members of a line, by name.
 pub(super) type Members = BTreeMap<String, Box<RawValue>>;
 
-/// A text with places for members of the line.
+/// A text with names of members of the line.
 #[derive(Debug)]
 pub(super) struct Template(Vec<Piece>);
 
@@ -36,8 +36,8 @@ impl Template {
             let Some((name, more)) = name else {
                 let line = 1 + text[..text.len() - rest.len() + at].matches('\n').count();
                 return Err(format!(
-                    "the `{brace}` on its line {line} belongs to no name in braces, such as {{prompt}}; for a brace write \
-                     `{brace}{brace}`"
+                    "the `{brace}` on line {line} of the template is not part of a name in braces, such as {{prompt}}; to have a \
+                     brace in the text, write `{brace}{brace}`"
                 ));
             };
             if !plain.is_empty() {
@@ -52,13 +52,13 @@ impl Template {
         }
         match pieces.iter().any(|piece| matches!(piece, Piece::Name(_))) {
             true => Ok(Self(pieces)),
-            false => {
-                Err(String::from("it has no name in braces, such as {prompt}: all lines would be the same"))
-            }
+            false => Err(String::from(
+                "it has no name in braces, such as {prompt}, so all requests would be the same",
+            )),
         }
     }
 
-    /// The text for a line of these members. `{prompt}` is the member `column`.
+    /// The text for a line with these members. `{prompt}` is the member `column`.
     pub(super) fn render(&self, members: &Members, column: &str) -> Result<String, String> {
         let mut text = String::new();
         for piece in &self.0 {
@@ -78,18 +78,18 @@ impl Template {
     }
 }
 
-/// What can stand in braces without being code or JSON.
+/// Whether a text in braces can be a name, and is not code or JSON.
 fn is_name(text: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ' | '/' | '(' | ')' | '#');
     !text.trim().is_empty() && text.chars().all(is_part)
 }
 
-/// A member as text: a text itself, anything else as JSON.
+/// A member as text: a string without its quotes, anything else as JSON.
 fn shown(name: &str, value: &RawValue) -> Result<String, String> {
     match value.get() {
         "null" => Err(format!("the template has {{{name}}}, which is null in the line")),
         text if text.starts_with('"') => {
-            serde_json::from_str(text).map_err(|error| format!("`{name}` is no text: {error}"))
+            serde_json::from_str(text).map_err(|error| format!("`{name}` is not a string: {error}"))
         }
         json => Ok(json.to_owned()),
     }
@@ -117,10 +117,10 @@ mod tests {
         for (template, says) in [
             ("{qestion}", "the template has {qestion}, and the line has only {list}, {n}, {none}, {q}"),
             ("{none}", "the template has {none}, which is null in the line"),
-            ("a\n{\"x\": {n}}", "the `{` on its line 2 belongs to no name"),
-            ("{n", "the `{` on its line 1"),
-            ("{n} }", "the `}` on its line 1"),
-            ("{}", "the `{` on its line 1"),
+            ("a\n{\"x\": {n}}", "the `{` on line 2 of the template is not part of a name"),
+            ("{n", "the `{` on line 1 of"),
+            ("{n} }", "the `}` on line 1 of"),
+            ("{}", "the `{` on line 1 of"),
             ("Name a river.", "it has no name in braces"),
         ] {
             let wrong = render(template).expect_err(template);

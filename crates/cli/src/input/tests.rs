@@ -1,6 +1,8 @@
+//! Inputs of every form, right and wrong.
+
 use super::*;
 
-/// The lines of an input in the file `in` of this ending, read for this provider, up to the first that is wrong.
+/// Reads an input from a file `in.END`. An error has the lines before the first wrong one, and its message.
 async fn read(
     text: &[u8],
     end: &str,
@@ -25,80 +27,67 @@ async fn read(
     Ok(lines)
 }
 
-/// A line of OpenAI's batch format, and nothing said on the command line.
+/// A right line of an OpenAI batch file.
 const GOOD: &str = r#"{"custom_id":"a","url":"/v1/x","body":{}}"#;
 
 fn wrong<T: std::fmt::Debug>(read: Result<T, (Vec<Line>, String)>) -> String {
     read.expect_err("something wrong").1
 }
 
+/// Reads each text as an input, and shows the errors one below the other.
+async fn errors(texts: &[&str], end: &str, provider: Provider, forms: &Forms) -> String {
+    let mut shown = String::new();
+    for text in texts {
+        let error = wrong(read(text.as_bytes(), end, provider, forms).await);
+        shown += &format!(
+            "{}\n    {}\n",
+            text.escape_debug().to_string().replace("\\\"", "\""),
+            error.replace('\n', "\n    ")
+        );
+    }
+    shown
+}
+
 #[tokio::test]
 async fn a_wrong_line_is_named() {
-    for (line, says) in [
-        ("{", "in.jsonl, line 2: EOF"),
-        (r#"{"custom_id":"b","url":"/v1/x"}"#, "in.jsonl, line 2: missing field `body`"),
-        (r#"{"custom_id":"b","body":{}}"#, "in.jsonl, line 2: missing field `url`"),
-        (r#"{"custom_id":7,"url":"/v1/x","body":{}}"#, "in.jsonl, line 2: `custom_id` is no text"),
-        (r#"{"prompt":"hi"}"#, "in.jsonl, line 2: it names no model; `--model gpt-4o-mini` names one"),
-        (r#"{"prompt":" ","model":"m"}"#, "in.jsonl, line 2: `prompt` is empty"),
-        (r#"{"prompt":["hi"],"model":"m"}"#, "in.jsonl, line 2: `prompt` is no text"),
-        (r#"{"prompt":"hi","model":"m","max_tokens":0}"#, "in.jsonl, line 2: `max_tokens` is 0"),
-        (r#"{"question":"hi"}"#, "in.jsonl, line 2: it has no `prompt`, no `body` and no `params`"),
-        (r#"{"custom_id":"b","params":{}}"#, "in.jsonl, line 2: it has `params`"),
-        (r#"[{"prompt":"hi","model":"m"}]"#, "in.jsonl, line 2: it begins with `[`"),
-        (
-            "[null,null,null,\"/v1/x\",{},null,null,null,null,null,null]",
-            "in.jsonl, line 2: it begins with `[`",
-        ),
-        (
-            r#"{"custom_id":"b","url":"/v1/x","body":{},"outbound":[1,"t",null,null,[]]}"#,
-            "in.jsonl, line 2: `outbound` is not an object",
-        ),
-        ("Name a river.", "in.jsonl, line 2: it is no object of JSON"),
-        ("\"Name a river.\"", "in.jsonl, line 2: it is no object of JSON"),
-        (r#"{"custom_id":"b","url":"/v1/x","body":[]}"#, "in.jsonl, line 2: `body` is not an object"),
-        (r#"{"custom_id":"","url":"/v1/x","body":{}}"#, "in.jsonl, line 2: `custom_id` is empty"),
-        (
-            r#"{"custom_id":"b","method":"GET","url":"/v1/x","body":{}}"#,
-            "in.jsonl, line 2: `method` is not POST",
-        ),
-        (r#"{"custom_id":"b","url":"http://elsewhere/","body":{}}"#, "in.jsonl, line 2: `url` is not a path"),
-        (
-            r#"{"custom_id":"a","url":"/v1/x","body":{}}"#,
-            "in.jsonl, line 2: `custom_id` \"a\" was there before",
-        ),
-        (
-            r#"{"custom_id":"b","url":"/v1/x","body":{},"outbound":{"prority":1}}"#,
-            "in.jsonl, line 2: unknown field `prority`, expected one of `priority`, `tenant`, `deadline`, \
-                 `max_attempts`, `fallback`",
-        ),
-        (
-            r#"{"custom_id":"b","url":"/v1/x","body":{},"outbound":{"priority":"high"}}"#,
-            "in.jsonl, line 2: invalid type: string \"high\", expected i32",
-        ),
-        (
-            r#"{"custom_id":"b","url":"/v1/x","body":{},"outbound":{"deadline":0}}"#,
-            "in.jsonl, line 2: `outbound.deadline` is not a time",
-        ),
-        (
-            r#"{"custom_id":"b","url":"/v1/x","body":{},"outbound":{"deadline":1e300}}"#,
-            "in.jsonl, line 2: `outbound.deadline` is not a time",
-        ),
-        (
-            r#"{"custom_id":"b","url":"/v1/x","body":{},"outbound":{"max_attempts":0}}"#,
-            "in.jsonl, line 2: `outbound.max_attempts` is zero",
-        ),
-        (
-            r#"{"custom_id":"b","url":"/v1/x","body":{},"outbound":{"fallback":[""]}}"#,
-            "in.jsonl, line 2: `outbound.fallback` has a model",
-        ),
-    ] {
+    let lines = [
+        "{",
+        r#"{"custom_id":"b","url":"/v1/x"}"#,
+        r#"{"custom_id":"b","body":{}}"#,
+        r#"{"custom_id":7,"url":"/v1/x","body":{}}"#,
+        r#"{"prompt":"hi"}"#,
+        r#"{"prompt":" ","model":"m"}"#,
+        r#"{"prompt":["hi"],"model":"m"}"#,
+        r#"{"prompt":"hi","model":"m","max_tokens":0}"#,
+        r#"{"question":"hi"}"#,
+        r#"{"custom_id":"b","params":{}}"#,
+        r#"[{"prompt":"hi","model":"m"}]"#,
+        "[null,null,null,\"/v1/x\",{},null,null,null,null,null,null]",
+        r#"{"custom_id":"b","url":"/v1/x","body":{},"outbound":[1,"t",null,null,[]]}"#,
+        "Name a river.",
+        "\"Name a river.\"",
+        r#"{"custom_id":"b","url":"/v1/x","body":[]}"#,
+        r#"{"custom_id":"","url":"/v1/x","body":{}}"#,
+        r#"{"custom_id":"b","method":"GET","url":"/v1/x","body":{}}"#,
+        r#"{"custom_id":"b","url":"http://elsewhere/","body":{}}"#,
+        r#"{"custom_id":"a","url":"/v1/x","body":{}}"#,
+        r#"{"custom_id":"b","url":"/v1/x","body":{},"outbound":{"prority":1}}"#,
+        r#"{"custom_id":"b","url":"/v1/x","body":{},"outbound":{"priority":"high"}}"#,
+        r#"{"custom_id":"b","url":"/v1/x","body":{},"outbound":{"deadline":0}}"#,
+        r#"{"custom_id":"b","url":"/v1/x","body":{},"outbound":{"deadline":1e300}}"#,
+        r#"{"custom_id":"b","url":"/v1/x","body":{},"outbound":{"max_attempts":0}}"#,
+        r#"{"custom_id":"b","url":"/v1/x","body":{},"outbound":{"fallback":[""]}}"#,
+    ];
+    let mut shown = String::new();
+    for line in lines {
         let text = format!("{GOOD}\n{line}\n");
-        let (before, error) =
-            read(text.as_bytes(), "jsonl", Provider::openai(), &Forms::default()).await.expect_err(says);
-        assert!(error.starts_with(says), "{error}");
+        let read = read(text.as_bytes(), "jsonl", Provider::openai(), &Forms::default()).await;
+        let (before, error) = read.expect_err(line);
+        let error = error.strip_prefix("in.jsonl, line 2: ").expect("the place of the error");
         assert_eq!(before.len(), 1);
+        shown += &format!("{line}\n    {}\n", error.replace('\n', "\n    "));
     }
+    insta::assert_snapshot!("wrong_lines", shown);
 }
 
 fn forms(model: &str) -> Forms {
@@ -135,7 +124,7 @@ async fn a_batch_line_is_sent_as_it_stands() {
         Forms { max_tokens: Some(7), ..Forms::default() },
     ] {
         let read = super::tests::read(text.as_bytes(), "jsonl", Provider::openai(), &option).await;
-        assert!(wrong(read).contains("is for prompts, and this line has a body of its own"));
+        assert!(wrong(read).contains("is only for prompts, and this line has a body of its own"));
     }
 }
 
@@ -161,7 +150,7 @@ async fn prompts_have_the_shape_of_their_provider() {
         assert_eq!(lines[0].check().expect("JSON").model.as_deref(), Some("m"));
         assert_eq!(lines[0].check().expect("JSON").estimate.output, 9);
     }
-    // What the command line says goes first.
+    // Options override members of the line.
     let all = Forms {
         model: Some(String::from("other")),
         system: Some(String::from("Be long.")),
@@ -171,9 +160,12 @@ async fn prompts_have_the_shape_of_their_provider() {
     let lines = read(text.as_bytes(), "jsonl", Provider::anthropic(), &all).await.expect("a line");
     let sends = r#"POST /messages {"max_tokens":99,"messages":[{"content":"Why?","role":"user"}],"model":"other","system":"Be long."}"#;
     assert_eq!(sent(&lines), [sends]);
-    assert!(wrong(read(text.as_bytes(), "jsonl", Provider::http(), &all).await).contains("knows no chat"));
+    assert!(
+        wrong(read(text.as_bytes(), "jsonl", Provider::http(), &all).await)
+            .contains("each line must be a request")
+    );
     let embedding = read(text.as_bytes(), "jsonl", Provider::openai_embeddings(), &Forms::default()).await;
-    assert!(wrong(embedding).contains("an embedding has no place for a system text"));
+    assert!(wrong(embedding).contains("a request for an embedding cannot have a system prompt"));
 }
 
 #[tokio::test]
@@ -184,7 +176,7 @@ async fn anthropic_batches_are_for_anthropic() {
     assert_eq!(sent(&lines), [r#"POST /messages {"model":"m", "max_tokens":5,"messages":[]}"#]);
     assert_eq!(lines[0].form, "Anthropic batch");
     let read = read(text.as_bytes(), "jsonl", Provider::gemini(), &Forms::default()).await;
-    assert!(wrong(read).contains("send it with `--provider anthropic` (it is gemini)"));
+    assert!(wrong(read).contains("send it with `--provider anthropic` (the provider is gemini)"));
 }
 
 #[tokio::test]
@@ -198,7 +190,7 @@ async fn plain_text_is_a_prompt_a_line() {
     assert_eq!(sent(&lines), [sends("Name a river."), sends("  [1] {x} \"q\""), sends("Name a river.")]);
     assert_eq!(lines[2].number, 4);
     assert_eq!(lines[2].custom_id, format!("{:016x}-2", lines[0].fingerprint().0));
-    // The text of a line, in a file of JSON, is the same line.
+    // The text of a line, as a file of JSON, gives the same line again.
     let again: Vec<_> = lines.iter().map(|line| line.text.clone()).collect();
     let again =
         read(again.join("\n").as_bytes(), "jsonl", Provider::openai(), &forms("m")).await.expect("lines");
@@ -209,7 +201,7 @@ async fn plain_text_is_a_prompt_a_line() {
     let plain = Forms { format: Some(Format::Plain), ..forms("m") };
     assert_eq!(read(b"[1]", "txt", Provider::openai(), &plain).await.expect("a line").len(), 1);
     let wrong = wrong(read(b"fine\ncaf\xe9\n", "txt", Provider::openai(), &forms("m")).await);
-    assert!(wrong.starts_with("in.txt, line 2: byte 4 of it is no UTF-8"), "{wrong}");
+    assert!(wrong.starts_with("in.txt, line 2: byte 4 is not UTF-8"), "{wrong}");
 }
 
 #[tokio::test]
@@ -227,7 +219,7 @@ async fn ids_are_made_from_what_is_sent() {
     assert!(ids[2] != ids[0] && ids[2].len() == 16 && ids[3] == "a", "{ids:?}");
     // SHA-256 of the method, the path and the body.
     assert_eq!(ids[0], "68f390407ac9c733");
-    // An inserted line shifts none.
+    // A line inserted before them does not change the ids of the others.
     let text = [&[line(r#","max_tokens":6"#)], &text[..]].concat();
     assert_eq!(read_all(&text).await[1..], ids);
 }
@@ -242,21 +234,19 @@ async fn an_array_is_read_element_by_element() {
         assert!(!lines[1].text.contains('\n'), "it can be a line");
     }
     assert_eq!(read(b"[ ]", "json", Provider::openai(), &forms("m")).await.expect("nothing").len(), 0);
-    for (text, says) in [
-        ("[", "in.json, line 1: the file ends inside the array"),
-        ("[\n{\"prompt\":\"a\"", "in.json, element 1 (line 2): the file ends inside the array"),
-        ("[{\"prompt\":\"a\"},\n{\"a\":1}]", "in.json, element 2 (line 2): it has no `prompt`"),
-        ("[{\"prompt\":\"a\"},\n\n{\"a\":}]", "in.json, element 2 (line 3): expected value, at column 6"),
-        ("[{\"prompt\":\"a\"} {\"a\":1}]", "in.json, line 1: after element 1 there is neither `,` nor `]`"),
-        ("[{\"prompt\":\"a\"},]", "in.json, element 2 (line 1): it is no object"),
-        ("[,]", "in.json, element 1 (line 1): it is no object"),
-        ("[\"a\"]", "in.json, element 1 (line 1): it is no object"),
-        ("[]\n[]", "in.json, line 2: there is more behind the array"),
-        ("[{\"prompt\":\"a\nb\"}]", "in.json, element 1 (line 1): control character"),
-    ] {
-        let wrong = wrong(read(text.as_bytes(), "json", Provider::openai(), &forms("m")).await);
-        assert!(wrong.starts_with(says), "{text}: {wrong}");
-    }
+    let texts = [
+        "[",
+        "[\n{\"prompt\":\"a\"",
+        "[{\"prompt\":\"a\"},\n{\"a\":1}]",
+        "[{\"prompt\":\"a\"},\n\n{\"a\":}]",
+        "[{\"prompt\":\"a\"} {\"a\":1}]",
+        "[{\"prompt\":\"a\"},]",
+        "[,]",
+        "[\"a\"]",
+        "[]\n[]",
+        "[{\"prompt\":\"a\nb\"}]",
+    ];
+    insta::assert_snapshot!("wrong_arrays", errors(&texts, "json", Provider::openai(), &forms("m")).await);
 }
 
 #[tokio::test]
@@ -275,20 +265,15 @@ async fn a_table_has_a_column_of_prompts() {
     let template = Forms { template: Some(String::from("{prompt} In {lang}.")), ..question.clone() };
     let lines = read(b"question,lang\nWhy?,fr", "csv", Provider::openai(), &template).await.expect("a row");
     assert!(sent(&lines)[0].contains(r#""content":"Why? In fr.""#), "{:?}", sent(&lines));
-    for (table, says) in [
-        (
-            "text,lang\na,b",
-            "in.csv, line 1: no column is called \"question\"; `--column` names one of `text`, `lang`; a `--template` with their names in braces needs none",
-        ),
-        ("question,a,a\n", "in.csv, line 1: the header has two columns called \"a\""),
-        ("question,a\nx\n", "in.csv, line 2: it has 1 cells, and the header 2"),
-        ("question,a\nx,y\n\"x,y\nz,z\n", "in.csv, line 3: a quote is opened in this row and never closed"),
-        ("question,a\nx,\"y\"z\n", "in.csv, line 2: cell 2 goes on behind its closing quote"),
-        ("question,a\n,y\n", "in.csv, line 2: `question` is empty"),
-    ] {
-        let wrong = wrong(read(table.as_bytes(), "csv", Provider::openai(), &question).await);
-        assert!(wrong.starts_with(says), "{table}: {wrong}");
-    }
+    let tables = [
+        "text,lang\na,b",
+        "question,a,a\n",
+        "question,a\nx\n",
+        "question,a\nx,y\n\"x,y\nz,z\n",
+        "question,a\nx,\"y\"z\n",
+        "question,a\n,y\n",
+    ];
+    insta::assert_snapshot!("wrong_tables", errors(&tables, "csv", Provider::openai(), &question).await);
 }
 
 #[tokio::test]
@@ -301,9 +286,9 @@ async fn any_request_is_for_http() {
     let lines = read(text.as_bytes(), "jsonl", Provider::http(), &Forms::default()).await.expect("lines");
     assert_eq!(sent(&lines), ["GET /x?q=1 ", "DELETE /x ", "PUT /x [1, 2]", "PATCH /x {}", "POST /x "]);
     let head = read(br#"{"method":"HEAD","url":"/x"}"#, "jsonl", Provider::http(), &Forms::default()).await;
-    assert!(wrong(head).contains("`method` is none of GET, POST, PUT, PATCH and DELETE"));
+    assert!(wrong(head).contains("`method` must be GET, POST, PUT, PATCH or DELETE"));
     let wrong = wrong(read(text.as_bytes(), "jsonl", Provider::openai(), &Forms::default()).await);
-    assert!(wrong.contains("`method` is not POST; others are for `--provider http`"), "{wrong}");
+    assert!(wrong.contains("`method` is not POST; other methods need `--provider http`"), "{wrong}");
 }
 
 #[tokio::test]
@@ -345,7 +330,7 @@ async fn a_part_of_a_file() {
     assert_eq!(numbers(Part { limit: None, sample: Some(5_000) }).await.len(), 1_000);
 }
 
-/// Whatever a file is, reading it comes to an end without a panic, and each error names a place.
+/// Reading a damaged file ends without a panic, and each error names a line or an element.
 #[tokio::test]
 async fn damaged_files_are_errors() {
     let inputs = [

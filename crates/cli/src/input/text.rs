@@ -1,25 +1,25 @@
-//! The bytes of an input as UTF-8, whatever Unicode the file is in, and the number of the line they stand in.
+//! The text of an input as UTF-8, read from a file in UTF-8 or UTF-16, with line numbers.
 
 use encoding_rs::{Decoder, DecoderResult, UTF_16BE, UTF_16LE};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::record::{Place, Wrong};
 
-/// Longest record, in bytes. A provider's own batch files end at 200 MB in all.
+/// The longest record, in bytes. Providers limit a whole batch file to about 200 MB.
 pub(super) const MAX_RECORD: usize = 64 * 1024 * 1024;
 
-/// So much is read at once.
+/// How many bytes are read at once.
 const PIECE: usize = 256 * 1024;
 
-/// Text that is read piece by piece. A byte order mark is no part of it.
+/// A text that is read piece by piece. A byte order mark is removed.
 pub(super) struct Text {
     input: Box<dyn AsyncRead + Send + Unpin>,
-    /// UTF-8, or what stands for it in a file that is none. What is before `at` has been consumed.
+    /// UTF-8, unless the file has another encoding. Bytes before `at` have been consumed.
     buffer: Vec<u8>,
     at: usize,
-    /// Of the byte at `at`.
+    /// The line of the byte at `at`.
     line: u64,
-    /// Of UTF-16.
+    /// Only for UTF-16.
     decoder: Option<Decoder>,
     state: State,
 }
@@ -37,12 +37,12 @@ impl Text {
         Self { input, buffer: Vec::new(), at: 0, line: 1, decoder: None, state: State::Start }
     }
 
-    /// The number of the line that comes next, or of which a part has been consumed.
+    /// The number of the line that the next byte belongs to.
     pub(super) fn line(&self) -> u64 {
         self.line
     }
 
-    /// What comes next: some bytes, or none at the end.
+    /// The next bytes; none at the end of the text.
     pub(super) async fn fill(&mut self) -> Result<&[u8], Wrong> {
         while self.at == self.buffer.len() && self.state != State::Ended {
             self.read_more().await.map_err(|(line, why)| Wrong::at(Place::line(line), why))?;
@@ -50,13 +50,13 @@ impl Text {
         Ok(&self.buffer[self.at..])
     }
 
-    /// Goes on behind so many bytes of what [`fill`](Self::fill) gave.
+    /// Consumes this many of the bytes that [`fill`](Self::fill) returned.
     pub(super) fn consume(&mut self, bytes: usize) {
         self.line += line_ends(&self.buffer[self.at..self.at + bytes]);
         self.at += bytes;
     }
 
-    /// The first byte that is no white space, if there is one; it is not consumed.
+    /// Consumes white space, and returns the byte after it, which is not consumed. `None` at the end of the text.
     pub(super) async fn skip_space(&mut self) -> Result<Option<u8>, Wrong> {
         loop {
             let bytes = self.fill().await?;
@@ -74,7 +74,7 @@ impl Text {
         }
     }
 
-    /// The rest of a line, with its end. Nothing at the end of the text.
+    /// Reads the rest of the line, with its line end. It is empty at the end of the text.
     pub(super) async fn read_line(&mut self) -> Result<Vec<u8>, Wrong> {
         let (mut text, number) = (Vec::new(), self.line);
         loop {
@@ -89,7 +89,7 @@ impl Text {
         }
     }
 
-    /// The line where it goes wrong, and why.
+    /// Reads the next piece. An error is the number of a line, and what is wrong there.
     async fn read_more(&mut self) -> Result<(), (u64, String)> {
         let mut piece = std::mem::take(&mut self.buffer);
         piece.resize(PIECE, 0);
@@ -107,9 +107,15 @@ impl Text {
                 _ => (0, None),
             };
             let packed = match &piece[..read] {
-                [0x1f, 0x8b, ..] => Some("it is compressed; `gzip -dc IN | outbound run -` reads it"),
-                [0x28, 0xb5, 0x2f, ..] => Some("it is compressed; `zstd -dc IN | outbound run -` reads it"),
-                [b'P', b'K', 3 | 5, ..] => Some("it is a ZIP file or a spreadsheet; save it as CSV in UTF-8"),
+                [0x1f, 0x8b, ..] => {
+                    Some("the file is compressed; unpack it first: `gzip -dc IN | outbound run -`")
+                }
+                [0x28, 0xb5, 0x2f, ..] => {
+                    Some("the file is compressed; unpack it first: `zstd -dc IN | outbound run -`")
+                }
+                [b'P', b'K', 3 | 5, ..] => {
+                    Some("the file is a ZIP archive or a spreadsheet; save it as CSV in UTF-8")
+                }
                 _ => None,
             };
             if let Some(why) = packed {
@@ -155,10 +161,10 @@ fn line_ends(text: &[u8]) -> u64 {
     text.iter().map(|byte| u64::from(*byte == b'\n')).sum()
 }
 
-/// Adds to a record, which may not grow without end.
+/// Adds bytes to a record, whose length is limited.
 pub(super) fn push(record: &mut Vec<u8>, bytes: &[u8], line: u64) -> Result<(), Wrong> {
     if record.len() + bytes.len() > MAX_RECORD {
-        return Err(Wrong::at(Place::line(line), format!("longer than {MAX_RECORD} bytes")));
+        return Err(Wrong::at(Place::line(line), format!("it is longer than {MAX_RECORD} bytes")));
     }
     record.extend_from_slice(bytes);
     Ok(())
@@ -230,9 +236,9 @@ mod tests {
     #[tokio::test]
     async fn what_is_packed_says_how_it_is_unpacked() {
         for (bytes, says) in [
-            (&b"\x1f\x8b\x08"[..], "line 1: it is compressed; `gzip"),
-            (b"\x28\xb5\x2f\xfd", "line 1: it is compressed; `zstd"),
-            (b"PK\x03\x04", "line 1: it is a ZIP file or a spreadsheet"),
+            (&b"\x1f\x8b\x08"[..], "line 1: the file is compressed; unpack it first: `gzip"),
+            (b"\x28\xb5\x2f\xfd", "line 1: the file is compressed; unpack it first: `zstd"),
+            (b"PK\x03\x04", "line 1: the file is a ZIP archive or a spreadsheet"),
         ] {
             let wrong = lines(bytes.to_vec()).await.expect_err(says).to_string();
             assert!(wrong.starts_with(says), "{wrong}");
@@ -244,6 +250,6 @@ mod tests {
     async fn a_line_without_an_end_has_a_bound() {
         let mut text = Text::new(Box::new(tokio::io::repeat(b'x')));
         let wrong = text.read_line().await.expect_err("too long");
-        assert_eq!(wrong.to_string(), "line 1: longer than 67108864 bytes");
+        assert_eq!(wrong.to_string(), "line 1: it is longer than 67108864 bytes");
     }
 }

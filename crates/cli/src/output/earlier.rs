@@ -1,34 +1,33 @@
-//! What an output file holds already: which lines have their answer, and which have failed.
+//! What an output file already holds from earlier runs: which requests have an answer, and which failed.
 
 use std::{
-    borrow::Cow,
     collections::BTreeSet,
     fs::File,
-    io::{self, BufRead, BufReader, Read, Write},
+    io::{self, Read, Write},
     path::Path,
 };
 
-use serde::{Deserialize, de::IgnoredAny};
-
+use super::lines::{EntryError, Lines};
 use crate::{exit::Stop, identity::Digest};
 
-/// Failures that are not the line's own: the key, the money, or the end of the run. Such a line is sent again.
+/// Codes of failures that the request itself did not cause: the key, the money, or the end of the run. Such a request is
+/// sent again.
 const NOT_ITS_OWN: [&str; 6] = ["auth", "quota_spent", "budget_spent", "stopped", "shut_down", "cancelled"];
 
-/// The lines of an output file, by id. 16 bytes a line.
+/// The lines of an output file, by id. It takes 16 bytes for each line.
 #[derive(Debug, Default)]
 pub(crate) struct Earlier {
     known: Vec<Known>,
-    /// So many bytes are whole lines. What follows is a line that a crash cut.
+    /// How many bytes whole lines take. What follows them is a line that a crash has cut.
     pub(super) whole: u64,
-    /// Lines that will be sent again, and have to go.
+    /// Lines whose requests are sent again. They are taken out of the output before that.
     again: Vec<Known>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Known {
     id: Digest,
-    /// Of what was sent. Its last bit says whether that failed.
+    /// The digest of what was sent. Its last bit is replaced: it is 1 if the request failed.
     request: u64,
 }
 
@@ -46,70 +45,42 @@ impl Known {
     }
 }
 
-/// What a line of the output says of its line of the input.
+/// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum State {
     Answered,
     Failed,
 }
 
-/// The part of an output line that is read.
-#[derive(Deserialize)]
-struct Seen<'a> {
-    #[serde(borrow)]
-    custom_id: Cow<'a, str>,
-    #[serde(default, borrow)]
-    error: Option<SeenError<'a>>,
-    #[serde(default)]
-    outbound: Option<SeenExtra>,
-    #[serde(default, rename = "response")]
-    _response: IgnoredAny,
-}
-
-#[derive(Deserialize)]
-struct SeenError<'a> {
-    #[serde(borrow)]
-    code: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-struct SeenExtra {
-    request: Option<Digest>,
-}
-
 impl Earlier {
-    /// Reads an output as it is, whoever writes it.
+    /// Reads an output as it is now, also while a run writes to it.
     pub(crate) fn of_file(path: &Path) -> Result<Self, Stop> {
         let name = path.display().to_string();
         let file = File::open(path).map_err(|error| Stop::Output(format!("{name}: {error}")))?;
         Self::read(file, &name, false)
     }
 
-    /// Reads an output. Lines that failed are left out, and so sent again, where `retry_failed` says so or where the failure
-    /// was not theirs.
+    /// Reads an output. Failed requests are sent again if `retry_failed` is set, and in any case if the request itself did
+    /// not cause the failure.
     pub(super) fn read(file: impl Read, name: &str, retry_failed: bool) -> Result<Self, Stop> {
         let mut earlier = Self::default();
         let mut lines = Lines::new(file);
         while let Some(line) = lines.next().map_err(|error| Stop::Output(format!("{name}: {error}")))? {
-            let Line { number, bytes, is_whole } = line;
-            let seen = match serde_json::from_slice::<Seen<'_>>(bytes) {
-                // Only the last line has no end: a crash has cut it.
-                Err(_) if !is_whole => break,
-                Err(_) if bytes.trim_ascii().is_empty() => {
-                    earlier.whole += bytes.len() as u64 + 1;
+            let entry = match line.entry() {
+                // A crash has cut the last line.
+                Err(_) if !line.is_whole => break,
+                Err(_) if line.is_blank() => {
+                    earlier.whole += line.length();
                     continue;
                 }
-                Ok(Seen {
-                    custom_id, error, outbound: Some(SeenExtra { request: Some(request) }), ..
-                }) => (custom_id, error, request),
-                Ok(_) | Err(_) => return Err(foreign(name, number)),
+                Ok(Some(entry)) => entry,
+                Ok(None) | Err(_) => return Err(foreign(name, line.number)),
             };
-            earlier.whole += bytes.len() as u64 + u64::from(is_whole);
-            let (custom_id, error, request) = seen;
-            let state = if error.is_some() { State::Failed } else { State::Answered };
-            let is_sent_again = is_sent_again(error.as_ref(), retry_failed);
+            earlier.whole += line.length();
+            let state = if entry.error.is_some() { State::Failed } else { State::Answered };
+            let is_sent_again = is_sent_again(entry.error.as_ref(), retry_failed);
             let lines = if is_sent_again { &mut earlier.again } else { &mut earlier.known };
-            lines.push(Known::new(Digest::of_id(&custom_id), request, state));
+            lines.push(Known::new(Digest::of_id(&entry.custom_id), entry.request, state));
         }
         earlier.known.sort_unstable();
         earlier.again.sort_unstable();
@@ -121,7 +92,7 @@ impl Earlier {
     ///
     /// # Errors
     ///
-    /// Where what would be sent is not what was sent under this id.
+    /// Where another request was sent under this id.
     pub(crate) fn of(&self, id: Digest, request: Digest) -> Result<Option<State>, Changed> {
         let Ok(place) = self.known.binary_search_by_key(&id, |known| known.id) else { return Ok(None) };
         let known = self.known[place];
@@ -151,21 +122,19 @@ impl Earlier {
         self.again.binary_search_by_key(&id, |known| known.id).is_ok()
     }
 
-    /// The input has these lines to be sent again, and no others: those stay as they are.
+    /// Sends again only the requests with these ids, which the input has. All other lines stay as they are.
     pub(crate) fn only_these_again(&mut self, ids: &BTreeSet<Digest>) {
         self.known.extend(self.again.extract_if(.., |known| !ids.contains(&known.id)));
         self.known.sort_unstable();
     }
 
-    /// Writes the lines that stay, as they are.
+    /// Copies the lines that stay in the output, byte for byte.
     pub(super) fn copy(&self, from: impl Read, mut to: impl Write) -> io::Result<()> {
         let mut lines = Lines::new(from);
-        while let Some(Line { bytes, .. }) = lines.next()? {
-            let seen = serde_json::from_slice::<Seen<'_>>(bytes);
-            let goes =
-                |seen: Seen<'_>| seen.error.is_some() && self.is_sent_again(Digest::of_id(&seen.custom_id));
-            if seen.is_ok_and(|seen| !goes(seen)) {
-                to.write_all(bytes)?;
+        while let Some(line) = lines.next()? {
+            let Ok(Some(entry)) = line.entry() else { continue };
+            if entry.error.is_none() || !self.is_sent_again(Digest::of_id(&entry.custom_id)) {
+                to.write_all(line.bytes)?;
                 to.write_all(b"\n")?;
             }
         }
@@ -173,48 +142,17 @@ impl Earlier {
     }
 }
 
-/// What is sent under an id is not what was sent before.
+/// Another request was sent under the same id; and what became of it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Changed(pub(crate) State);
 
-fn is_sent_again(error: Option<&SeenError<'_>>, retry_failed: bool) -> bool {
+fn is_sent_again(error: Option<&EntryError<'_>>, retry_failed: bool) -> bool {
     error.is_some_and(|error| retry_failed || NOT_ITS_OWN.contains(&&*error.code))
 }
 
 fn foreign(name: &str, number: u64) -> Stop {
     Stop::Output(format!(
-        "{name} holds something already: line {number} is no answer that this command wrote. Give another --output, or \
-         --fresh to begin anew (the file is kept under another name)"
+        "{name} is not an output of this command: line {number} is no answer that it wrote. Give another --output, or use \
+         --fresh to begin anew (the old file is kept under another name)"
     ))
-}
-
-/// The lines of a file, one at a time.
-struct Lines<R> {
-    reader: BufReader<R>,
-    line: Vec<u8>,
-    number: u64,
-}
-
-struct Line<'a> {
-    number: u64,
-    /// Without the line end.
-    bytes: &'a [u8],
-    /// It has a line end.
-    is_whole: bool,
-}
-
-impl<R: Read> Lines<R> {
-    fn new(file: R) -> Self {
-        Self { reader: BufReader::with_capacity(1 << 16, file), line: Vec::new(), number: 0 }
-    }
-
-    fn next(&mut self) -> io::Result<Option<Line<'_>>> {
-        self.line.clear();
-        self.number += 1;
-        if self.reader.read_until(b'\n', &mut self.line)? == 0 {
-            return Ok(None);
-        }
-        let is_whole = self.line.pop_if(|byte| *byte == b'\n').is_some();
-        Ok(Some(Line { number: self.number, bytes: &self.line, is_whole }))
-    }
 }

@@ -1,4 +1,4 @@
-//! A line of the output: the shape of an OpenAI batch output line, with one key more for what is ours.
+//! A line of the output. It has the shape of a line of an OpenAI batch output file, with one more member, `outbound`.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::identity::Digest;
 
-/// Where an outcome comes from.
+/// The input line of an outcome.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Origin {
     /// The number of the line in the input, from 1.
@@ -17,10 +17,10 @@ pub(crate) struct Origin {
     pub(crate) request: Digest,
 }
 
-/// Adds the line of an outcome, with its line end and without the keys.
+/// Adds the line of an outcome, with its line end. Keys in it are replaced by `***`.
 pub(super) fn put(into: &mut Vec<u8>, outcome: &Outcome, origin: Origin, keys: &[String]) {
     let before = into.len();
-    // Writing to memory fails for no line that we make.
+    // It cannot fail: it writes to memory, and all members can be JSON.
     if serde_json::to_writer(&mut *into, &Line::of(outcome, origin)).is_err() {
         return into.truncate(before);
     }
@@ -41,7 +41,7 @@ struct Line<'a> {
     custom_id: &'a str,
     response: Option<Response<'a>>,
     error: Option<Failure<'a>>,
-    /// Everything that the batch format has no place for.
+    /// Everything that the batch format has no member for.
     outbound: Extra,
 }
 
@@ -62,9 +62,9 @@ struct Failure<'a> {
 
 #[derive(Serialize)]
 struct Extra {
-    /// Of the input, from 1.
+    /// The number of the line in the input, from 1.
     line: u64,
-    /// What was sent, so that a later run knows whether its line is still the same.
+    /// The digest of what was sent. A later run sees by it whether the line has changed.
     request: Digest,
     sends: u32,
     charged: u32,
@@ -114,8 +114,8 @@ impl<'a> Line<'a> {
     }
 }
 
-/// A body as one line of JSON: itself if it is JSON, else the JSON that can be read in it, else a string. A line break in
-/// JSON can only be white space between two tokens, so it can be blanked without reading further.
+/// A body as one line of JSON: the body itself if it is JSON, else the JSON that can be read from it, else a string. In JSON a
+/// line break is only possible between two tokens, so it can be replaced by a space.
 fn one_line(body: &[u8]) -> Box<RawValue> {
     let text = String::from_utf8_lossy(body);
     let line = text.replace(['\n', '\r'], " ");

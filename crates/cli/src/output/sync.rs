@@ -1,4 +1,4 @@
-//! Making the output durable while it grows.
+//! Syncs the output to the disk while it grows.
 
 use std::{
     fs::File,
@@ -14,15 +14,15 @@ use std::{
 
 use clap::ValueEnum;
 
-/// How soon an answer that has come is safe from a loss of power. A crash of the process alone loses none at any setting.
+/// How soon an answer is safe if the machine loses power. A crash of the process alone loses none at any setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Fsync {
-    /// After 200 ms at most: one sync for all that came meanwhile.
+    /// After at most 200 ms, with one sync for all answers of that time.
     #[default]
     Batch,
-    /// At once.
+    /// At once, with a sync for each write.
     Always,
-    /// When the system pleases. What is sent is not written down durably either.
+    /// When the system writes it. The record of what is sent does not wait for the disk either.
     Off,
 }
 
@@ -37,9 +37,9 @@ pub(super) enum Syncer {
 
 pub(super) struct Shared {
     file: File,
-    /// Something was written since the last sync.
+    /// Lines were written since the last sync.
     dirty: AtomicBool,
-    /// A sync has failed: nobody knows what is on the disk, and another sync would not say.
+    /// A sync has failed. What is on the disk is not known, and another sync would not report it.
     failed: AtomicBool,
 }
 
@@ -67,7 +67,7 @@ impl Syncer {
         })
     }
 
-    /// Lines were written.
+    /// To be called after lines were written.
     pub(super) fn written(&self) -> io::Result<()> {
         match self {
             Self::Always(file) => tokio::task::block_in_place(|| file.sync_data()),
@@ -84,7 +84,7 @@ impl Syncer {
             Self::Always(_) => Ok(()),
             Self::Batch { shared, end, thread } => {
                 drop(end);
-                // It does not panic; if it did, standard error has it.
+                // The thread does not panic. If it did, standard error has the message.
                 let _ = thread.join();
                 shared.result()
             }

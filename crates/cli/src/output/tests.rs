@@ -1,3 +1,5 @@
+//! The output file: how it is begun, locked, repaired and written.
+
 use super::*;
 use crate::identity::Digest;
 
@@ -45,7 +47,7 @@ fn a_file_that_holds_something_else_is_not_touched_unasked() {
         let (_folder, path) = file(text);
         for existing in [Existing::Resume, Existing::RetryFailed] {
             let stop = Found::look(&path, existing).err().expect("it is refused").to_string();
-            assert!(stop.contains("line 1 is no answer that this command wrote"), "{stop}");
+            assert!(stop.contains("line 1 is no answer that it wrote"), "{stop}");
         }
         assert_eq!(fs::read_to_string(&path).expect("still there"), text);
         let (now, _) = begun(&path, Existing::Fresh { keep: true });
@@ -74,7 +76,7 @@ fn a_line_that_a_crash_cut_is_cut_wherever_that_was() {
         let (now, earlier) = begun(&path, Existing::Resume);
         assert_eq!(known(&earlier, "a"), Some(State::Answered));
         assert_eq!(known(&earlier, "b"), Some(State::Failed));
-        // Where only the line end is missing, the answer is there.
+        // If only the line end is missing, the answer counts.
         let has_all = cut == last.len() - 1;
         assert_eq!(known(&earlier, "c"), has_all.then_some(State::Answered), "cut at {cut}");
         assert_eq!(now, if has_all { whole.clone() + &last } else { whole.clone() }, "cut at {cut}");
@@ -119,7 +121,7 @@ fn two_runs_do_not_write_one_file() {
     fs::hard_link(&path, &link).expect("a second name");
     for name in [&path, &link] {
         let stop = Found::look(name, Existing::Resume).err().expect("it is locked").to_string();
-        assert!(stop.contains("another run writes it"), "{stop}");
+        assert!(stop.contains("another run writes to it"), "{stop}");
     }
     drop(first);
     assert!(Found::look(&link, Existing::Resume).is_ok());
@@ -156,7 +158,7 @@ fn a_file_that_came_meanwhile_is_not_added_to() {
     let found = Found::look(&path, Existing::Resume).expect("there is none");
     fs::write(&path, answer("a", None)).expect("another run's");
     let stop = found.begin(Fsync::Off).err().expect("it is refused").to_string();
-    assert!(stop.contains("another run has written it meanwhile"), "{stop}");
+    assert!(stop.contains("another run has changed it in the meantime"), "{stop}");
     assert_eq!(fs::read_to_string(&path).expect("still there"), answer("a", None));
 }
 

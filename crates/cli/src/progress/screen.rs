@@ -1,4 +1,4 @@
-//! A few lines at the bottom of a terminal that are drawn anew. Only the thread that writes standard error has it.
+//! A few lines at the bottom of the terminal, which each update replaces. Only the thread that writes standard error uses it.
 
 use std::{
     fmt::Write as _,
@@ -7,21 +7,21 @@ use std::{
 
 use console::Term;
 
-/// Narrower than this is no width: some terminals say 0.
+/// A smaller width is not believed: some terminals report 0.
 const NARROWEST: usize = 10;
 
-/// So many columns where the terminal does not say.
+/// The width if the terminal does not report one.
 const USUAL: usize = 80;
 
 /// What is on the terminal.
 #[derive(Debug, Default)]
 pub(crate) struct Screen {
-    /// How many columns each line takes that is shown.
+    /// The width in columns of each line that is shown.
     shown: Vec<usize>,
 }
 
 impl Screen {
-    /// Shows these lines in place of those before. Nothing comes of a terminal that is gone.
+    /// Shows these lines in place of those shown before. Errors are ignored: the terminal may be gone.
     pub(crate) fn show(&mut self, lines: &[String]) {
         let columns = Term::stderr().size_checked().map(|(_, columns)| usize::from(columns));
         let columns = columns.filter(|columns| *columns >= NARROWEST).unwrap_or(USUAL);
@@ -31,9 +31,9 @@ impl Screen {
         let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
     }
 
-    /// What has to be written for that. The last line, the reason, has a colour of its own.
+    /// The text to write for that. The third line, the reason, has a colour of its own.
     fn draw(&mut self, lines: &[String], columns: usize, colour: bool) -> String {
-        // A terminal that has become narrower has wrapped what was there.
+        // A terminal that became narrower has wrapped the lines.
         let rows: usize = self.shown.iter().map(|width| width.div_ceil(columns).max(1)).sum();
         let mut text = if rows > 0 { format!("\x1b[{rows}A\r\x1b[J") } else { String::new() };
         self.shown.clear();
@@ -48,7 +48,7 @@ impl Screen {
     }
 }
 
-/// As much of a line as fits, and how many columns it takes.
+/// The part of a line that fits, and its width in columns.
 fn cut(line: &str, columns: usize) -> (&str, usize) {
     let mut taken = 0;
     for (at, character) in line.char_indices() {
@@ -61,7 +61,7 @@ fn cut(line: &str, columns: usize) -> (&str, usize) {
     (line, taken)
 }
 
-/// How many columns a character takes, or more: from the first wide alphabets on it is two.
+/// The width of a character in columns, or more than that: 2 from the first alphabet on that has wide characters.
 fn width(character: char) -> usize {
     let wide = ('\u{1100}'..'\u{2000}').contains(&character) || character >= '\u{2e80}';
     if wide { 2 } else { 1 }

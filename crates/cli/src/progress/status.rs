@@ -1,4 +1,4 @@
-//! Where a run stands at one moment, as facts.
+//! The status of a run at one moment.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use tokio::time::Instant;
 use super::{why::Why, words};
 use crate::watch::Counts;
 
-/// Fewer outcomes than these in the last minute, or less time, say nothing of the rest.
+/// With fewer outcomes in the last minute, or after less time, the time that is left is not estimated.
 const ENOUGH_DONE: f64 = 3.0;
 const ENOUGH_TIME: Duration = Duration::from_secs(5);
 
-/// Where a run stands. As JSON it is a line of `--progress json`; what is not known is `null`.
+/// The status of a run. As JSON it is a line of `--progress json`; what is not known is `null`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Status {
     /// `progress`.
@@ -31,26 +31,26 @@ pub(crate) struct Status {
     pub(crate) retries: u64,
     /// Attempts refused for the rate.
     pub(crate) refused: u64,
-    /// Requests sent a minute, by the last minute.
+    /// Requests sent in a minute, measured over the last minute.
     pub(crate) requests_per_minute: Option<f64>,
     pub(crate) requests_per_minute_limit: Option<f64>,
-    /// Tokens of answers a minute, input and output together, by the last minute.
+    /// Tokens of answers in a minute, input and output together, measured over the last minute.
     pub(crate) tokens_per_minute: Option<f64>,
     pub(crate) tokens_per_minute_limit: Option<f64>,
     pub(crate) input_tokens: u64,
     pub(crate) output_tokens: u64,
-    /// Dollars spent so far, where prices are known.
+    /// Dollars spent so far, if prices are known.
     pub(crate) cost: Option<f64>,
     /// Dollars in the end, if the rest costs as much as what is done.
     pub(crate) cost_projected: Option<f64>,
-    /// Seconds to the end, by the pace of the last minute.
+    /// Seconds to the end, at the rate of the last minute.
     pub(crate) to_go_s: Option<f64>,
-    /// Why nothing or little moves.
+    /// Why the run waits, if it does.
     pub(crate) why: Option<Why>,
 }
 
 impl Status {
-    /// `of`: how many requests there are. `interrupted`: it was asked to end.
+    /// `of`: the number of requests. `interrupted`: the user asked the run to end.
     pub(crate) fn of(counts: &Counts, snapshot: &Snapshot, of: Option<u64>, interrupted: bool) -> Self {
         let now = Instant::now();
         let elapsed = now.saturating_duration_since(counts.began);
@@ -61,7 +61,7 @@ impl Status {
         let stands_still = why.as_ref().is_some_and(Why::has_no_end);
         let pace = rates.map_or(0.0, |rates| rates.done);
         let is_known = pace >= ENOUGH_DONE && elapsed >= ENOUGH_TIME && !stands_still;
-        // Not before the wait is over that all wait for.
+        // If all requests wait, the end cannot come before that wait is over.
         let to_go = of.filter(|_| is_known).map(|of| of.saturating_sub(done) as f64 * 60.0 / pace);
         let to_go = to_go.map(|to_go| if counts.in_flight == 0 { to_go.max(wait) } else { to_go });
         let cost = Some(snapshot.spent.as_dollars()).filter(|spent| *spent > 0.0);
@@ -88,13 +88,13 @@ impl Status {
         }
     }
 
-    /// One line that says all.
+    /// The status as one line of text.
     pub(crate) fn line(&self) -> String {
         words::line(self)
     }
 }
 
-/// To a tenth: more digits say nothing here.
+/// Rounds to a tenth: more digits would have no meaning.
 fn rounded(number: f64) -> f64 {
     (number * 10.0).round() / 10.0
 }

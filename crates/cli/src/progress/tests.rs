@@ -1,4 +1,4 @@
-//! What is said at given moments, against a provider in memory, on the paused clock.
+//! What is printed at given moments. The provider is in memory, and the clock is paused.
 
 use futures::StreamExt;
 use outbound::{Client, ModelLimits, Origin, Price, Prices, Request, RequestManagerBuilder};
@@ -29,7 +29,7 @@ fn request(id: usize) -> Request {
     Request::chat(&json!({"model": "m", "messages": messages, "max_tokens": 50})).id(format!("r{id}"))
 }
 
-/// A run that goes on in the background.
+/// A run in the background.
 struct Run {
     manager: RequestManager,
     watch: Watch,
@@ -71,16 +71,19 @@ async fn a_limit_is_named_with_the_time_until_it_has_room() {
     let simulator = provider().build();
     let run = Run::start(manager(&simulator).requests_per_minute(6), 5);
     let status = run.after(s(2)).await;
-    assert_eq!(text(&status), "waiting 8 s: requests of m");
+    insta::assert_snapshot!(text(&status), @"waiting 8 s for the limit on requests of m");
     assert_eq!((status.done, status.of, status.in_flight), (1, Some(5), 0));
     assert_eq!(status.requests_per_minute_limit, Some(6.0));
-    assert_eq!(text(&run.after(s(5)).await), "waiting 3 s: requests of m");
+    insta::assert_snapshot!(text(&run.after(s(5)).await), @"waiting 3 s for the limit on requests of m");
 
     let run = Run::start(manager(&simulator), 5);
     run.manager.set_limits(None, &ModelLimits::new().output_tokens_per_minute(60));
     let status = run.after(s(2)).await;
     let why = status.why.as_ref().expect("a reason");
-    assert!(why.text.starts_with("waiting ") && why.text.ends_with(" s: output tokens of m"), "{why:?}");
+    assert!(
+        why.text.starts_with("waiting ") && why.text.ends_with(" s for the limit on output tokens of m"),
+        "{why:?}"
+    );
     assert!(why.is_long() && why.seconds > Some(5.0), "{why:?}");
 }
 
@@ -93,7 +96,7 @@ async fn a_limit_that_models_share_has_no_model() {
         other.send(Request::chat(&json!({"model": "n", "messages": []})).id("n")).await;
     });
     let status = run.after(s(2)).await;
-    assert!(text(&status).starts_with("waiting 8 s: requests"), "{status:?}");
+    assert!(text(&status).starts_with("waiting 8 s for the limit on requests"), "{status:?}");
     assert!(!text(&status).contains(" of "), "{status:?}");
 }
 
@@ -101,7 +104,7 @@ async fn a_limit_that_models_share_has_no_model() {
 async fn a_server_that_is_gone_is_named_with_the_next_probe() {
     let simulator = provider().trouble(Trouble::Refused, s(3)..s(603)).build();
     let run = Run::start(manager(&simulator).max_concurrent(4), 100);
-    assert_eq!(text(&run.after(s(2)).await), "as many in flight as may be: 4");
+    insta::assert_snapshot!(text(&run.after(s(2)).await), @"at the concurrency limit of 4");
     let mut seen = Vec::new();
     for _ in 0..40 {
         let status = run.after(s(5)).await;
@@ -128,7 +131,7 @@ async fn a_pause_after_a_refusal_is_named() {
     let simulator = provider().fault_during(refusal, s(0)..s(1)).build();
     let run = Run::start(manager(&simulator).max_concurrent(4), 20);
     let status = run.after(Duration::from_millis(10_500)).await;
-    assert_eq!(text(&status), "pause of 20 s after a refusal (429) for model m");
+    insta::assert_snapshot!(text(&status), @"pause of 20 s after a refusal (429) for model m");
     assert_eq!((status.refused, status.in_flight, status.retries), (4, 0, 0));
 }
 
@@ -138,9 +141,9 @@ async fn a_pause_of_our_own_and_an_end_are_named() {
     let run = Run::start(manager(&simulator).max_concurrent(4), 100);
     tokio::time::sleep(s(1)).await;
     assert_eq!(run.now(true).in_flight, 4);
-    assert_eq!(text(&run.now(true)), "finishing 4 in flight; Ctrl-C again stops at once");
+    insta::assert_snapshot!(text(&run.now(true)), @"finishing 4 in flight; Ctrl-C again stops at once");
     run.manager.pause();
-    assert_eq!(text(&run.after(s(2)).await), "paused");
+    insta::assert_snapshot!(text(&run.after(s(2)).await), @"paused");
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,7 +152,10 @@ async fn an_account_that_is_held_says_what_the_provider_said() {
     let run = Run::start(manager(&simulator).max_concurrent(1), 20);
     let status = run.after(s(4)).await;
     let said = text(&status);
-    assert!(said.starts_with("the account is held: ") && said.ends_with("; asking once more"), "{status:?}");
+    assert!(
+        said.starts_with("account on hold: ") && said.ends_with("; one more request is sent to check that"),
+        "{status:?}"
+    );
     assert!(said.to_lowercase().contains("quota"), "{said}");
 }
 
@@ -158,7 +164,7 @@ async fn silence_is_named() {
     let simulator = provider().latency(Latency::fixed(s(30))).build();
     let run = Run::start(manager(&simulator).max_concurrent(4), 4);
     assert_eq!(text(&run.after(s(4)).await), "");
-    assert_eq!(text(&run.after(s(8)).await), "4 in flight, none of them has ended for 12 s");
+    insta::assert_snapshot!(text(&run.after(s(8)).await), @"4 in flight, and none has ended for 12 s");
 }
 
 #[tokio::test(start_paused = true)]
@@ -203,6 +209,19 @@ async fn lines_come_every_ten_seconds_and_at_once_for_a_long_wait() {
     assert!(said[1].0 < 14.0 && said[1].1.contains("; provider down since "), "{said:?}");
     assert!(said.windows(2).all(|pair| pair[1].0 - pair[0].0 >= 1.0), "{said:?}");
     assert!((5..=8).contains(&said.len()), "{said:?}");
+    insta::assert_snapshot!("plain_lines", shown(&said));
+}
+
+/// The lines, each with the time at which it is printed. The time of day is that of the machine, and replaced.
+fn shown(said: &[(f64, String)]) -> String {
+    let line = |(at, line): &(f64, String)| {
+        let line = match line.split_once(" since ") {
+            Some((before, after)) => format!("{before} since HH:MM{}", &after["HH:MM".len()..]),
+            None => line.clone(),
+        };
+        format!("{at:>5.2} s  {line}\n")
+    };
+    said.iter().map(line).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -246,10 +265,7 @@ async fn a_screen_is_three_lines() {
     let simulator = provider().build();
     let run = Run::start(manager(&simulator).requests_per_minute(6), 5);
     let status = run.after(s(22)).await;
-    let screen = words::screen(&status);
-    assert_eq!(screen[0], "████████████░░░░░░░░ 3 of 5 done · about 15 s to go · 22 s");
-    assert!(screen[1].starts_with("0 in flight · 8 of 6 requests/min · "), "{screen:?}");
-    assert_eq!(screen[2], "waiting 8 s: requests of m");
+    insta::assert_snapshot!("screen", words::screen(&status).join("\n"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! Why nothing or little moves.
+//! Why a run waits.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,25 +9,25 @@ use tokio::time::Instant;
 use super::words::{plain, time};
 use crate::watch::{self, Counts};
 
-/// A wait that is worth a word at once.
+/// A longer wait, in seconds, is printed at once.
 const LONG: f64 = 5.0;
 
-/// Shorter waits under limits are how limits work.
+/// A shorter wait for a limit is normal, and its time is not printed.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// So long no attempt has ended before that is a reason.
+/// For so long no attempt must end before that is given as the reason.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// Why nothing or little moves.
+/// The reason why a run waits.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Why {
     /// The [name of a wait](Waiting::as_str), or `finishing`, `stopped`, `concurrency`, `no_answer`, `output`, `input`.
     pub(crate) reason: &'static str,
-    /// What it concerns, such as a limit or a model: a reason for another is another reason.
+    /// The limit or the model that it is about. The same reason for another one is reported again.
     pub(crate) of: String,
-    /// How long it is still waited at the least, in seconds.
+    /// The shortest time that is left to wait, in seconds.
     pub(crate) seconds: Option<f64>,
-    /// All of that for a person.
+    /// The reason as text for people.
     pub(crate) text: String,
 }
 
@@ -60,23 +60,23 @@ impl Why {
         Self { reason, of: of.into(), seconds, text: text.into() }
     }
 
-    /// Whether nobody knows when things go on: after a probe, a person, an answer.
+    /// Whether the end of the wait is not known: it depends on a probe, a person or an answer.
     pub(crate) fn has_no_end(&self) -> bool {
         !matches!(self.reason, "limits" | "refused" | "backoff" | "concurrency")
     }
 
-    /// Whether it will take a while.
+    /// Whether the wait is long enough to be printed at once.
     pub(crate) fn is_long(&self) -> bool {
         self.has_no_end() || self.seconds.is_some_and(|seconds| seconds > LONG)
     }
 
-    /// Whether it says another thing than the one before.
+    /// Whether it is another reason than the one before.
     pub(crate) fn differs(&self, before: Option<&Self>) -> bool {
         before.is_none_or(|before| (before.reason, &before.of) != (self.reason, &self.of))
     }
 }
 
-/// A server that is not there, or a model that only fails.
+/// A server that cannot be reached, or a model that only fails.
 fn outage(snapshot: &Snapshot, now: Instant) -> Option<Why> {
     let next = |probe: Option<Instant>| match probe {
         Some(at) if at > now => {
@@ -104,15 +104,15 @@ fn outage(snapshot: &Snapshot, now: Instant) -> Option<Why> {
     None
 }
 
-/// The key or the money was refused, and one more request finds out whether that holds for all.
+/// The provider refused the key or the quota for one request. One more request finds out whether it refuses all.
 fn account(counts: &Counts) -> Option<Why> {
     let held = counts.waits.of(Waiting::Account).now;
-    let why = counts.refusal.as_deref().unwrap_or("the key or the money was refused");
-    let text = || format!("the account is held: {}; asking once more", plain(why));
+    let why = counts.refusal.as_deref().unwrap_or("the key or the quota was refused");
+    let text = || format!("account on hold: {}; one more request is sent to check that", plain(why));
     (held > 0).then(|| Why::new(Waiting::Account.as_str(), "", None, text()))
 }
 
-/// Nothing more is sent, and what is under way is brought to its end.
+/// Nothing more is sent, and requests in flight are finished.
 fn stopped(snapshot: &Snapshot) -> Option<Why> {
     let of_models = |endpoint: &outbound::EndpointSnapshot| {
         endpoint.models.iter().find_map(|model| model.stopped.clone())
@@ -122,7 +122,7 @@ fn stopped(snapshot: &Snapshot) -> Option<Why> {
     Some(Why::new("stopped", "", None, format!("stopped: {}", plain(&stopped.message))))
 }
 
-/// The server has refused requests for their rate, and is left alone.
+/// The server refused requests because of their rate, and nothing is sent until a time.
 fn refused(snapshot: &Snapshot, now: Instant) -> Option<Why> {
     let models = snapshot.endpoints.iter().flat_map(|endpoint| &endpoint.models);
     let closed = models.filter_map(|model| Some((model.quota.gate_closed_until?, model)));
@@ -136,12 +136,13 @@ fn refused(snapshot: &Snapshot, now: Instant) -> Option<Why> {
 fn money(counts: &Counts, snapshot: &Snapshot) -> Option<Why> {
     let budget = snapshot.budget.filter(|_| counts.waits.of(Waiting::Money).now > 0)?;
     let spent = snapshot.spent;
-    let text =
-        format!("{spent} of the budget of {budget} spent: waiting for what is under way to leave some");
+    let text = format!(
+        "{spent} of the budget of {budget} spent; waiting for requests in flight, which may cost less than reserved"
+    );
     Some(Why::new(Waiting::Money.as_str(), "", None, text))
 }
 
-/// A limit of the provider's, or one that was told: the one that is waited for the longest.
+/// A limit of the provider or of an option: the one with the longest wait.
 fn limits(snapshot: &Snapshot, now: Instant) -> Option<Why> {
     let waiting = watch::waiting(snapshot).filter_map(|(endpoint, model)| {
         let Some(Bottleneck::Dimension(dimension)) = model.quota.bottleneck else { return None };
@@ -150,28 +151,30 @@ fn limits(snapshot: &Snapshot, now: Instant) -> Option<Why> {
     });
     let (wait, what) = waiting.max_by_key(|(wait, _)| *wait)?;
     let text = if wait < SHORT {
-        format!("at the limit: {}", plain(&what))
+        format!("at the limit on {}", plain(&what))
     } else {
-        format!("waiting {}: {}", time(wait), plain(&what))
+        format!("waiting {} for the limit on {}", time(wait), plain(&what))
     };
     Some(Why::new(Waiting::Limits.as_str(), what, Some(wait), text))
 }
 
-/// Calls are out and nothing comes back, or none is out.
+/// No attempt ends, or none is in flight.
 fn nothing_moves(counts: &Counts, snapshot: &Snapshot, now: Instant) -> Option<Why> {
     let in_flight = counts.in_flight;
     let silent = now.saturating_duration_since(counts.last_end);
     if in_flight > 0 {
-        let text = || format!("{in_flight} in flight, none of them has ended for {}", time(silent));
+        let text = || format!("{in_flight} in flight, and none has ended for {}", time(silent));
         return (silent >= SILENCE).then(|| Why::new("no_answer", "", None, text()));
     }
     let waiting = |reason: Waiting| Some(counts.waits.of(reason).now).filter(|waiting| *waiting > 0);
     if let Some(waiting) = waiting(Waiting::Backoff) {
-        let text = format!("{waiting} between two attempts");
+        let text = format!("{waiting} waiting for the next attempt");
         return Some(Why::new(Waiting::Backoff.as_str(), "", Some(Duration::ZERO), text));
     }
     if let Some(waiting) = waiting(Waiting::Budget) {
-        let text = format!("{waiting} failed and wait: too many extra calls for the successes there are");
+        let text = format!(
+            "{waiting} waiting to be retried: the retry budget is used up until more requests succeed"
+        );
         return Some(Why::new(Waiting::Budget.as_str(), "", None, text));
     }
     if snapshot.active > 0 || silent < SILENCE {
@@ -179,23 +182,23 @@ fn nothing_moves(counts: &Counts, snapshot: &Snapshot, now: Instant) -> Option<W
     }
     let ended = counts.left();
     if ended.unwritten.count > 0 {
-        let text = format!("{} answered, waiting for the output to take them", ended.unwritten.count);
+        let text = format!("{} answered, waiting until the output can be written", ended.unwritten.count);
         return Some(Why::new("output", "", None, text));
     }
     Some(Why::new("input", "", None, "waiting for more input"))
 }
 
-/// As many are in flight as may be.
+/// The limit on concurrent requests is reached.
 fn places(snapshot: &Snapshot) -> Option<Why> {
     let is_full = |model: &ModelSnapshot| model.quota.bottleneck == Some(Bottleneck::Concurrency);
     watch::waiting(snapshot).find(|(_, model)| is_full(model))?;
     let places =
         snapshot.endpoints.iter().filter_map(|endpoint| endpoint.quota.max_concurrent).sum::<usize>();
-    let text = format!("as many in flight as may be: {places}");
+    let text = format!("at the concurrency limit of {places}");
     Some(Why::new("concurrency", "", None, text))
 }
 
-/// The time of day so long ago, in UTC: `14:02 UTC`, and the day where it is another.
+/// The time of day so long ago, and how long ago: `14:02 UTC (3m 20s)`.
 fn clock(ago: Duration) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let then = now.saturating_sub(ago).as_secs();

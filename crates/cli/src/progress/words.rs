@@ -1,16 +1,16 @@
-//! Where a run stands, in words.
+//! The status of a run as text.
 
 use std::time::Duration;
 
 use super::status::Status;
 
-/// Longer texts of others are cut.
+/// Longer texts from a provider or an input are cut, in characters.
 const LONGEST: usize = 600;
 
-/// The bar is so wide.
+/// The width of the bar, in characters.
 const BAR: usize = 20;
 
-/// One line that says all.
+/// The whole status as one line.
 pub(super) fn line(status: &Status) -> String {
     let mut parts = vec![done(status), format!("{} in flight", status.in_flight)];
     parts.extend(troubles(status));
@@ -25,7 +25,7 @@ pub(super) fn line(status: &Status) -> String {
     line
 }
 
-/// Three lines for a terminal: how far, how fast, and why not faster.
+/// Three lines for a terminal: how far the run is, how fast it is, and why it waits.
 pub(super) fn screen(status: &Status) -> Vec<String> {
     let mut far = vec![done(status)];
     far.extend(to_go(status));
@@ -90,7 +90,7 @@ pub(crate) fn time(time: Duration) -> String {
     }
 }
 
-/// A time that matters to the part of a second: `340 ms`, `1.25 s`; from a minute on as [`time`].
+/// A time with parts of a second: `340 ms`, `1.25 s`. From a minute on it is as in [`time`].
 pub(crate) fn seconds(length: Duration) -> String {
     match length.as_secs_f64() {
         short if short < 0.9995 => format!("{:.0} ms", short * 1e3),
@@ -113,7 +113,7 @@ pub(crate) fn amount(number: f64) -> String {
     }
 }
 
-/// A text of somebody else's for a terminal: one line, of a bounded length, that moves no cursor.
+/// A text from a provider or an input, made safe for a terminal: one line of bounded length, without control characters.
 pub(crate) fn plain(text: &str) -> String {
     let mut characters = text.chars().map(|character| if character.is_control() { ' ' } else { character });
     let mut cut: String = characters.by_ref().take(LONGEST).collect();

@@ -1,16 +1,16 @@
-//! Axes: where ticks stand and what they say.
+//! Axes: the position and the label of each tick.
 
-/// Steps of time that people know, in seconds.
+/// Usual steps of time, in seconds.
 const TIMES: [f64; 20] = [
     0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0,
     7_200.0, 14_400.0, 28_800.0, 86_400.0,
 ];
 
-/// More ticks than these crowd an axis.
+/// The most ticks on an axis of time, and on any other axis.
 const MOST_TIMES: f64 = 6.0;
 const MOST: f64 = 4.0;
 
-/// Ticks of an axis of time from 0 on, each with its label.
+/// The ticks of an axis of time that begins at 0, each with its label.
 pub(super) fn times(end: f64) -> Vec<(f64, String)> {
     let fits = |step: &&f64| end / **step <= MOST_TIMES;
     let days = (end / MOST_TIMES / 86_400.0).ceil() * 86_400.0;
@@ -18,7 +18,7 @@ pub(super) fn times(end: f64) -> Vec<(f64, String)> {
     ticks(step, end).into_iter().map(|at| (at, time(at, step))).collect()
 }
 
-/// The upper end of an axis on which this is the highest, and its ticks; `whole` for what is counted.
+/// The upper end of an axis for values up to `highest`, and its ticks. `whole`: ticks are whole numbers.
 pub(super) fn amounts(highest: f64, whole: bool) -> (f64, Vec<f64>) {
     let highest = if highest.is_finite() && highest > 0.0 { highest } else { 1.0 };
     let power = 10_f64.powf((highest / MOST).log10().floor());
@@ -30,7 +30,7 @@ pub(super) fn amounts(highest: f64, whole: bool) -> (f64, Vec<f64>) {
 }
 
 fn ticks(step: f64, end: f64) -> Vec<f64> {
-    // A conversion from a float stops at the bounds.
+    // A conversion from a float saturates.
     let count = (end / step * (1.0 + 1e-9)) as u32;
     (0..=count.min(64)).map(|tick| f64::from(tick) * step).collect()
 }

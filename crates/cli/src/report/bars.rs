@@ -1,28 +1,28 @@
-//! Bars that lie, one for each name.
+//! Charts of horizontal bars, one for each name.
 
 use std::fmt::Write as _;
 
 use super::text::{escape, short};
 
-/// The drawing is so wide, and each bar so high with its name above it.
+/// The width of the drawing, and the height of a bar with its name above it.
 const WIDTH: f64 = 460.0;
 const ROW: f64 = 38.0;
 
-/// So many characters of a name have room.
+/// The most characters of a name.
 const NAME: usize = 36;
 
-/// So many bars are shown.
+/// The most bars of a chart.
 const MOST: usize = 14;
 
 pub(super) struct Bar {
     pub(super) label: String,
     pub(super) value: f64,
-    /// The value for people.
+    /// The value as text.
     pub(super) shown: String,
     pub(super) class: &'static str,
 }
 
-/// A chart of bars, or a word where there is none.
+/// A chart of bars. Without bars it is the text `none`.
 pub(super) fn bars(title: &str, sub: &str, bars: &[Bar], none: &str) -> String {
     let mut html = format!("<figure>\n<figcaption><h2>{title}</h2><p>{sub}</p></figcaption>\n");
     if bars.is_empty() {

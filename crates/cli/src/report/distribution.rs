@@ -1,4 +1,4 @@
-//! How long answers took: how many of each length.
+//! The chart of latencies: the number of answers for each length of time.
 
 use std::fmt::Write as _;
 
@@ -9,14 +9,14 @@ use super::{
 };
 use crate::{summary::Latency, watch::Histogram};
 
-/// So many classes of the histogram make one bar, and fewer where there are few.
+/// This many classes of the histogram make one bar.
 const TOGETHER: usize = 4;
 
-/// An axis has at least so many bars.
+/// The axis has room for at least this many bars.
 const FEWEST: usize = 5;
 
 pub(super) fn chart(histogram: &Histogram, latency: Option<&Latency>) -> String {
-    let (title, sub) = ("Latency", "Of attempts that brought an answer. The axis of time is logarithmic.");
+    let (title, sub) = ("Latency", "Of attempts with an answer. The axis of time is logarithmic.");
     let mut html = format!("<figure>\n<figcaption><h2>{title}</h2><p>{sub}</p>");
     let bars = histogram.classes(TOGETHER);
     let (Some(first), Some(last), Some(latency)) = (bars.first(), bars.last(), latency) else {
@@ -27,7 +27,7 @@ pub(super) fn chart(histogram: &Histogram, latency: Option<&Latency>) -> String 
         html,
         "</figcaption>\n<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\">"
     );
-    // Where there are few bars, some empty room is beside them.
+    // If there are few bars, there is empty room beside them.
     let step = (first.1 / first.0).ln();
     let room = FEWEST.saturating_sub(bars.len()) as f64 / 2.0 * step;
     let (from, to) = (first.0.ln() - room, last.1.ln() + room);
@@ -72,7 +72,7 @@ pub(super) fn chart(histogram: &Histogram, latency: Option<&Latency>) -> String 
     html + "</p>\n</figure>\n"
 }
 
-/// Round times between two, from which to read a logarithmic axis.
+/// Round times between two times, as ticks of a logarithmic axis.
 fn times(from: f64, to: f64) -> Vec<f64> {
     let decades = (to / from).log10();
     let steps: &[f64] = if decades > 3.0 {

@@ -1,4 +1,4 @@
-//! Lines over time.
+//! Charts of lines over time.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use super::{
     text::{escape, short},
 };
 
-/// The drawing, and the frame in it: enough room at the left for numbers, below for times.
+/// The size of the drawing and of the frame in it. Numbers are left of the frame, and times below it.
 pub(super) const WIDTH: f64 = 460.0;
 pub(super) const HEIGHT: f64 = 230.0;
 pub(super) const LEFT: f64 = 72.0;
@@ -19,16 +19,16 @@ pub(super) const BOTTOM: f64 = 184.0;
 pub(super) struct Chart<'a> {
     pub(super) title: &'a str,
     pub(super) sub: &'a str,
-    /// What the upright axis counts.
+    /// The unit of the vertical axis.
     pub(super) unit: &'a str,
     /// Where each span begins and ends, in seconds.
     pub(super) spans: &'a [(f64, f64)],
     pub(super) lines: Vec<Line>,
-    /// A number of that axis for people.
+    /// Formats a number on that axis.
     pub(super) number: fn(f64) -> String,
-    /// Whether that axis counts things.
+    /// Whether that axis has whole numbers.
     pub(super) whole: bool,
-    /// What is said where nothing is to be drawn.
+    /// The text if there is nothing to draw.
     pub(super) none: &'a str,
 }
 
@@ -85,7 +85,7 @@ impl Chart<'_> {
         html + "</svg>\n</figure>\n"
     }
 
-    /// A line of steps: what was counted in a span holds for all of it.
+    /// A line of steps: a value is constant within its span.
     fn path(&self, line: &Line, x: &impl Fn(f64) -> f64, y: &impl Fn(f64) -> f64) -> String {
         let (mut path, mut area, mut open) = (String::new(), String::new(), false);
         let steps = self.spans.iter().zip(&line.values);
@@ -116,7 +116,7 @@ impl Chart<'_> {
         format!("{filled}<path class=\"line {class}{dashed}\" d=\"{path}\"/>\n")
     }
 
-    /// A strip for each span that says what is in it.
+    /// An invisible strip for each span, with a tooltip that has its values.
     fn hover(&self, lines: &[&Line], x: &impl Fn(f64) -> f64) -> String {
         let mut html = String::from("<g class=\"hover\">\n");
         for (place, (from, to)) in self.spans.iter().enumerate() {
@@ -137,7 +137,7 @@ impl Chart<'_> {
     }
 }
 
-/// Grid, axes and what they say. Ticks are where they stand in the drawing, with their labels.
+/// The grid, the axes and their labels. A tick is its position in the drawing and its label.
 pub(super) fn frame(across: &[(f64, String)], up: &[(f64, String)], across_is: &str, up_is: &str) -> String {
     let mut html = String::from("<g class=\"axis\">\n");
     for (y, label) in up {

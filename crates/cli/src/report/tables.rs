@@ -1,4 +1,4 @@
-//! What is said in words: what needs attention, and the summary.
+//! The text of the report: the notes, the summary, the failures and the slowest answers.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// What whoever reads this has to know or to do.
+/// The notes: what the reader must know or do.
 pub(super) fn notes(facts: &Facts) -> String {
     let mut notes = Vec::new();
     notes.extend(facts.trouble.clone());
@@ -46,13 +46,13 @@ fn summary(facts: &Facts) -> String {
         ("failed", number(facts.failed)),
         ("done before this run", number(facts.skipped)),
         ("not sent", number(facts.not_sent)),
-        ("may have been billed, answers lost", number(facts.perhaps_billed.count)),
-        ("answered, and not in the output", number(facts.unwritten.count)),
+        ("may have been billed, without an answer", number(facts.perhaps_billed.count)),
+        ("answered, but not in the output", number(facts.unwritten.count)),
         ("attempts", number(facts.attempts)),
         ("retries", number(facts.retries)),
-        ("refused for the rate", number(facts.refused)),
+        ("refused by a rate limit", number(facts.refused)),
         ("possible duplicates", number(facts.possible_duplicates)),
-        ("answered without a call of their own", number(facts.reused)),
+        ("answered without a request of their own", number(facts.reused)),
         ("input tokens", number(facts.input_tokens)),
         ("output tokens", number(facts.output_tokens)),
     ];
@@ -60,7 +60,7 @@ fn summary(facts: &Facts) -> String {
     rows.push(("wall time", wall(facts.wall_s)));
     if let Some(efficiency) = &facts.efficiency {
         rows.push(("best time under the known limits", wall(efficiency.best_s)));
-        rows.push(("what bounds the best time", efficiency.bound_by.clone()));
+        rows.push(("what limits the best time", efficiency.bound_by.clone()));
         rows.push(("E: best time / wall time", format!("{:.3}", efficiency.e)));
     }
     rows.push(("answers", facts.output.clone()));
@@ -68,10 +68,10 @@ fn summary(facts: &Facts) -> String {
     for (name, value) in rows {
         let _ = writeln!(html, "<tr><th scope=\"row\">{name}</th><td>{}</td></tr>", escape(&value));
     }
-    html + "</table>\n<p class=\"how\">The best time is the longest of these: for each known limit, what was used of it less \
-            what could be had at once, at the rate of the limit; and the time of all attempts that brought an answer, \
-            divided by the places in flight. Tokens count as the answers tell them: a server that charges for what a request \
-            allows keeps E below 1.</p>\n</section>\n"
+    html + "</table>\n<p class=\"how\">The best time is the longest of these times. For each known limit: the time to use \
+            what was used, at the rate of the limit, without what was available at once. And the time of all attempts with an \
+            answer, divided by the concurrency limit. Tokens are those that the answers report: if a server charges for the \
+            tokens that a request allows, E stays below 1.</p>\n</section>\n"
 }
 
 fn failures(facts: &Facts) -> String {
@@ -80,7 +80,7 @@ fn failures(facts: &Facts) -> String {
     }
     let mut html = String::from(
         "<section>\n<h2>Failures</h2>\n<div class=\"wide\"><table>\n<tr><th>class</th><th>count</th><th>first</th>\
-         <th>what was said of it</th></tr>\n",
+         <th>its message</th></tr>\n",
     );
     for (class, failures) in &facts.failures {
         let _ = writeln!(

@@ -1,4 +1,4 @@
-//! Pages of runs of all sizes, on the paused clock.
+//! The pages of runs of all sizes. The clock is paused.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::*;
 use crate::{summary::Summary, watch::Watch};
 
-/// An id that is markup wherever it is not escaped.
+/// An id that becomes markup wherever it is not escaped.
 const ID: &str = "</title><script>alert('1')</script>\"&";
 
 const fn s(seconds: u64) -> Duration {
@@ -31,7 +31,7 @@ fn manager(simulator: &Simulator) -> RequestManagerBuilder {
     RequestManager::builder().base_url("http://provider.test/v1").key("k").client(client).seed(7)
 }
 
-/// The page of a run, and what it came to.
+/// The page of a run, and its summary.
 async fn page_of(builder: RequestManagerBuilder, requests: usize) -> (String, Facts) {
     let watch = Watch::new(true);
     let manager = builder.observer(watch.clone()).build().expect("a manager");
@@ -61,10 +61,47 @@ async fn page_of(builder: RequestManagerBuilder, requests: usize) -> (String, Fa
     (watch.read(|counts| page(&facts, counts)), facts)
 }
 
-/// Tags that have no end.
+/// The text of a page as a reader sees it, one line for each element.
+fn text_of(page: &str) -> String {
+    let (head, body) = page.split_once("</style>").expect("a style");
+    let title =
+        head.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>")).expect("a title").0;
+    let mut text = format!("title: {title}\n");
+    let mut rest = body;
+    while let Some((before, after)) = rest.split_once('<') {
+        let said = before.split_whitespace().collect::<Vec<_>>().join(" ");
+        if !said.is_empty() {
+            text += &(said + "\n");
+        }
+        // The tooltips of the charts are left out: a browser shows them only under the pointer.
+        let after = match after.strip_prefix("g class=\"hover\">") {
+            Some(hover) => hover.split_once("</g>").expect("its end").1,
+            None => after.split_once('>').expect("the end of a tag").1,
+        };
+        rest = after;
+    }
+    text
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_text_of_a_page() {
+    let fault = |seen: &outbound_simulator::Seen| match seen.sequence {
+        2 => Some(Refusal::status(400).into()),
+        4 => Some(Refusal::rate_limited().retry_after(s(2)).into()),
+        _ => None,
+    };
+    let simulator = Simulator::builder().seed(3).latency(Latency::fixed(s(1))).output_tokens(10..=10);
+    let simulator = simulator.fault_when(fault).build();
+    let builder = manager(&simulator).max_concurrent(2).requests_per_minute(60);
+    let (page, _) = page_of(builder, 8).await;
+    is_sound(&page);
+    insta::assert_snapshot!("page", text_of(&page));
+}
+
+/// Tags without an end tag.
 const VOID: [&str; 2] = ["meta", "!doctype"];
 
-/// Each tag has its end, in order; no attribute is open; no number is none.
+/// Checks that each tag has its end tag, attributes are closed, everything is escaped, and no number is missing.
 fn is_sound(page: &str) {
     assert!(!page.contains("NaN") && !page.contains("inf\""), "a number that is none");
     assert!(
@@ -135,7 +172,7 @@ async fn a_run_of_hours_is_no_larger_and_adds_up() {
     let waits: Vec<_> = facts.waits.iter().map(|wait| wait.reason).collect();
     assert!(waits.contains(&"limits") && waits.contains(&"outage"), "{waits:?}");
     let efficiency = facts.efficiency.expect("a limit is known");
-    // 6,000 at 40 a minute are 9,000 s, and the outage 1,200 s more.
+    // 6,000 requests at 40 a minute take 9,000 s, and the outage adds 1,200 s.
     assert!(
         (efficiency.best_s - 9_000.0).abs() < 100.0 && (0.86..0.9).contains(&efficiency.e),
         "{efficiency:?}"

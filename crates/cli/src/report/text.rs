@@ -1,6 +1,6 @@
-//! Text for HTML.
+//! Text in HTML.
 
-/// A text that is nothing but text, in an element and in an attribute.
+/// Escapes a text, for an element or an attribute.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -18,7 +18,7 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
-/// As much of a text as fits in so many characters.
+/// Cuts a text to at most this many characters.
 pub(super) fn short(text: &str, most: usize) -> String {
     let mut characters = text.chars();
     let mut short: String = characters.by_ref().take(most).collect();

@@ -1,4 +1,4 @@
-//! What happened when: throughput, what was in flight, and how long answers took.
+//! The charts over time: throughput, requests in flight, and latency.
 
 use super::lines::{Chart, Line, Look};
 use crate::{
@@ -6,13 +6,13 @@ use crate::{
     watch::{Bucket, Counts},
 };
 
-/// Parts of the time that are drawn: about one a second, within these.
+/// The fewest and the most parts into which the time is cut. Between them there is one part for each second.
 const FEWEST: f64 = 12.0;
 const MOST: f64 = 120.0;
 
 const NOTHING: &str = "No request was sent.";
 
-/// The time, cut in parts.
+/// The time of the run, cut into parts.
 struct Parts {
     spans: Vec<(f64, f64)>,
     buckets: Vec<Bucket>,
@@ -24,7 +24,7 @@ pub(super) fn charts(counts: &Counts, wall: f64) -> String {
     let spans: &[_] = if anything { &parts.spans } else { &[] };
     let requests = Chart {
         title: "Requests a minute",
-        sub: "What was sent, and what was answered, as a rate; and what the known limits allow.",
+        sub: "The rates of sent and answered requests, and what the known limits allow.",
         unit: "requests a minute",
         spans,
         lines: vec![
@@ -48,7 +48,7 @@ pub(super) fn charts(counts: &Counts, wall: f64) -> String {
     };
     let tokens = Chart {
         title: "Tokens a minute",
-        sub: "Input and output of answers, when they came; and what the known limits allow.",
+        sub: "Input and output tokens of answers, at the time of the answer, and what the known limits allow.",
         unit: "tokens a minute",
         spans,
         lines: vec![
@@ -66,7 +66,7 @@ pub(super) fn charts(counts: &Counts, wall: f64) -> String {
     };
     let in_flight = Chart {
         title: "In flight and waiting",
-        sub: "Attempts under way, at most in each span; and requests that waited, on average.",
+        sub: "The most attempts in flight in each span, and the average number of waiting requests.",
         unit: "requests",
         spans,
         lines: vec![
@@ -85,7 +85,7 @@ pub(super) fn charts(counts: &Counts, wall: f64) -> String {
     let time = |length: Option<std::time::Duration>| length.map(|length| length.as_secs_f64());
     let latency = Chart {
         title: "Latency over time",
-        sub: "Of attempts that brought an answer, by when it came.",
+        sub: "Of attempts with an answer, at the time of the answer.",
         unit: "time to the answer",
         spans,
         lines: vec![
@@ -132,7 +132,7 @@ impl Parts {
     fn of(counts: &Counts, wall: f64) -> Option<Self> {
         let (span, mut buckets) = counts.series.as_ref()?.parts(wall.clamp(FEWEST, MOST) as usize);
         let span = span.as_secs_f64();
-        // A rest of a part says nothing of a rate: it belongs to the part before it.
+        // A last part that is too short gives no meaningful rate. It is merged with the part before it.
         if buckets.len() > 1
             && wall - (buckets.len() - 1) as f64 * span < span / 2.0
             && let Some(rest) = buckets.pop()
@@ -150,7 +150,7 @@ impl Parts {
         self.buckets.iter().map(of).collect()
     }
 
-    /// What holds on until something else is seen.
+    /// Values that hold until the next one is known.
     fn carried(&self, of: impl Fn(&Bucket) -> Option<f64>) -> Vec<Option<f64>> {
         let mut last = None;
         let values = self.buckets.iter().map(|part| {
@@ -160,7 +160,7 @@ impl Parts {
         values.collect()
     }
 
-    /// Amounts a minute.
+    /// Amounts in a minute.
     fn rates(&self, of: impl Fn(&Bucket) -> u64) -> Vec<Option<f64>> {
         let parts = self.buckets.iter().zip(&self.spans);
         parts.map(|(part, (from, to))| Some(of(part) as f64 * 60.0 / (to - from).max(1e-3))).collect()

@@ -1,4 +1,4 @@
-//! Sending every line and writing every answer.
+//! The main part of a run: sends every line and writes every answer.
 
 use std::{
     cell::{Cell, RefCell},
@@ -24,28 +24,28 @@ use crate::{
     state::State,
 };
 
-/// So many outcomes that are there are written at once.
+/// At most this many outcomes are written with one write.
 const AT_ONCE: usize = 256;
 
-/// How often, and how often at most, answers that could not be written are tried again.
+/// The time between two tries to write answers at the end, and the number of tries.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
 const TRIES: usize = 20;
 
-/// What the lines of a run pass through.
+/// What sending and writing need.
 pub(super) struct Drive<'a> {
     pub(super) reading: &'a Reading,
     pub(super) base_path: &'a str,
     pub(super) manager: &'a RequestManager,
     pub(super) interrupt: &'a Interrupt,
-    /// What earlier runs made of it.
+    /// What the output has from earlier runs.
     pub(super) earlier: &'a Earlier,
     pub(super) state: Option<&'a State>,
 }
 
-/// How a run came to its end.
+/// How the main part of a run ended.
 #[derive(Debug, Default)]
 pub(super) struct End {
-    /// Lines that an earlier run was done with.
+    /// Lines that have an answer or a failure of an earlier run.
     pub(super) done_before: u64,
     /// Those of them that failed.
     pub(super) failed_before: u64,
@@ -55,8 +55,8 @@ pub(super) struct End {
 }
 
 impl Drive<'_> {
-    /// Goes on until the input ends, or goes wrong, or the output does, or somebody interrupts. Attempts that are under way
-    /// by then are brought to their end, unless their answers could be written nowhere.
+    /// Sends until the input ends or is wrong, the output cannot be written, or the user interrupts. Attempts in flight are
+    /// then finished, unless their answers cannot be written.
     pub(super) async fn run(
         &self,
         lines: impl Stream<Item = Result<Line, Stop>>,
@@ -65,7 +65,7 @@ impl Drive<'_> {
     ) -> End {
         let wrong = RefCell::new(None);
         let (done_before, failed_before) = (Cell::new(0), Cell::new(0));
-        // What was sent, by the digest of its id.
+        // The requests in flight, by the digest of their id.
         let in_flight = RefCell::new(HashMap::new());
         let full = Notify::new();
         let interrupted = Box::pin(self.interrupt.clone().times(1));
@@ -86,7 +86,7 @@ impl Drive<'_> {
             ending.await;
             self.manager.shutdown(Duration::MAX).await
         };
-        // Fused, since it is polled on after it is done.
+        // Fused, because the loop polls it again after it has ended.
         let mut closing = pin!(closing.fuse());
         // Outcomes whose lines are not written, and why.
         let (mut unwritten, mut unwritable) = (Vec::new(), None);
@@ -116,7 +116,7 @@ impl Drive<'_> {
                     if !output.is_file() {
                         break;
                     }
-                    // Nothing more is sent. What is under way is paid for, and waits for room.
+                    // Nothing more is sent. Answers in flight are paid for: they are kept until the disk has room.
                     full.notify_one();
                 }
             }
@@ -129,11 +129,11 @@ impl Drive<'_> {
             }
             let has_a_line = |outcome: &&Outcome| !is_for_another_run(outcome);
             unwritable = Some(match unwritten.iter().filter(has_a_line).count() {
-                0 => Stop::Output(format!("{stop}. Every answer that came is written")),
+                0 => Stop::Output(format!("{stop}. All answers that came are written")),
                 lost => Stop::Output(format!("{stop}. {lost} answers that came are not written")),
             });
         }
-        // What is sent could not be written down: that is the disk, too.
+        // A request could not be recorded before it was sent. That is an error of the disk, too.
         let unlogged = stopped.as_ref().filter(|stopped| stopped.kind == ErrorKind::Stopped);
         let unlogged =
             unlogged.map(|stopped| Stop::Output(format!("nothing more is sent: {}", stopped.message)));
@@ -141,7 +141,7 @@ impl Drive<'_> {
         End { done_before, failed_before, stopped, wrong: unwritable.or(unlogged).or(wrong.take()) }
     }
 
-    /// The request of a line; `None` if an earlier run was done with it.
+    /// The request of a line. `None` if it has an answer or a failure of an earlier run.
     fn request(
         &self,
         line: Line,
@@ -160,7 +160,7 @@ impl Drive<'_> {
         Ok(Some(if sent_before { request.maybe_sent_before() } else { request }))
     }
 
-    /// Tries again to write what came after the output had failed, and says whether it could.
+    /// Tries again to write the answers that came after the output had failed, and returns whether all are written.
     async fn write_at_last(&self, output: &mut Output) -> bool {
         for _ in 0..TRIES {
             if output.write().is_ok() {
@@ -179,7 +179,7 @@ impl Drive<'_> {
     }
 }
 
-/// Whether an interrupt or a stop kept it from its answer: it has no line, and is sent by another run.
+/// Whether an interrupt or a stop ended the request before its answer. It gets no line, and a later run sends it.
 pub(crate) fn is_for_another_run(outcome: &Outcome) -> bool {
     matches!(outcome.error_kind(), Some(ErrorKind::ShutDown | ErrorKind::Stopped))
 }

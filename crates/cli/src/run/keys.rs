@@ -1,4 +1,4 @@
-//! The keys of a run: from the environment, a file or a command, and never from the command line.
+//! The keys of a run. They come from the environment, a file or a command, and never from the command line.
 
 use std::{
     path::Path,
@@ -9,8 +9,8 @@ use outbound::Provider;
 
 use crate::{args::Run, exit::Stop, say};
 
-/// The keys to send with: one or several of the same right. The customary variable holds a key for the provider's own
-/// address: to any other it is sent only if it is named.
+/// The keys to send with. All of them have equal rights. The usual variable of a provider holds a key for the provider's own
+/// address: to any other address it is sent only if --key-env names it.
 pub(super) fn keys(arguments: &Run, provider: Provider) -> Result<Vec<String>, Stop> {
     if let Some(path) = &arguments.sending.key_file {
         return of_file(path);
@@ -21,7 +21,9 @@ pub(super) fn keys(arguments: &Run, provider: Provider) -> Result<Vec<String>, S
     let Some(names) = arguments.key_env.as_deref().or(provider.key_env()) else { return Ok(Vec::new()) };
     if arguments.base_url.is_some() && arguments.key_env.is_none() {
         if !arguments.quiet && from_environment(names).is_some() {
-            say::line(format_args!("{names} is set, and not sent to --base-url; --key-env {names} sends it"));
+            say::line(format_args!(
+                "{names} is set, but its key is not sent to --base-url; --key-env {names} sends it"
+            ));
         }
         return Ok(Vec::new());
     }
@@ -29,11 +31,11 @@ pub(super) fn keys(arguments: &Run, provider: Provider) -> Result<Vec<String>, S
 }
 
 fn named(name: &str) -> Result<String, Stop> {
-    // Who gives the key itself here must not find it in a log.
+    // If it is the key itself, the message must not repeat it.
     let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if !is_name || name.is_empty() {
-        let why = "--key-env takes the name of an environment variable that holds the key, such as OPENAI_API_KEY, and this is \
-                   no such name. A key is not given on the command line, where others can see it";
+        let why = "--key-env takes the name of an environment variable that holds the key, such as OPENAI_API_KEY; this is not \
+                   such a name. Do not give a key on the command line, where others can see it";
         return Err(Stop::Usage(String::from(why)));
     }
     let key = from_environment(name).ok_or_else(|| {
@@ -57,7 +59,7 @@ fn of_file(path: &Path) -> Result<Vec<String>, Stop> {
 }
 
 fn of_command(command: &str) -> Result<Vec<String>, Stop> {
-    // What it says on standard error is for the user: it may ask for a password there.
+    // Its standard error goes to the user: it may ask for a password there.
     let output = Command::new("sh").args(["-c", command]).stderr(Stdio::inherit()).output();
     let output = output.map_err(|error| Stop::Usage(format!("--key-command: {error}")))?;
     if !output.status.success() {
@@ -70,7 +72,7 @@ fn of_text(text: &str, source: &str) -> Result<Vec<String>, Stop> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let keys: Vec<_> = lines.map(|line| checked(line.to_owned(), source)).collect::<Result<_, _>>()?;
     if keys.is_empty() {
-        return Err(Stop::Usage(format!("{source}: there is no key in it")));
+        return Err(Stop::Usage(format!("{source} has no key in it")));
     }
     Ok(keys)
 }
@@ -79,7 +81,7 @@ fn checked(key: String, source: &str) -> Result<String, Stop> {
     match key.chars().position(|character| !matches!(character, ' '..='~')) {
         None => Ok(key),
         Some(before) => Err(Stop::Usage(format!(
-            "the key in {source} has a character that a header cannot carry, at place {} of {}",
+            "the key in {source} has a character that an HTTP header cannot carry: character {} of {}",
             before + 1,
             key.chars().count()
         ))),

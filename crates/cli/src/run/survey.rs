@@ -1,4 +1,4 @@
-//! Reading the input through before anything is sent: a mistake on the last line costs nothing then.
+//! Reads the whole input before anything is sent, so that a mistake on the last line costs nothing.
 
 use std::{collections::BTreeSet, pin::pin, sync::Arc};
 
@@ -11,20 +11,20 @@ use crate::{
     output::{Changed, Earlier, State},
 };
 
-/// What a job is made of.
+/// What an input asks for, and what earlier runs have done of it.
 #[derive(Debug, Default)]
 pub(super) struct Job {
     pub(super) requests: u64,
-    /// Those that have an answer of an earlier run, or failed in it for good.
+    /// Requests that have an answer or a failure of an earlier run.
     pub(super) done: u64,
-    /// Those of them that failed.
+    /// Requests among those that failed.
     pub(super) failed: u64,
     pub(super) tokens: u64,
-    /// Those that failed before, and are sent again.
+    /// Requests that failed before and are sent again.
     pub(super) again: BTreeSet<Digest>,
 }
 
-/// Reads the input through, if it can be read twice.
+/// Reads the whole input, if it can be read twice.
 pub(super) async fn survey(reading: &Arc<Reading>, earlier: &Earlier) -> Result<Option<Job>, Stop> {
     if !reading.can_be_read_twice() {
         return Ok(None);
@@ -47,8 +47,8 @@ pub(super) async fn survey(reading: &Arc<Reading>, earlier: &Earlier) -> Result<
     reading.was_read();
     if job.requests > 0 && job.done == 0 && job.again.is_empty() && earlier.len() > 0 {
         return Err(Stop::Output(format!(
-            "none of the {} lines in the output belongs to {}: it is another input's. Give another --output, or --fresh to \
-             begin anew (the file is kept under another name)",
+            "none of the {} lines in the output belongs to {}: it is the output of another input. Give another --output, or \
+             use --fresh to begin anew (the old file is kept under another name)",
             earlier.len(),
             reading.name()
         )));
@@ -56,11 +56,11 @@ pub(super) async fn survey(reading: &Arc<Reading>, earlier: &Earlier) -> Result<
     Ok(Some(job))
 }
 
-/// What an earlier run made of a line, of which these are the digests.
+/// What an earlier run did with a line. `id` and `request` are the digests of the line.
 ///
 /// # Errors
 ///
-/// Where its body is not what was sent then.
+/// Where the earlier run sent something else under the same id.
 pub(super) fn known(
     line: &Line,
     id: Digest,
@@ -71,12 +71,12 @@ pub(super) fn known(
     let known = earlier.of(id, request);
     known.map_err(|Changed(state)| {
         let (what, hint) = match state {
-            State::Answered => ("was answered", "give the line another id to have both answers"),
-            State::Failed => ("failed", "--retry-failed sends the line as it is now"),
+            State::Answered => ("was answered", "to have both answers, give the line another id"),
+            State::Failed => ("failed", "to send the line as it is now, use --retry-failed"),
         };
         Stop::Input(format!(
-            "{}, line {}: `custom_id` {:?} {what} in an earlier run, and what it would send now is something else; {hint}, \
-             another --output keeps the two apart, or --fresh begins anew",
+            "{}, line {}: `custom_id` {:?} {what} in an earlier run, but the line has changed since then; {hint}. Or give \
+             another --output, or use --fresh to begin anew",
             reading.name(),
             line.number,
             line.custom_id

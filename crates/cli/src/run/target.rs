@@ -1,4 +1,4 @@
-//! Whom a run speaks to: its provider, its address, its key; or a simulated provider inside this process.
+//! Where a run sends to: a provider with its address and keys, or a simulated provider inside this process.
 
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ use crate::{
     simulate::{self, Plan},
 };
 
-/// Whom a run speaks to.
+/// Where a run sends to, and how.
 pub(super) struct Target {
     pub(super) builder: RequestManagerBuilder,
     /// The path of the base URL.
     pub(super) base_path: String,
-    /// The simulated provider, and what it grants.
+    /// The simulated provider, and its limits.
     pub(super) simulator: Option<(Simulator, Plan)>,
     pub(super) keys: Vec<String>,
 }
@@ -66,8 +66,11 @@ impl Target {
     }
 
     async fn simulated(arguments: &Run, job: Option<&Job>) -> Result<Self, Stop> {
-        let job = job
-            .ok_or_else(|| Stop::Usage(String::from("--simulate needs a file, to scale the limits to it")))?;
+        let job = job.ok_or_else(|| {
+            Stop::Usage(String::from(
+                "--simulate needs a file as its input: its limits depend on the number of lines",
+            ))
+        })?;
         let mut plan = Plan::for_job(job.requests, job.tokens);
         plan.requests_per_minute = arguments.rpm.unwrap_or(plan.requests_per_minute);
         plan.tokens_per_minute = arguments.tpm.unwrap_or(plan.tokens_per_minute);
@@ -79,7 +82,7 @@ impl Target {
             say::line(format_args!("simulated provider at {address}: {plan}"));
         }
         let endpoint = Endpoint::new(Provider::openai_compatible())
-            // It is inside this process, whatever proxy there is for the world outside.
+            // The server is inside this process: no proxy can reach it.
             .change_client(ClientBuilder::no_proxy)
             .base_url(format!("http://{address}/v1"))
             .key("simulated")
@@ -136,7 +139,7 @@ fn with_times(builder: RequestManagerBuilder, arguments: &Run) -> RequestManager
     }
 }
 
-/// Other ways, money, and calls that are saved.
+/// Sets fallbacks, retries, the budget, and everything that saves calls.
 fn with_ways(mut builder: RequestManagerBuilder, arguments: &Run) -> Result<RequestManagerBuilder, Stop> {
     let sending = &arguments.sending;
     for model in &sending.fallback {
@@ -161,7 +164,7 @@ fn with_ways(mut builder: RequestManagerBuilder, arguments: &Run) -> Result<Requ
     })
 }
 
-/// The path of an address: what stands after its host, up to a query.
+/// The path of a URL: what follows the host, up to the query.
 fn path_of(url: &str) -> String {
     let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
     let path = after_scheme.find('/').map_or("", |slash| &after_scheme[slash..]);

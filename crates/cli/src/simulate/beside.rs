@@ -18,18 +18,18 @@ use crate::{
     input::Reading,
 };
 
-/// Of larger files the loop is not run: it holds all of them in memory.
+/// With more lines the loop is not run, since it holds all of them in memory.
 const MOST: u64 = 5_000;
 
-/// So many calls are in flight where nothing else is asked for: as many as the manager has then.
+/// The requests in flight at once, if --concurrency is not given. The manager has the same default.
 const CONCURRENT: usize = 64;
 
-/// The loop at work. It takes moments, on a thread and a clock of its own.
+/// The loop while it runs. It has a thread and a clock of its own, and takes only moments.
 #[derive(Debug)]
 pub(crate) struct Beside(JoinHandle<std::io::Result<Came>>);
 
 impl Beside {
-    /// Nothing, where there is too much for it.
+    /// Starts the loop. `None` if the input has too many lines.
     pub(crate) async fn start(plan: Plan, run: &Run, reading: &Arc<Reading>, requests: u64) -> Option<Self> {
         if requests > MOST {
             return None;
@@ -61,17 +61,17 @@ impl Beside {
     }
 }
 
-/// What a demonstration says beside its summary.
+/// What the summary of a demonstration has in addition.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub(crate) struct Simulated {
     pub(crate) provider: Mishaps,
     pub(crate) usual_loop: Option<UsualLoop>,
 }
 
-/// What the usual loop came to.
+/// The result of the usual loop.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub(crate) struct UsualLoop {
-    /// Seconds of its own clock.
+    /// Seconds on its own clock.
     pub(crate) wall_s: f64,
     pub(crate) answered: u64,
     pub(crate) lost: u64,

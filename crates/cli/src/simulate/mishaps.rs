@@ -1,31 +1,31 @@
-//! What a simulated provider did to its callers, counted from its ledger.
+//! How a simulated provider failed, counted from its ledger.
 
 use std::fmt::{self, Display, Formatter};
 
 use outbound_simulator::{Fault, Outcome, Simulator};
 
-/// How often it did what.
+/// The numbers of answers and of each kind of failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub(crate) struct Mishaps {
-    /// Calls that it received.
+    /// Requests that it received.
     pub(crate) calls: u64,
     pub(crate) answered: u64,
-    /// 429.
+    /// Refusals by a rate limit (429).
     pub(crate) refused: u64,
-    /// 503 and 529, and overloads that a reply with status 200 tells.
+    /// Overloads: 503 and 529, and those inside a reply with status 200.
     pub(crate) overloaded: u64,
-    /// Other errors of the server.
+    /// Other server errors (5xx).
     pub(crate) server_errors: u64,
-    /// Connections that were reset under a call.
+    /// Connections that were reset during a request.
     pub(crate) resets: u64,
     /// Answers that ended too early.
     pub(crate) cuts: u64,
-    /// Answers that stopped half way, and calls that got no reply at all.
+    /// Answers that stalled, and requests without any reply.
     pub(crate) stalls: u64,
-    /// Times at which the server was gone, and calls that came meanwhile.
+    /// Restarts of the server. `while_away`: requests that came during a restart.
     pub(crate) restarts: u64,
     pub(crate) while_away: u64,
-    /// Answers that were billed a second time, or more often.
+    /// Requests that were billed more than once.
     pub(crate) paid_twice: u64,
 }
 
@@ -59,7 +59,7 @@ impl Mishaps {
     }
 }
 
-/// In words, without what did not happen.
+/// As text, without the kinds that did not happen.
 impl Display for Mishaps {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{} calls", self.calls)?;

@@ -1,13 +1,13 @@
-//! The simulated provider of the demonstration, and its bad days.
+//! The simulated provider of a demonstration, and its faults.
 
 use std::{ops::Range, time::Duration};
 
 use outbound_simulator::{Builder, Fault, Latency, Refusal, Simulator};
 
-/// The seed of a demonstration: the same input meets the same provider each time.
+/// The seed of a demonstration. With it the provider behaves the same each time.
 pub(crate) const SEED: u64 = 1;
 
-/// A provider of these limits that answers in a tenth of a second or so.
+/// A provider with these limits, which answers in about a tenth of a second.
 pub(crate) fn provider(requests_per_minute: u64, tokens_per_minute: u64, seed: u64) -> Builder {
     Simulator::builder()
         .seed(seed)
@@ -19,7 +19,7 @@ pub(crate) fn provider(requests_per_minute: u64, tokens_per_minute: u64, seed: u
         .output_tokens(8..=120)
 }
 
-/// Its bad days: each hits about one attempt in a hundred or fewer.
+/// Adds faults. Each hits at most about one attempt in a hundred.
 pub(crate) fn with_faults(provider: Builder) -> Builder {
     let soon = Duration::from_millis(400);
     provider

@@ -1,8 +1,8 @@
-//! The loop that most programs have around their calls, and what comes of it against a simulated provider.
+//! The loop that most programs have around their requests, and its result with a simulated provider.
 //!
 //! It is the request manager of the tutorials on asynchronous programs: a semaphore limits the calls in flight, each call
 //! has a timeout, a call that failed is made again after an exponential backoff with jitter, and all results are
-//! gathered. Here is what stands there in Python, and its line in [`UsualLoop`]:
+//! gathered. This is what such a manager has in Python, and the same in [`UsualLoop`]:
 //!
 //! | in Python | here |
 //! |---|---|
@@ -15,10 +15,10 @@
 //! | `wait_exponential_jitter(initial=1, jitter=1)` | [`UsualLoop::pause`] |
 //! | `asyncio.gather(*calls, return_exceptions=True)` | [`join_all`] |
 //!
-//! It is kinder than the usual one in two ways. It tries again after every failure, a refusal (429) and an error of the
-//! server (5xx) among them, where many retry only what the HTTP library raises. And it checks that an answer has a text.
+//! It is better than the usual one in two ways. It tries again after every failure, also after a refusal (429) and a server
+//! error (5xx); many loops retry only the exceptions of the HTTP library. And it checks that an answer has a text.
 //!
-//! The command and the bench of goodput use this file too. So all of them speak of the same loop.
+//! The command, an example and the goodput bench all use this file, so that they mean the same loop.
 
 use std::time::Duration;
 
@@ -31,10 +31,10 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// So often each call is tried.
+/// The number of attempts for each call.
 const TRIES: u32 = 3;
 
-/// What the loop knows of its calls.
+/// The settings of the loop.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
     pub(crate) max_concurrent: usize,
@@ -52,7 +52,7 @@ struct UsualLoop {
 }
 
 impl UsualLoop {
-    /// All calls at once. A failure hides no other result.
+    /// Makes all calls, and returns all results: a failure does not end the others.
     async fn gather(&self, bodies: &[String]) -> Vec<Result<String, String>> {
         join_all(bodies.iter().enumerate().map(|(index, body)| self.call(index, body))).await
     }
@@ -67,7 +67,7 @@ impl UsualLoop {
             if attempt == TRIES {
                 return Err(failure);
             }
-            // The place among the calls in flight is free during the pause.
+            // The semaphore is free during the pause.
             sleep(self.pause(index, attempt)).await;
             attempt += 1;
         }
@@ -90,7 +90,7 @@ impl UsualLoop {
         request.body(body.to_owned()).send().await?.error_for_status().await?.json().await
     }
 
-    /// 1 s before the second try, 2 s before the third, and up to a second more.
+    /// The wait before the next attempt: 1 s, then 2 s, each with a jitter of up to a second.
     fn pause(&self, index: usize, attempt: u32) -> Duration {
         // SplitMix64, so that a seed gives the same pauses on every machine.
         let mut mixed = (self.settings.seed << 40) ^ (u64::from(attempt) << 32) ^ index as u64;
@@ -102,12 +102,12 @@ impl UsualLoop {
     }
 }
 
-/// What came of it. The provider's ledger says what the loop cannot know.
+/// The result of the loop. Some of it the loop cannot know, and is from the ledger of the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Came {
     pub(crate) took: Duration,
     pub(crate) answered: usize,
-    /// All tries failed.
+    /// Calls of which all attempts failed.
     pub(crate) lost: usize,
     /// Calls that the provider answered with 429.
     pub(crate) refused: usize,
@@ -115,8 +115,8 @@ pub(crate) struct Came {
     pub(crate) paid_twice: usize,
 }
 
-/// Runs the loop against a provider of its own, on a clock that jumps to the next event: minutes pass in a moment, and a
-/// seed gives the same result each time. `rounds` is how often it is run over what is still without an answer.
+/// Runs the loop with a provider of its own. Its clock jumps to the next event, so that minutes pass in a moment, and the
+/// same seed gives the same result. The loop is run up to `rounds` times, each time for the calls without an answer.
 pub(crate) fn run(
     provider: Builder,
     settings: Settings,
@@ -156,7 +156,7 @@ async fn rounds_of(simulator: &Simulator, settings: Settings, bodies: &[String],
     }
 }
 
-/// Bytes of HTTP through memory: sockets have no part in a clock that jumps.
+/// A client whose connections are in memory: with sockets the clock could not jump.
 fn client(simulator: &Simulator) -> Client {
     let dialled = simulator.clone();
     let connector = move |_: &Origin| {
@@ -168,7 +168,7 @@ fn client(simulator: &Simulator) -> Client {
     client.build().expect("nothing of it can be wrong")
 }
 
-/// A body that asks for no stream: the usual loop reads none. Others keep their bytes.
+/// The body without a request for a stream, which the usual loop cannot read. Any other body is unchanged.
 pub(crate) fn without_stream(body: &str) -> String {
     match serde_json::from_str(body) {
         Ok(Value::Object(mut members)) if members.contains_key("stream") => {

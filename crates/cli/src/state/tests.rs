@@ -1,3 +1,5 @@
+//! The state beside an output: what a later run learns from it.
+
 use super::*;
 use crate::output::Found;
 
@@ -26,9 +28,9 @@ impl Place {
 
 async fn send(state: &State, line: &str, processed: bool) {
     let log = Log(Arc::clone(&state.journal));
-    log.leaves(line).await.expect("room");
+    log.sent(line).await.expect("room");
     if !processed {
-        log.takes_back(line);
+        log.not_sent(line);
     }
 }
 
@@ -43,7 +45,7 @@ async fn what_was_sent_and_has_no_answer_is_known_after_a_crash() {
     let answer = serde_json::json!({"custom_id": "r3", "error": null, "outbound": {"request": request}});
     fs::write(&place.output, answer.to_string() + "\n").expect("an answer");
     drop(state);
-    // Twice: what is taken up is written anew.
+    // Twice, because opening a state rewrites its journal.
     for _ in 0..2 {
         let state = place.open(Existing::Resume, 8, false).expect("it is taken up");
         assert_eq!(state.header, Header { seed: 7, simulated: false }, "the run's own");

@@ -1,4 +1,4 @@
-//! The summary as facts: what `--summary` writes, and what the report and the words are made of.
+//! The data of the summary: `--summary` writes it as JSON, and the text and the report are made of it.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
     watch::{Counts, WAITS},
 };
 
-/// What a run came to. As JSON: times in seconds, money in dollars, `null` where a thing is not known.
+/// The summary of a run. As JSON: times in seconds, money in dollars, and `null` for what is not known.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Facts {
     /// `summary`.
@@ -21,13 +21,13 @@ pub(crate) struct Facts {
     pub(crate) asked: Option<u64>,
     pub(crate) succeeded: u64,
     pub(crate) failed: u64,
-    /// Answered before this run.
+    /// Requests that had an answer or a failure before this run.
     pub(crate) skipped: u64,
-    /// Never sent, or only in vain.
+    /// Requests never sent, or sent only in attempts that were refused or failed.
     pub(crate) not_sent: u64,
-    /// Sent, and what came of it is not known.
+    /// Requests that were sent and whose end is not known.
     pub(crate) perhaps_billed: Ids,
-    /// Answered, and not in the output.
+    /// Requests with an answer that is not in the output.
     pub(crate) unwritten: Ids,
     pub(crate) interrupted: bool,
     /// Why nothing more was sent.
@@ -36,28 +36,28 @@ pub(crate) struct Facts {
     pub(crate) trouble: Option<String>,
     pub(crate) attempts: u64,
     pub(crate) retries: u64,
-    /// Attempts refused for the rate.
+    /// Attempts that a rate limit refused.
     pub(crate) refused: u64,
-    /// Attempts that failed, by class.
+    /// Failed attempts by class.
     pub(crate) failed_attempts: BTreeMap<&'static str, u64>,
     pub(crate) possible_duplicates: u64,
-    /// Answers that no call of their own brought.
+    /// Answers from the cache or from an equal request.
     pub(crate) reused: u64,
     pub(crate) input_tokens: u64,
     pub(crate) output_tokens: u64,
     pub(crate) cost: Option<f64>,
-    /// Of attempts that brought an answer.
+    /// The latency of attempts with an answer.
     pub(crate) latency: Option<Latency>,
     pub(crate) slowest: Vec<Slow>,
     pub(crate) waits: Vec<WaitedFor>,
-    /// What the first in line waited for under the limits, seconds by limit, from looks four times a second.
+    /// Seconds in which each limit held the next request back, measured four times a second.
     pub(crate) short_of: BTreeMap<String, f64>,
     pub(crate) efficiency: Option<Efficiency>,
-    /// Requests that failed, by class.
+    /// Failed requests by class.
     pub(crate) failures: BTreeMap<&'static str, Failures>,
     pub(crate) output: String,
     pub(crate) go_on: Option<String>,
-    /// Of a demonstration: what the provider did, and what the usual loop came to.
+    /// Only for a demonstration: what the provider did, and the result of the usual loop.
     pub(crate) simulated: Option<Simulated>,
 }
 
@@ -69,14 +69,14 @@ pub(crate) struct Latency {
     pub(crate) longest_s: f64,
 }
 
-/// What was waited for one reason.
+/// The waits for one reason.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct WaitedFor {
     /// The [name of a wait](outbound::Waiting::as_str).
     pub(crate) reason: &'static str,
-    /// Seconds, of all requests together.
+    /// Seconds, summed over all requests.
     pub(crate) sum_s: f64,
-    /// The share of the wall time in which at least one waited for it.
+    /// The share of the wall time in which at least one request waited for it.
     pub(crate) share: f64,
 }
 
@@ -85,7 +85,7 @@ pub(crate) struct WaitedFor {
 pub(crate) struct Efficiency {
     pub(crate) e: f64,
     pub(crate) best_s: f64,
-    /// What the best time is bound by: a limit, or the places in flight.
+    /// What decides the best time: a limit on use, or the concurrency limit.
     pub(crate) bound_by: String,
 }
 
@@ -95,7 +95,7 @@ impl Facts {
         let left = counts.left();
         let (succeeded, failed) = (summary.succeeded, summary.failed);
         let with_an_end = succeeded + failed + left.perhaps_billed.count + left.unwritten.count;
-        // Where nobody knows how many there are, those that were read and not sent.
+        // If the number of requests is not known, only those that were read are counted.
         let not_sent = summary.asked.map_or(left.not_sent, |asked| asked.saturating_sub(with_an_end));
         let spent = summary.spent.as_dollars();
         Self {
@@ -168,7 +168,7 @@ fn efficiency(counts: &Counts, wall: Duration) -> Option<Efficiency> {
     Some(Efficiency { e: share(best, wall), best_s: in_seconds(best.min(wall)), bound_by })
 }
 
-/// What part of a time another is: at most all of it, to a thousandth.
+/// The share of a time in another one: at most 1, rounded to a thousandth.
 fn share(part: Duration, whole: Duration) -> f64 {
     if whole.is_zero() {
         return 0.0;

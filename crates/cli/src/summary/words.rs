@@ -1,4 +1,4 @@
-//! The summary in words, for the end of a run.
+//! The summary as text, for the end of a run.
 
 use std::{
     fmt::{self, Display, Formatter},
@@ -43,7 +43,7 @@ impl Facts {
         )?;
         write!(f, "; possible duplicates {}", self.possible_duplicates)?;
         if self.reused > 0 {
-            write!(f, "; {} answered without a call of their own", self.reused)?;
+            write!(f, "; {} answered without a request of their own", self.reused)?;
         }
         write!(f, "\ntokens {} in, {} out", self.input_tokens, self.output_tokens)?;
         if let Some(cost) = self.cost {
@@ -63,7 +63,7 @@ impl Facts {
             let (sum, share) = (time(Duration::from_secs_f64(wait.sum_s)), percent(wait.share));
             write!(
                 f,
-                "\nwaited for {}: {sum} summed over all requests, at least one in {share} of the time",
+                "\nwaited for {}: {sum} summed over all requests; at least one waited in {share} of the time",
                 reason(wait.reason)
             )?;
             if wait.reason == "limits" {
@@ -71,7 +71,7 @@ impl Facts {
                 short.sort_by(|one, other| other.1.total_cmp(one.1));
                 for (what, length) in short {
                     let share = percent((length / self.wall_s.max(1e-9)).min(1.0));
-                    write!(f, "\n  the first in line waited for {}: {share} of the time", plain(what))?;
+                    write!(f, "\n  the next request waited for {}: {share} of the time", plain(what))?;
                 }
             }
         }
@@ -100,7 +100,7 @@ impl Facts {
         }
         if self.unwritten.count > 0 {
             let count = self.unwritten.count;
-            write!(f, "\n{count} were answered, and are not in the output: {}", ids(&self.unwritten))?;
+            write!(f, "\n{count} were answered, but are not in the output: {}", ids(&self.unwritten))?;
         }
         if self.not_sent > 0 {
             write!(f, "\nnot sent: {}", self.not_sent)?;
@@ -116,11 +116,11 @@ impl Facts {
         if self.failures.contains_key("auth") {
             f.write_str(
                 "\nthe key was refused, or none was sent: give the right one with --key-env, --key-file or --key-command; \
-                 what was refused is sent again then",
+                 the same command then sends the refused requests again",
             )?;
         }
         if self.failures.contains_key("quota_spent") {
-            f.write_str("\nthe quota is spent: when there is more, what was refused is sent again")?;
+            f.write_str("\nthe quota is used up: when there is more, the same command sends the refused requests again")?;
         }
         if let Some(command) = &self.go_on {
             write!(f, "\nto go on: {command}")?;
@@ -132,7 +132,7 @@ impl Facts {
     }
 }
 
-/// What a wait was for.
+/// What requests waited for.
 pub(crate) fn reason(name: &str) -> &'static str {
     match name {
         "limits" => "the limits",
@@ -142,7 +142,7 @@ pub(crate) fn reason(name: &str) -> &'static str {
         "account" => "the account",
         "paused" => "the end of a pause",
         "money" => "the budget",
-        "budget" => "leave for an extra call",
+        "budget" => "the retry budget",
         _ => "an equal request",
     }
 }

@@ -1,11 +1,11 @@
-//! Times, counted by their size.
+//! A histogram of times.
 
 use std::time::Duration;
 
-/// Each class is wider than the one before by this factor: a time is known to 2.5 percent.
+/// Each class is wider than the one before by this factor, so that a time is known to 2.5 percent.
 const FACTOR: f64 = 1.05;
 
-/// From a millisecond to half a day.
+/// The number of classes: they reach from a millisecond to half a day.
 const CLASSES: usize = 360;
 
 /// A histogram of fixed size.
@@ -35,7 +35,7 @@ impl Histogram {
         (self.count > 0).then_some(self.longest)
     }
 
-    /// The time that this share of all is no longer than.
+    /// The quantile: this share of all times is not longer.
     pub(crate) fn quantile(&self, share: f64) -> Option<Duration> {
         let wanted = (self.count as f64 * share).ceil().max(1.0);
         let mut seen = 0.0;
@@ -46,8 +46,8 @@ impl Histogram {
         Some(middle(class).max(self.shortest).min(self.longest))
     }
 
-    /// The classes from the first to the last that is not empty, `together` of them in one: where each begins and ends, in
-    /// seconds, and how many are in it.
+    /// The classes from the first to the last that is not empty, merged in groups of `together`: begin and end in seconds, and
+    /// the count.
     pub(crate) fn classes(&self, together: usize) -> Vec<(f64, f64, u64)> {
         let groups = self.classes.chunks(together).enumerate();
         let groups: Vec<_> = groups

@@ -1,11 +1,11 @@
-//! What was begun and has no line in the output.
+//! Requests that were begun and have no line in the output.
 
 use super::{Counts, Inside};
 
-/// So many ids are shown.
+/// At most this many ids are kept to be shown.
 const SHOWN: usize = 5;
 
-/// How many they are, and the ids of the first.
+/// A number of requests, and the ids of the first of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Ids {
     pub(crate) count: u64,
@@ -15,11 +15,11 @@ pub(crate) struct Ids {
 /// Requests without a line in the output.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Left {
-    /// Sent, and nobody knows what came of it: they may be billed.
+    /// Sent, and their end is not known: they may be billed.
     pub(crate) perhaps_billed: Ids,
     /// Answered, and not written.
     pub(crate) unwritten: Ids,
-    /// Never sent, or only in vain: refused or failed before.
+    /// Never sent, or sent only in attempts that were refused or failed.
     pub(crate) not_sent: u64,
 }
 
@@ -45,7 +45,7 @@ impl Left {
 }
 
 impl Counts {
-    /// What has no line in the output now. At the end of a run: what never will have one.
+    /// The requests that have no line in the output now. After the end of a run they get none.
     pub(crate) fn left(&self) -> Left {
         let mut left = self.interrupted.clone();
         let mut inside: Vec<_> = self.inside.iter().collect();

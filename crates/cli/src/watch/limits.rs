@@ -1,4 +1,4 @@
-//! The limits that hold, as the manager has them, and what the first in line waits for.
+//! The limits of a run as the manager knows them, and what the next request waits for.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,22 +12,22 @@ use crate::progress::{amount, time};
 
 const MINUTE: f64 = 60.0;
 
-/// So many things that the first in line waits for are told apart.
+/// At most this many limits have a waiting time of their own.
 const SHORT: usize = 24;
 
-/// What stands for all others.
+/// The name for all others.
 const OTHERS: &str = "other limits";
 
-/// The limits that were seen in force.
+/// The limits that the snapshots of the manager had.
 #[derive(Debug)]
 pub(crate) struct Limits {
     looked: Instant,
     known: Vec<Limit>,
-    /// How many models were named.
+    /// The number of models.
     models: usize,
-    /// How many may be in flight, of all endpoints together.
+    /// The concurrency limit, summed over all endpoints.
     pub(crate) places: Option<usize>,
-    /// What the first in line waited for, and how long, by what was seen at each look.
+    /// How long the next request waited for each limit, measured from snapshot to snapshot.
     pub(crate) short: BTreeMap<String, Duration>,
 }
 
@@ -38,11 +38,11 @@ struct Limit {
     dimension: QuotaDimension,
     window: Duration,
     amount: f64,
-    /// The most that was seen to be had at once.
+    /// The most that was available at once.
     at_once: f64,
 }
 
-/// What answers and failures took.
+/// What the requests used.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Used {
     requests: f64,
@@ -108,7 +108,7 @@ impl Limits {
         }
     }
 
-    /// How much of this a minute all limits together allow; `None` where some of it is not limited.
+    /// How much of a dimension all limits together allow in a minute. `None` if a model has no such limit.
     pub(crate) fn per_minute(&self, dimension: QuotaDimension) -> Option<f64> {
         let lowest = |of_all: bool| {
             let mut by_model = BTreeMap::<_, f64>::new();
@@ -124,7 +124,7 @@ impl Limits {
         [lowest(true), lowest(false)].into_iter().flatten().reduce(f64::min)
     }
 
-    /// Tokens a minute, whichever of them are limited: of input and output together, or each.
+    /// Tokens in a minute: by a limit on input and output together, or by the two limits on each.
     pub(crate) fn tokens_per_minute(&self) -> Option<f64> {
         let each = self
             .per_minute(QuotaDimension::InputTokens)
@@ -133,9 +133,9 @@ impl Limits {
         self.per_minute(QuotaDimension::Tokens).or(each)
     }
 
-    /// The least time in which so much can be used under these limits, and which of them it is; `None` where none is known.
+    /// The shortest time in which these limits allow this use, and the limit that decides it. `None` if no limit is known.
     ///
-    /// What can be had at once takes no time, the rest comes at the rate of the limit.
+    /// What is available at once takes no time. The rest comes at the rate of the limit.
     pub(crate) fn least_time(&self, used: &BTreeMap<String, Used>) -> Option<(Duration, String)> {
         let all = used.values().fold(Used::default(), Used::and);
         let times = self.known.iter().filter_map(|limit| {
@@ -155,7 +155,7 @@ impl Limits {
 }
 
 impl Limit {
-    /// A second.
+    /// The amount in a second.
     fn rate(&self) -> f64 {
         self.amount / self.window.as_secs_f64()
     }
@@ -165,7 +165,7 @@ impl Limit {
     }
 }
 
-/// The limits of a quota; those of several endpoints add up.
+/// Adds the limits of a quota. Equal limits of several endpoints are summed.
 fn note(seen: &mut Vec<Limit>, model: Option<&str>, quota: &QuotaSnapshot) {
     for told in quota.dimensions.iter().filter(|told| told.limit > 0 && !told.window.is_zero()) {
         let limit = Limit {
@@ -185,12 +185,12 @@ fn note(seen: &mut Vec<Limit>, model: Option<&str>, quota: &QuotaSnapshot) {
     }
 }
 
-/// What the first in each line waits for.
+/// What the next request of each model waits for.
 fn short(snapshot: &Snapshot) -> Vec<String> {
     let mut short: Vec<_> = waiting(snapshot)
         .filter_map(|(endpoint, model)| match model.quota.bottleneck? {
             Bottleneck::Dimension(dimension) => Some(scarce(dimension, endpoint, model)),
-            Bottleneck::Concurrency => Some(String::from("places in flight")),
+            Bottleneck::Concurrency => Some(String::from("the concurrency limit")),
             Bottleneck::Gate => Some(String::from("the end of a refusal (429)")),
             _ => None,
         })
@@ -200,14 +200,14 @@ fn short(snapshot: &Snapshot) -> Vec<String> {
     short
 }
 
-/// The models for which requests wait for their turn, each with its endpoint.
+/// The models with waiting requests, each with its endpoint.
 pub(crate) fn waiting(snapshot: &Snapshot) -> impl Iterator<Item = (&EndpointSnapshot, &ModelSnapshot)> {
     let endpoints = snapshot.endpoints.iter();
     let models = endpoints.flat_map(|endpoint| endpoint.models.iter().map(move |model| (endpoint, model)));
     models.filter(|(_, model)| model.quota.waiting > 0)
 }
 
-/// What is scarce: `output tokens of m`. A limit that several models share has none of their names.
+/// The name of a limit: `output tokens of m`. A limit that several models share is named without a model.
 pub(crate) fn scarce(
     dimension: QuotaDimension,
     endpoint: &EndpointSnapshot,

@@ -1,4 +1,4 @@
-//! How much happened in the last minute.
+//! The rates of the last minute.
 
 use std::time::Duration;
 
@@ -6,27 +6,27 @@ use tokio::time::Instant;
 
 const SECONDS: usize = 60;
 
-/// Less time than this says nothing of a minute.
+/// After less time, no rate is given.
 const SHORTEST: Duration = Duration::from_secs(2);
 
 /// What happened in each of the last seconds.
 #[derive(Debug)]
 pub(crate) struct Pace {
     began: Instant,
-    /// The second at place `second % SECONDS`.
+    /// A ring: second number `n` is at index `n % SECONDS`.
     seconds: [Second; SECONDS],
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Second {
-    /// Which one it is, from the beginning.
+    /// Its number, counted from the beginning.
     number: u64,
     sent: u64,
     done: u64,
     tokens: u64,
 }
 
-/// Amounts a minute.
+/// Amounts in a minute.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Rates {
     pub(crate) sent: f64,
@@ -43,7 +43,7 @@ impl Pace {
         self.second(now).sent += 1;
     }
 
-    /// What was told as sent at an instant has not left.
+    /// Takes back a request that was counted as sent at an instant.
     pub(super) fn not_sent(&mut self, at: Instant) {
         let number = at.saturating_duration_since(self.began).as_secs();
         let second = &mut self.seconds[(number % SECONDS as u64) as usize];
@@ -61,7 +61,7 @@ impl Pace {
         second.tokens = second.tokens.saturating_add(tokens);
     }
 
-    /// What the last minute would be at its pace; `None` in the first seconds.
+    /// The rates, measured over the last minute or the time so far. `None` in the first seconds.
     pub(crate) fn rates(&self, now: Instant) -> Option<Rates> {
         let elapsed = now.saturating_duration_since(self.began);
         if elapsed < SHORTEST {

@@ -1,4 +1,4 @@
-//! What happened when: a bounded number of spans of time, each as long as the others.
+//! What happened when: counts for a bounded number of time spans of equal length.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use tokio::time::Instant;
 
 use super::{Limits, Waits};
 
-/// So many spans there are at most. When all are used, two and two become one.
+/// The most spans. When all are used, each two neighbours become one.
 pub(crate) const MOST: usize = 600;
 
-/// How long a span is at first.
+/// The length of a span at the beginning.
 const FIRST: Duration = Duration::from_millis(100);
 
-/// The classes of times in a span: from a millisecond on, each longer by this factor.
+/// The classes of times in a span: the first begins at a millisecond, each is longer than the one before by this factor.
 const CLASSES: usize = 80;
 const FACTOR: f64 = 1.2;
 
@@ -22,7 +22,7 @@ pub(crate) struct Series {
     began: Instant,
     span: Duration,
     buckets: Vec<Bucket>,
-    /// How many attempts are in flight, as told last.
+    /// The attempts in flight at the last event.
     in_flight: u64,
 }
 
@@ -34,12 +34,12 @@ pub(crate) struct Bucket {
     pub(crate) failed: u64,
     pub(crate) refused: u64,
     pub(crate) tokens: u64,
-    /// How many attempts were in flight at most.
+    /// The most attempts that were in flight at once.
     pub(crate) in_flight: u64,
-    /// How many requests waited, added up over the looks.
+    /// The waiting requests, summed over the looks.
     waiting: u64,
     looks: u64,
-    /// Requests and tokens a minute that the limits allow, as seen last.
+    /// What the limits allow in a minute, as seen at the last look. `token_limit`: the same for tokens.
     pub(crate) request_limit: Option<f64>,
     pub(crate) token_limit: Option<f64>,
     times: [u32; CLASSES],
@@ -70,20 +70,20 @@ impl Series {
         Self { began: now, span: FIRST, buckets: Vec::new(), in_flight: 0 }
     }
 
-    /// So many are in flight with this one.
+    /// `in_flight` counts this attempt.
     pub(super) fn sent(&mut self, now: Instant, in_flight: u64) {
         self.at(now).sent += 1;
         self.in_flight(now, in_flight);
     }
 
-    /// So many are in flight from now on.
+    /// Sets the number of attempts in flight from now on.
     pub(super) fn in_flight(&mut self, now: Instant, in_flight: u64) {
         let bucket = self.at(now);
         bucket.in_flight = bucket.in_flight.max(in_flight);
         self.in_flight = in_flight;
     }
 
-    /// What was told as sent at an instant has not left.
+    /// Takes back an attempt that was counted as sent at an instant.
     pub(super) fn not_sent(&mut self, at: Instant) {
         let bucket = self.at(at);
         bucket.sent = bucket.sent.saturating_sub(1);
@@ -120,7 +120,7 @@ impl Series {
         bucket.token_limit = limits.tokens_per_minute().or(bucket.token_limit);
     }
 
-    /// The spans in at most so many parts, and how long each is.
+    /// The spans merged into at most `most` parts, and the length of a part.
     pub(crate) fn parts(&self, most: usize) -> (Duration, Vec<Bucket>) {
         let together = self.buckets.len().div_ceil(most.max(1)).max(1);
         (self.span * u32::try_from(together).unwrap_or(u32::MAX), merged(&self.buckets, together))
@@ -132,7 +132,7 @@ impl Series {
             let place = usize::try_from(elapsed.as_nanos() / self.span.as_nanos()).unwrap_or(usize::MAX);
             if place < MOST {
                 if place >= self.buckets.len() {
-                    // What was in flight still is.
+                    // Attempts in flight stay in flight during the new spans.
                     let since = Bucket { in_flight: self.in_flight, ..Bucket::default() };
                     self.buckets.resize(place + 1, since);
                 }
@@ -148,7 +148,7 @@ impl Series {
     }
 }
 
-/// So many at a time in one.
+/// Merges groups of `together` neighbours.
 fn merged(buckets: &[Bucket], together: usize) -> Vec<Bucket> {
     let merge = |buckets: &[Bucket]| {
         let mut merged = Bucket::default();
@@ -159,12 +159,12 @@ fn merged(buckets: &[Bucket], together: usize) -> Vec<Bucket> {
 }
 
 impl Bucket {
-    /// How many requests waited, on average; `None` if nobody looked.
+    /// The average number of waiting requests. `None` without a look.
     pub(crate) fn waiting(&self) -> Option<f64> {
         (self.looks > 0).then(|| self.waiting as f64 / self.looks as f64)
     }
 
-    /// The time that this share of its answers took at most, to a tenth; `None` without answers.
+    /// The quantile of the times of its answers, to 10 percent. `None` without answers.
     pub(crate) fn quantile(&self, share: f64) -> Option<Duration> {
         let count: u64 = self.times.iter().map(|count| u64::from(*count)).sum();
         let wanted = (count as f64 * share).ceil().max(1.0);
@@ -180,7 +180,7 @@ impl Bucket {
         Some(Duration::from_secs_f64(middle).min(self.longest))
     }
 
-    /// The longest that an answer took.
+    /// The time of the slowest answer.
     pub(crate) fn longest(&self) -> Option<Duration> {
         (self.longest > Duration::ZERO).then_some(self.longest)
     }

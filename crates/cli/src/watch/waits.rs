@@ -1,4 +1,4 @@
-//! What requests waited for, and how long.
+//! How long requests waited, by reason.
 
 use std::time::Duration;
 
@@ -18,17 +18,17 @@ pub(crate) const WAITS: [Waiting; 9] = [
     Waiting::EqualRequest,
 ];
 
-/// By reason, in the order of [`WAITS`].
+/// The waits, in the order of [`WAITS`].
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Waits([Wait; WAITS.len()]);
 
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Wait {
-    /// How many requests wait now.
+    /// The number of requests that wait now.
     pub(crate) now: u64,
-    /// How long all requests waited, added up.
+    /// The sum of the waits of all requests.
     pub(crate) sum: Duration,
-    /// How long at least one waited.
+    /// The time in which at least one request waited.
     any: Duration,
     since: Option<Instant>,
 }
@@ -57,7 +57,7 @@ impl Waits {
         place(reason).map(|place| self.0[place]).unwrap_or_default()
     }
 
-    /// How many wait now, whatever for.
+    /// The number of requests that wait now, for any reason.
     pub(crate) fn now(&self) -> u64 {
         self.0.iter().map(|wait| wait.now).sum()
     }
@@ -68,7 +68,7 @@ impl Waits {
 }
 
 impl Wait {
-    /// How long at least one waited, until now.
+    /// The time until now in which at least one request waited.
     pub(crate) fn any(&self, now: Instant) -> Duration {
         self.any + self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }

@@ -1,4 +1,4 @@
-//! `outbound ctl`: what can be asked of a run while it works.
+//! `outbound ctl`: commands to a run while it works, and the socket that takes them.
 #![cfg(unix)]
 
 use std::{
@@ -9,7 +9,7 @@ use std::{
         net::{UnixListener, UnixStream},
     },
     path::PathBuf,
-    process::{Child, Output, Stdio},
+    process::Output,
     time::Duration,
 };
 
@@ -18,9 +18,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{task::block_in_place, time::Instant};
 
-use crate::support::{answers, folder, input, outbound, said, text};
+use crate::support::{Running, answers, folder, input, outbound, received, said, text, until};
 
-/// A run at work that is asked things.
+/// A server, an input and an output, for runs that are controlled while they work.
 struct Job {
     simulator: Simulator,
     base: String,
@@ -30,7 +30,7 @@ struct Job {
 }
 
 impl Job {
-    /// Of so many lines, each answered after a time.
+    /// With this many lines; each answer takes `latency` milliseconds.
     async fn new(lines: usize, latency: u64) -> Self {
         let latency = Latency::fixed(Duration::from_millis(latency));
         let simulator = Simulator::builder().latency(latency).build();
@@ -41,7 +41,7 @@ impl Job {
         Self { simulator, base: format!("http://{address}/v1"), folder, input, output }
     }
 
-    /// Begins it, and returns when the server has seen so many more sends.
+    /// Starts a run, and returns when the server has received `sends` more requests.
     async fn start(&self, concurrency: &str, sends: usize) -> Running {
         let (before, base) = (self.sends(), &self.base);
         let arguments = [
@@ -54,8 +54,7 @@ impl Job {
             "--concurrency",
             concurrency,
         ];
-        let child = outbound(&arguments).stderr(Stdio::piped()).spawn().expect("it starts");
-        let running = Running(Some(child));
+        let running = Running::start(outbound(&arguments));
         self.seen(before + sends).await;
         running
     }
@@ -65,7 +64,7 @@ impl Job {
     }
 
     async fn seen(&self, sends: usize) {
-        until(|| self.sends() >= sends).await;
+        received(&self.simulator, sends).await;
     }
 
     fn ctl(&self, arguments: &[&str]) -> Output {
@@ -94,35 +93,6 @@ impl Job {
         BufReader::new(stream).read_line(&mut line).expect("a reply");
         serde_json::from_str(&line).unwrap_or_default()
     }
-}
-
-/// Ends with the test, whatever comes of it.
-struct Running(Option<Child>);
-
-impl Running {
-    fn end(mut self) -> Output {
-        let child = self.0.take().expect("it runs");
-        block_in_place(|| child.wait_with_output().expect("it ends"))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.0.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-async fn until(mut is_so: impl FnMut() -> bool) {
-    for _ in 0..4_000 {
-        if is_so() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("it did not come to that");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,7 +124,7 @@ async fn a_pause_sends_nothing_and_a_resume_goes_on() {
     assert!(!job.socket().exists());
     let after = job.ctl(&["status"]);
     assert_eq!(after.status.code(), Some(3));
-    assert!(said(&after).contains("no run is at work"), "{}", said(&after));
+    assert!(said(&after).contains("no run is writing to it"), "{}", said(&after));
     job.simulator.shutdown().await;
 }
 
@@ -175,7 +145,7 @@ async fn limits_hold_at_once_and_wrong_ones_change_nothing() {
         "not one limit of a wrong request holds"
     );
     job.done(&["limits", "--concurrency", "40"]);
-    // One after the other these would take 30 seconds.
+    // With one request at a time these would take 30 seconds.
     let (began, before) = (Instant::now(), job.sends());
     job.seen(before + 300).await;
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
@@ -199,7 +169,7 @@ async fn a_drained_run_ends_as_by_one_interrupt_and_goes_on_later() {
         if paused {
             job.done(&["pause"]);
         }
-        // Asked twice, it is still not cut off.
+        // A second drain does not stop the run at once, as a second Ctrl-C does.
         job.done(&["drain"]);
         let _ = job.ctl(&["drain"]);
         let run = run.end();
@@ -230,18 +200,18 @@ async fn bad_clients_hold_up_nobody() {
         writeln!(stream, "{wrong}").expect("it listens");
         let reply = Job::reply(&stream);
         assert!(reply["ok"] == false && reply["error"].is_string(), "{wrong}: {reply}");
-        // The same connection still serves.
+        // The same connection still works.
         writeln!(stream, r#"{{"command":"status"}}"#).expect("it listens");
         assert_eq!(Job::reply(&stream)["ok"], true, "after {wrong}");
     }
     let mut long = job.connect();
     let _ = long.write_all(&vec![b' '; (64 << 10) + 1]);
     assert!(Job::reply(&long)["error"].as_str().is_some_and(|error| error.contains("65536")));
-    // Half a request, and gone.
+    // A client that closes the connection inside a request.
     job.connect().write_all(b"{\"comm").expect("it listens");
-    // A reply that nobody reads.
+    // A client that does not read its reply.
     writeln!(job.connect(), r#"{{"command":"status"}}"#).expect("it listens");
-    // Else the end of the run would close them.
+    // Without the pause, the end of the run could close the connections.
     job.done(&["pause"]);
     let mut silent: Vec<_> = (0..100).map(|_| job.connect()).collect();
     assert_eq!(job.done(&["status"])["ok"], true, "beside a hundred silent ones");
@@ -260,15 +230,13 @@ async fn bad_clients_hold_up_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_socket_of_a_killed_run_is_replaced() {
     let job = Job::new(30, 50).await;
-    let mut killed = job.start("2", 4).await;
-    killed.0.as_mut().expect("it runs").kill().expect("it is killed");
-    killed.end();
+    job.start("2", 4).await.kill();
     assert!(job.socket().exists(), "nobody was there to remove it");
     let asked = job.ctl(&["pause"]);
     assert_eq!(asked.status.code(), Some(3), "{}", said(&asked));
     let told = block_in_place(|| outbound(&["status", text(&job.output)]).output().expect("it runs"));
     let told = String::from_utf8_lossy(&told.stdout).into_owned();
-    assert!(told.contains("they may have been billed") && told.contains("No run is at work"), "{told}");
+    assert!(told.contains("they may have been billed") && told.contains("No run is writing to it"), "{told}");
     let run = job.start("2", 4).await;
     assert_eq!(job.done(&["status"])["ok"], true);
     assert_eq!(run.end().status.code(), Some(0));
@@ -286,14 +254,14 @@ async fn a_path_too_long_for_a_socket_stops_no_run() {
     let asked = job.ctl(&["pause"]);
     assert_eq!(asked.status.code(), Some(3), "{}", said(&asked));
     let told = block_in_place(|| outbound(&["status", text(&job.output)]).output().expect("it runs"));
-    assert!(String::from_utf8_lossy(&told.stdout).contains("is not known"));
+    assert!(String::from_utf8_lossy(&told.stdout).contains("It is not known whether a run is writing to it"));
     let run = run.end();
     assert_eq!(run.status.code(), Some(0), "{}", said(&run));
     assert!(said(&run).contains("cannot be controlled with `outbound ctl`"), "{}", said(&run));
     job.simulator.shutdown().await;
 }
 
-/// Refuses the first key with the words of a provider that repeats it, and lets all others wait.
+/// A server that refuses the first request with a message that repeats the key, and never answers the others.
 fn refusing() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("its address");
@@ -320,8 +288,8 @@ async fn no_reply_repeats_a_key_that_a_provider_repeats() {
     let arguments =
         ["run", text(&job.input), "-o", text(&job.output), "--base-url", &job.base, "--key-env", "K"];
     let mut command = outbound(&arguments);
-    let child = command.args(["--concurrency", "1"]).env("K", "sk-canary").stderr(Stdio::null()).spawn();
-    let _run = Running(Some(child.expect("it starts")));
+    command.args(["--concurrency", "1"]).env("K", "sk-canary");
+    let _run = Running::start(command);
     until(|| job.socket().exists()).await;
     let mut reply = Value::Null;
     for _ in 0..200 {

@@ -1,5 +1,5 @@
-//! Crashes at random moments, and disks that are full: no answer is lost, none is there twice, and what was sent twice says
-//! so.
+//! Crashes at random moments, and full disks: no answer is lost, none is written twice, and answers to requests that were
+//! sent twice are marked.
 #![cfg(unix)]
 
 use std::{
@@ -15,12 +15,12 @@ use crate::support::{Running, answers, folder, input, outbound, said, text};
 
 const WIDTH: usize = 8;
 
-/// How often it is killed in all. `OUTBOUND_KILLS=1000` is the long form.
+/// The number of kills in all. `OUTBOUND_KILLS=1000` makes it a long test.
 fn kills() -> usize {
     std::env::var("OUTBOUND_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(40)
 }
 
-/// A server that refuses some, and whose times differ.
+/// A server that refuses some requests, with varying latencies.
 fn server(seed: u64) -> Simulator {
     Simulator::builder()
         .seed(seed)
@@ -30,11 +30,12 @@ fn server(seed: u64) -> Simulator {
         .build()
 }
 
-/// What the server saw of each line: lines are told apart by their idempotency keys, which a run that is taken up repeats.
+/// The number of billed requests for each line. A line is identified by its idempotency key, which a run that goes on uses
+/// again.
 fn sends_by_key(simulator: &Simulator) -> BTreeMap<String, usize> {
     let mut sends = BTreeMap::new();
     for entry in simulator.ledger().entries() {
-        // What was refused was not billed.
+        // A refused request is not billed.
         if !matches!(entry.outcome, Outcome::Refused(_) | Outcome::OverQuota(_)) {
             *sends.entry(entry.seen.idempotency_key.clone().expect("a key")).or_default() += 1;
         }
@@ -102,7 +103,7 @@ async fn killed_at_random_points_it_loses_and_doubles_nothing() {
     }
 }
 
-/// A limit on the size of a file does what a full disk does: a write fails in the middle of a line.
+/// Runs the command with a limit on the size of files. It acts like a full disk: a write fails in the middle of a line.
 fn with_room(blocks: usize, arguments: &[&str]) -> process::Output {
     let mut command = Command::new("sh");
     let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
@@ -119,7 +120,7 @@ async fn a_disk_that_is_full_stops_the_run_and_keeps_what_is_there() {
     let base = format!("http://{address}/v1");
     let width = WIDTH.to_string();
     let arguments = ["run", text(&input), "-o", text(&output), "--base-url", &base, "--concurrency", &width];
-    // In blocks of 512 bytes. An answer has about one.
+    // In blocks of 512 bytes. An answer takes about one block.
     let mut before = 0;
     for blocks in [1, 60, 200] {
         let run = with_room(blocks, &arguments);
@@ -136,7 +137,7 @@ async fn a_disk_that_is_full_stops_the_run_and_keeps_what_is_there() {
     assert_eq!(run.status.code(), Some(0), "{}", said(&run));
     assert_eq!(answers(&output).len(), lines);
     let answered: usize = sends_by_key(&simulator).values().sum();
-    // So many are under way when it is full, and as many leave before that is known.
+    // When the disk is full, `WIDTH` requests are in flight, and as many can be sent before the run knows it.
     assert!(answered - lines <= 3 * 2 * WIDTH, "{answered} answered");
     simulator.shutdown().await;
 }

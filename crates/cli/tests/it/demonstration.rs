@@ -1,4 +1,4 @@
-//! The first command of the README, and what the README says of it.
+//! The first command of the README, and the output that the README shows for it.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ fn printed(readme: &str) -> &str {
         .expect("a summary")
 }
 
-/// Times, and what depends on them, are those of a run. All else is the same each time.
+/// Times, and what depends on them, differ from run to run. Everything else is the same each time.
 #[test]
 fn the_first_command_says_what_the_readme_prints() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -72,7 +72,7 @@ fn answers_are_text_that_says_it_is_simulated() {
     }
 }
 
-/// A real provider's summary has nothing of it.
+/// The summary of a run with a real provider has no such part.
 #[test]
 fn the_loop_is_run_beside_a_demonstration_of_a_whole_file_only() {
     let folder = folder();

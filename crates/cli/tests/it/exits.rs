@@ -1,54 +1,27 @@
-//! What goes wrong, and the exit code that says so.
+//! Errors and their exit codes.
 
 use outbound_simulator::{Refusal, Simulator};
 
 use crate::support::{answers, folder, ids, input, line, outbound, said, text};
 
+/// The messages are snapshots in `messages.rs`.
 #[test]
-fn usage() {
-    for arguments in [
-        &["run"][..],
-        &["run", "in.jsonl", "--rpm", "0"],
-        &["run", "in.jsonl", "--deadline", "soon"],
-        &["run", "in.jsonl", "--simulate", "--base-url", "http://h/"],
-        &["run", "--simulate", "-"],
-    ] {
-        let run = outbound(arguments).output().expect("it runs");
-        assert_eq!(run.status.code(), Some(2), "{arguments:?}: {}", said(&run));
-    }
-    let folder = folder();
-    let input = input(&folder, 1, &[]);
-    let run = outbound(&["run", text(&input)]).output().expect("it runs");
-    assert_eq!(run.status.code(), Some(2));
-    assert!(said(&run).contains("OPENAI_API_KEY"), "{}", said(&run));
-    let run = outbound(&["run", text(&input), "--base-url", "nowhere"]).output().expect("it runs");
-    assert_eq!(run.status.code(), Some(2), "{}", said(&run));
-}
-
-#[test]
-fn bad_input_names_the_line_and_sends_nothing() {
-    for (more, says) in [
-        ("{\"custom_id\": 7}", "line 4"),
-        ("not JSON", "line 4"),
-        (&line(1), "line 4: `custom_id` \"r1\" was there before"),
-    ] {
+fn bad_input_sends_nothing() {
+    for more in ["{\"custom_id\": 7}", "not JSON", &line(1)] {
         let folder = folder();
         let input = input(&folder, 3, &[more]);
         let run = outbound(&["run", "--simulate", text(&input)]).output().expect("it runs");
         assert_eq!(run.status.code(), Some(3));
-        assert!(said(&run).contains(says), "{}", said(&run));
+        assert!(said(&run).contains("in.jsonl, line 4: "), "{}", said(&run));
         assert!(!folder.path().join("in.simulated.jsonl").exists(), "found before anything was paid for");
     }
-    let run = outbound(&["run", "--simulate", "no-such-file.jsonl"]).output().expect("it runs");
-    assert_eq!(run.status.code(), Some(3));
-    assert!(said(&run).contains("no-such-file.jsonl"), "{}", said(&run));
 }
 
 #[tokio::test]
 async fn a_wrong_key_and_a_spent_quota_are_4() {
     for (simulator, hint) in [
         (Simulator::builder().key("right").build(), "\nthe key was refused, or none was sent: "),
-        (Simulator::builder().fault(Refusal::quota_spent(), 1.0).build(), "\nthe quota is spent: "),
+        (Simulator::builder().fault(Refusal::quota_spent(), 1.0).build(), "\nthe quota is used up: "),
     ] {
         let address = simulator.listen("127.0.0.1:0").await.expect("a port");
         let folder = folder();
@@ -64,7 +37,7 @@ async fn a_wrong_key_and_a_spent_quota_are_4() {
         let run = run.await.expect("no panic").expect("it runs");
         assert_eq!(run.status.code(), Some(4), "{}", said(&run));
         let answers = answers(&output);
-        // One finds out, and a witness that was in flight beside it or is sent after it; the others are not sent.
+        // One request is refused. A second one, in flight or sent after it, confirms that. The others are not sent.
         let sends = simulator.ledger().sends();
         assert_eq!(ids(&answers).len(), sends, "what was sent has its line, and nothing else");
         assert!(sends <= 4, "{sends} sends");
@@ -92,7 +65,7 @@ fn an_output_that_cannot_be_written_is_6() {
     assert_eq!(std::fs::read_to_string(&occupied).expect("still there"), "paid for\n");
 }
 
-/// disk-full: results cannot be written and the run goes on paying.
+/// The bug this guards against (disk-full): answers cannot be written, and the run goes on and pays for more.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_ends_the_run() {
@@ -139,7 +112,7 @@ fn fresh_moves_nothing_for_a_run_that_cannot_begin() {
     assert_eq!(std::fs::read_to_string(&input).expect("the input"), before);
 }
 
-/// key-to-stranger: the customary key goes to whatever address is given.
+/// The bug this guards against (key-to-stranger): the usual key is sent to any address that is given.
 #[tokio::test]
 async fn the_customary_key_stays_at_home() {
     let simulator = Simulator::builder().key("sk-mine").build();
@@ -163,7 +136,7 @@ async fn the_customary_key_stays_at_home() {
     simulator.shutdown().await;
 }
 
-/// A key with a space of another script, or with a line end in it, came in with a copy: nothing is sent with it.
+/// A key that was copied with an invisible character or a line end in it. Nothing is sent with it.
 #[test]
 fn a_key_that_no_header_carries_is_refused_by_the_name_of_its_variable() {
     let folder = folder();
@@ -175,13 +148,14 @@ fn a_key_that_no_header_carries_is_refused_by_the_name_of_its_variable() {
         let run = outbound(&arguments).env("K", key).output().expect("it runs");
         assert_eq!(run.status.code(), Some(2), "{}", said(&run));
         assert!(
-            said(&run).contains("the key in K has a character that a header cannot carry, at place 5 of 7")
+            said(&run)
+                .contains("the key in K has a character that an HTTP header cannot carry: character 5 of 7")
         );
         assert!(!said(&run).contains("sk-a"), "{}", said(&run));
     }
 }
 
-/// Whatever name it is called by.
+/// Also where the input is named by a link.
 #[cfg(unix)]
 #[test]
 fn a_summary_does_not_replace_the_input() {
@@ -194,7 +168,7 @@ fn a_summary_does_not_replace_the_input() {
         let run =
             outbound(&["run", text(&input), "--simulate", option, text(&link)]).output().expect("it runs");
         assert_eq!(run.status.code(), Some(2), "{}", said(&run));
-        assert!(said(&run).contains("that file is used already in this run"), "{}", said(&run));
+        assert!(said(&run).contains("this run already uses that file"), "{}", said(&run));
     }
     assert_eq!(std::fs::read_to_string(&input).expect("the input"), before);
 }

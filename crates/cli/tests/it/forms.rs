@@ -1,4 +1,4 @@
-//! What the input may be, from the file to the wire.
+//! Every form of input, from the file to the request that the server receives.
 
 use std::{
     io::{Read, Write},
@@ -12,10 +12,10 @@ use serde_json::Value;
 
 use crate::support::{answers, folder, ids, outbound, said, text};
 
-/// What a server was sent: the first line of a request, and its body.
+/// A request as the server received it: its first line, and its body.
 type Seen = (String, String);
 
-/// Answers so many requests, whatever they are, and says what they were. Its address, to end in `/v1`.
+/// A server that answers this many requests of any kind, and then returns them. The first value is its base URL.
 fn server(requests: usize) -> (String, thread::JoinHandle<Vec<Seen>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let base = format!("http://{}/v1", listener.local_addr().expect("its address"));
@@ -55,7 +55,7 @@ fn head_line(line: &str) -> String {
     line.trim_end_matches(" HTTP/1.1").to_owned()
 }
 
-/// Runs a file of this name and text, one request after the other; what was sent, and the answers.
+/// Runs an input with this name and content, one request after the other. Returns what was sent, and the answers.
 fn run(name: &str, input: &[u8], requests: usize, options: &[&str]) -> (Vec<Seen>, Vec<Value>) {
     let folder = folder();
     let (file, out) = (folder.path().join(name), folder.path().join("out.jsonl"));
@@ -67,12 +67,12 @@ fn run(name: &str, input: &[u8], requests: usize, options: &[&str]) -> (Vec<Seen
     (served.join().expect("no panic"), answers(&out))
 }
 
-/// A run that cannot begin, since its input or its options are wrong.
+/// A run that cannot begin because its input or its options are wrong: its exit code and its message.
 fn refused(name: &str, input: &[u8], options: &[&str]) -> (Option<i32>, String) {
     let folder = folder();
     let file = folder.path().join(name);
     std::fs::write(&file, input).expect("a file in it");
-    // Nobody is there, and nobody is asked.
+    // No server is there. Nothing is sent.
     let always = ["run", text(&file), "--base-url", "http://127.0.0.1:1/v1"];
     let run = outbound(&[&always[..], options].concat()).output().expect("it runs");
     assert!(!Path::new(&folder.path().join("in.results.jsonl")).exists(), "nothing has begun");
@@ -177,10 +177,10 @@ fn other_methods_for_plain_http() {
         &["--provider", "http"],
     );
     assert_eq!(code, Some(3));
-    assert!(said.contains("nor an address below http://127.0.0.1:1/v1"), "{said}");
+    assert!(said.contains("nor a URL below http://127.0.0.1:1/v1"), "{said}");
 }
 
-/// What is no request is never sent as a prompt.
+/// A line that is not a request is never sent as a prompt.
 #[test]
 fn what_may_be_a_mistake_is_no_prompt() {
     for line in ["Name a river.", "[\"Name a river.\"]", "\"Name a river.\"", "7"] {
@@ -193,16 +193,17 @@ fn what_may_be_a_mistake_is_no_prompt() {
         );
     }
     let (code, said) = refused("in.jsonl", b"{\"prompt\":\"Why?\"}\n", &[]);
-    assert!(code == Some(3) && said.contains("line 1: it names no model; `--model gpt-4o-mini`"), "{said}");
+    assert!(
+        code == Some(3) && said.contains("line 1: it names no model; name one for all lines with --model"),
+        "{said}"
+    );
     let repeated = b"{\"prompt\":\"a\",\"id\":\"x\"}\n\n{\"prompt\":\"b\",\"id\":\"x\"}\n";
     let (code, said) = refused("in.jsonl", repeated, &["--model", "m"]);
     assert!(
-        code == Some(3) && said.contains("line 3: `custom_id` \"x\" was there before, on line 1"),
+        code == Some(3) && said.contains("line 3: `custom_id` \"x\" was used before, on line 1"),
         "{said}"
     );
-    for (template, says) in
-        [("{prompt", "for a brace write `{{`"), ("@no/such/file", "--template @no/such/file: ")]
-    {
+    for (template, says) in [("{prompt", "write `{{`"), ("@no/such/file", "--template @no/such/file: ")] {
         let (code, said) = refused("in.jsonl", b"", &["--template", template]);
         assert!(code == Some(2) && said.contains(says), "{said}");
     }

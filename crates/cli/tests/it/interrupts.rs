@@ -1,4 +1,4 @@
-//! ctrl-c: interrupt loses the queue and the progress.
+//! Ctrl-C once and twice: what is finished, what is cut off, and that nothing keeps the process alive.
 #![cfg(unix)]
 
 use std::{
@@ -28,7 +28,7 @@ async fn interrupted(times: usize, latency: Duration) -> (i32, usize, usize) {
             .stderr(Stdio::piped())
             .spawn()
             .expect("it starts");
-    // Not before the first answers are on their way.
+    // The interrupt comes after the first answers.
     while simulator.ledger().sends() < 8 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -81,7 +81,7 @@ async fn an_open_standard_input_holds_nobody() {
     simulator.shutdown().await;
 }
 
-/// The code that it ends with, if it ends.
+/// The exit code. `None` if the process does not end within 10 seconds.
 async fn code_of(mut child: Child) -> Option<i32> {
     for _ in 0..500 {
         if let Ok(Some(status)) = child.try_wait() {
@@ -106,7 +106,7 @@ async fn pipes_that_nobody_opens_hold_nobody() {
     named_pipe(&pipe);
     let other = folder.path().join("out.jsonl");
     for (input, output) in [(&pipe, &other), (&input, &pipe)] {
-        // Nothing is sent: the address is nobody's.
+        // Nothing is sent: no server is at that address.
         let arguments = ["run", text(input), "-o", text(output), "--base-url", "http://127.0.0.1:9/v1"];
         let child = outbound(&arguments).stderr(Stdio::null()).spawn().expect("it starts");
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -127,9 +127,9 @@ async fn a_reader_who_has_stopped_holds_nobody() {
         .stderr(Stdio::null())
         .spawn()
         .expect("it starts");
-    // It is open, and nobody reads it.
+    // The pipe is open, and nobody reads from it.
     let stdout = child.stdout.take();
-    // It holds so much, and then nothing moves.
+    // Once the pipe is full, no more requests are sent.
     let mut sends = 0;
     while sends == 0 || sends < simulator.ledger().sends() {
         sends = simulator.ledger().sends();

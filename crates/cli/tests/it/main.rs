@@ -1,11 +1,13 @@
-//! The command from outside: what it reads, writes, says and exits with.
+//! The command from outside: what it reads, writes and prints, and its exit codes. Texts for people are snapshots.
 
 mod control;
 mod crash;
 mod demonstration;
 mod exits;
 mod forms;
+mod help;
 mod interrupts;
+mod messages;
 mod plans;
 mod progress;
 mod report;

@@ -1,30 +1,22 @@
-//! What is said while a run goes on.
+//! What a run prints while it works; and a standard error that is closed, full or not read.
 #![cfg(unix)]
 
 use std::{
     io::{BufRead, BufReader, Read},
-    process::{Child, Command, Stdio},
+    process::Command,
     time::Duration,
 };
 
 use outbound_simulator::{Latency, Simulator};
 use serde_json::Value;
 
-use crate::{
-    interrupts::interrupt,
-    support::{answers, folder, input, outbound, said, text},
-};
+use crate::support::{Running, answers, folder, input, outbound, said, text, until};
 
-/// Reads what a run says until a line has all of these, and interrupts it twice.
-fn until(mut child: Child, parts: &[&str]) -> String {
-    let stderr = child.stderr.take().expect("a pipe");
-    let mut lines = BufReader::new(stderr).lines();
-    let found =
-        lines.by_ref().map_while(Result::ok).find(|line| parts.iter().all(|part| line.contains(part)));
-    interrupt(&child);
-    std::thread::yield_now();
-    let _ = child.kill();
-    let _ = child.wait();
+/// Reads what a run says until a line has all these parts, and ends the run.
+fn line_with(mut run: Running, parts: &[&str]) -> String {
+    let stderr = run.child().stderr.take().expect("a pipe");
+    let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
+    let found = lines.find(|line| parts.iter().all(|part| line.contains(part)));
     found.unwrap_or_else(|| panic!("it never said {parts:?}"))
 }
 
@@ -35,13 +27,10 @@ async fn a_wait_for_a_limit_is_named_as_it_begins() {
     let folder = folder();
     let input = input(&folder, 5, &[]);
     let base = format!("http://{address}/v1");
-    let child = outbound(&["run", text(&input), "--base-url", &base, "--rpm", "4"])
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    let line = tokio::task::spawn_blocking(move || until(child, &["waiting ", "requests of m"]));
+    let run = Running::start(outbound(&["run", text(&input), "--base-url", &base, "--rpm", "4"]));
+    let line = tokio::task::spawn_blocking(move || line_with(run, &["waiting ", "requests of m"]));
     let line = line.await.expect("it says so");
-    // One is sent at once, and the next 15 s later.
+    // One request is sent at once, and the next 15 s later.
     let seconds: u64 = line
         .split("waiting ")
         .nth(1)
@@ -60,20 +49,24 @@ async fn a_provider_that_is_gone_is_named() {
     let folder = folder();
     let input = input(&folder, 5_000, &[]);
     let base = format!("http://{address}/v1");
-    let child = outbound(&["run", text(&input), "--base-url", &base, "--rpm", "2000", "--progress", "plain"])
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    while simulator.ledger().answered() < 8 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let run = Running::start(outbound(&[
+        "run",
+        text(&input),
+        "--base-url",
+        &base,
+        "--rpm",
+        "2000",
+        "--progress",
+        "plain",
+    ]));
+    until(|| simulator.ledger().answered() >= 8).await;
     simulator.shutdown().await;
-    let line = tokio::task::spawn_blocking(move || until(child, &["; provider down since ", " UTC ("]));
+    let line = tokio::task::spawn_blocking(move || line_with(run, &["; provider down since ", " UTC ("]));
     let line = line.await.expect("it says so");
     assert!(line.contains("probe"), "{line}");
 }
 
-/// stderr-closed, stderr-full: what is said is advice, and nothing fails by it.
+/// The bug this guards against (stderr-closed, stderr-full): a message that cannot be written ends the run.
 #[tokio::test]
 async fn a_standard_error_that_is_closed_or_full_changes_nothing() {
     let simulator = Simulator::builder().latency(Latency::fixed(Duration::from_millis(300))).build();
@@ -118,7 +111,7 @@ async fn a_standard_error_that_is_closed_or_full_changes_nothing() {
     simulator.shutdown().await;
 }
 
-/// Whoever does not read holds nobody up.
+/// A reader that does not read does not hold up the run.
 #[tokio::test]
 async fn a_standard_error_that_nobody_reads_holds_nobody_up() {
     let simulator = Simulator::builder().latency(Latency::fixed(Duration::from_millis(200))).build();
@@ -128,7 +121,7 @@ async fn a_standard_error_that_nobody_reads_holds_nobody_up() {
     let input = input(&folder, 40, &[]);
     let output = folder.path().join("out.jsonl");
     let (mut reader, writer) = std::io::pipe().expect("a pipe");
-    // Full: what is said next has no room.
+    // The pipe is filled, so that the next message has no room.
     let mut full = writer.try_clone().expect("another handle");
     let filled = std::thread::spawn(move || {
         let _ = std::io::Write::write_all(&mut full, &vec![b'x'; 1 << 20]);
@@ -169,7 +162,7 @@ fn json_is_an_object_a_line() {
     assert!(events.contains(&"message") && events.contains(&"progress"), "{events:?}");
     assert_eq!(events.last(), Some(&"summary"));
     assert_eq!(lines.last().map(|line| line["succeeded"].clone()), Some(100.into()));
-    // What is wrong is said so too.
+    // An error is an object, too.
     let run =
         outbound(&["run", "no-such.jsonl", "--simulate", "--progress", "json"]).output().expect("it runs");
     let line: Value = serde_json::from_slice(&run.stderr).expect("an object");

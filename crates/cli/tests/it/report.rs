@@ -1,11 +1,11 @@
-//! The page that `--html` writes.
+//! The report that `--html` writes.
 
 use outbound_simulator::{Latency, Refusal, Simulator};
 use serde_json::json;
 
 use crate::support::{folder, input, outbound, said, text};
 
-/// An id is a text of somebody else's.
+/// Ids and models come from the input. They are shown as text, and never as markup.
 #[tokio::test]
 async fn no_id_is_markup() {
     let refuse = |seen: &outbound_simulator::Seen| (seen.sequence == 0).then(|| Refusal::status(400).into());

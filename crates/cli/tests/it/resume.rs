@@ -1,4 +1,4 @@
-//! What is paid for is kept, and a run that ended early is taken up by the same command.
+//! Runs that go on: the same command keeps every answer, and sends only what has none.
 
 use std::{
     collections::BTreeMap,
@@ -10,9 +10,9 @@ use std::{
 use outbound_simulator::{Latency, Refusal, Simulator};
 use tempfile::TempDir;
 
-use crate::support::{Running, answers, folder, ids, input, line, outbound, said, text};
+use crate::support::{Running, answers, folder, ids, input, line, outbound, received, said, text};
 
-/// A server, an input of so many lines, and an output.
+/// A server, an input with this many lines, and an output.
 struct Job {
     simulator: Simulator,
     base: String,
@@ -55,14 +55,12 @@ impl Job {
         Running::start(self.command(&[]))
     }
 
-    /// Until the server has seen so many.
+    /// Returns when the server has received this many requests.
     async fn seen(&self, sends: usize) {
-        while self.simulator.ledger().sends() < sends {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        received(&self.simulator, sends).await;
     }
 
-    /// Each line has one answer, and no other line is there.
+    /// Checks that each line has exactly one answer.
     fn is_complete(&self) {
         let answers = answers(&self.output);
         let ids: BTreeMap<_, _> =
@@ -96,7 +94,7 @@ async fn a_killed_run_is_taken_up_and_what_was_under_way_is_flagged() {
     for answer in answers(&job.output) {
         resent += usize::from(answer["outbound"]["possible_duplicate"] == true);
     }
-    // At most eight are under way when it is killed, and as many answers may have come that were not written yet.
+    // When the run is killed, at most 8 requests are in flight, and at most 8 answers are not written yet.
     let extra = sends - job.lines;
     assert!(extra <= resent && resent <= 5 * 16, "{extra} sent again, {resent} flagged");
     assert!(resent > 0, "it was killed at work");
@@ -113,7 +111,7 @@ async fn a_finished_run_sends_nothing() {
         job.is_complete();
         assert_eq!(job.simulator.ledger().sends(), 20);
     }
-    // A line more: it alone is sent.
+    // With one more line, only that line is sent.
     let more = std::fs::read_to_string(&job.input).expect("the input") + &line(20) + "\n";
     std::fs::write(&job.input, more).expect("a line more");
     assert_eq!(job.run(&[]).status.code(), Some(0));
@@ -146,7 +144,7 @@ async fn a_wrong_key_costs_nothing_that_the_right_one_does_not_bring() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_failed_is_sent_again_only_if_asked() {
-    // The first ten requests are refused for what they are.
+    // The server rejects the first ten requests.
     let refuse = Refusal::status(422);
     let simulator = Simulator::builder()
         .fault_when(move |seen| (seen.sequence < 10).then(|| refuse.clone().into()))
@@ -155,17 +153,17 @@ async fn what_failed_is_sent_again_only_if_asked() {
     let run = job.run(&[]);
     assert_eq!(run.status.code(), Some(1), "{}", said(&run));
     assert_eq!(ids(&answers(&job.output)).len(), 40);
-    // Those that failed stand in a file of their own, which can be run by itself.
+    // The lines that failed are in a file of their own, which can be run.
     let failed = job.folder.path().join("out.failed.jsonl");
     let all = std::fs::read_to_string(&job.input).expect("the input");
     let refused = std::fs::read_to_string(&failed).expect("those that failed");
     assert_eq!(refused.lines().count(), 10);
     assert!(refused.lines().all(|line| all.lines().any(|other| other == line)), "as they stand in the input");
-    assert!(said(&run).contains("10 failed lines stand as in the input in "), "{}", said(&run));
+    assert!(said(&run).contains("10 lines failed; "), "{}", said(&run));
     let run = job.run(&[]);
     assert_eq!((run.status.code(), job.simulator.ledger().sends()), (Some(1), 40), "{}", said(&run));
     assert!(said(&run).contains("--retry-failed"), "{}", said(&run));
-    // What failed before is not forgotten by a run that sends something else.
+    // A run that sends only another line still knows what failed before.
     std::fs::write(&job.input, all + &line(40) + "\n").expect("a line more");
     let run = job.run(&[]);
     assert_eq!((run.status.code(), job.simulator.ledger().sends()), (Some(1), 41), "{}", said(&run));
@@ -211,7 +209,8 @@ async fn a_changed_body_and_another_input_are_named_and_nothing_is_sent() {
     std::fs::write(&job.input, changed).expect("a change");
     let run = job.run(&[]);
     assert_eq!(run.status.code(), Some(3));
-    let says = "line 2: `custom_id` \"r1\" was answered in an earlier run, and what it would send now is something else";
+    let says =
+        "line 2: `custom_id` \"r1\" was answered in an earlier run, but the line has changed since then";
     assert!(said(&run).contains(says), "{}", said(&run));
     let others: String = (50..60).map(|id| line(id) + "\n").collect();
     std::fs::write(&job.input, others).expect("another input");
@@ -237,7 +236,7 @@ async fn two_runs_on_one_output_refuse_under_whatever_name() {
         let mut command = outbound(&["run", text(&job.input), "-o", text(output), "--base-url", &job.base]);
         let run = tokio::task::block_in_place(|| command.output().expect("it runs"));
         assert_eq!(run.status.code(), Some(6));
-        assert!(said(&run).contains("another run writes it"), "{}", said(&run));
+        assert!(said(&run).contains("another run writes to it"), "{}", said(&run));
     }
     assert_eq!(first.end().status.code(), Some(0));
     job.is_complete();
@@ -245,7 +244,7 @@ async fn two_runs_on_one_output_refuse_under_whatever_name() {
     job.simulator.shutdown().await;
 }
 
-/// Where the system has an own folder of limited size.
+/// Only on Linux, which is enough: the code is the same on every system.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn every_setting_of_fsync_brings_every_answer() {
@@ -258,7 +257,7 @@ async fn every_setting_of_fsync_brings_every_answer() {
     }
 }
 
-/// Standard input cannot be read ahead, but what has its answer is known.
+/// Standard input cannot be read twice. A run still knows which of its lines have an answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn standard_input_is_taken_up_too() {
     let job = Job::new(40, fast()).await;
@@ -286,7 +285,7 @@ fn the_state_of_a_path_that_is_missing_is_no_panic() {
     assert!(!Path::new("no").exists());
 }
 
-/// A spent budget is no failure of the lines that wait for their next attempt.
+/// Requests that wait for their next attempt when the budget is used up do not fail.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_budget_that_is_spent_stops_the_run_and_fails_nothing() {
     let simulator = Simulator::builder().fault_on_attempt(Refusal::status(500), 1).build();
@@ -308,7 +307,7 @@ async fn a_budget_that_is_spent_stops_the_run_and_fails_nothing() {
     job.simulator.shutdown().await;
 }
 
-/// Two interrupts cut off what is under way. The next run sends it again, and says so.
+/// Two interrupts end requests in flight. The next run sends them again, and marks their answers.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn what_two_interrupts_cut_off_is_sent_again_and_flagged() {

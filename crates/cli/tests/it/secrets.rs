@@ -1,4 +1,4 @@
-//! A key is shown nowhere: not in what is written, not in what is said, and not where it was given to the wrong option.
+//! No file and no message has a key in it, also where a user gave the key to a wrong option.
 
 use std::{
     io::{Read, Write},
@@ -10,11 +10,11 @@ use crate::support::{folder, input, outbound, said, text};
 
 const CANARY: &str = "sk-canary-0123456789abcdef";
 
-/// A server that says the key that it was given in all it says.
+/// A server that repeats the key in every part of its replies.
 fn echo() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("its address");
-    // Until the test's process ends.
+    // The thread runs until the process of the test ends.
     std::thread::spawn(move || {
         for (number, stream) in listener.incoming().enumerate() {
             let Ok(mut stream) = stream else { return };
@@ -38,7 +38,7 @@ fn echo() -> String {
     format!("http://{address}/v1")
 }
 
-/// All files below a folder that hold the key.
+/// Collects the files below a folder that have the key in them.
 fn traces(folder: &Path, found: &mut Vec<String>) {
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
@@ -121,9 +121,9 @@ fn what_gives_no_key_says_why() {
     std::fs::write(&empty, "\n").expect("a file");
     for (more, says) in [
         (&["--key-file", "no-such-file"][..], "--key-file no-such-file: "),
-        (&["--key-file", text(&empty)], "there is no key in it"),
+        (&["--key-file", text(&empty)], "has no key in it"),
         (&["--key-command", "exit 3"], "--key-command ended with exit status: 3"),
-        (&["--key-command", "true"], "--key-command: there is no key in it"),
+        (&["--key-command", "true"], "--key-command has no key in it"),
         (&["--key-env", "NOT_THERE"], "the environment variable NOT_THERE is not set"),
         (&["--key-env", "K,NOT_THERE"], "the environment variable NOT_THERE is not set"),
     ] {

@@ -1,15 +1,11 @@
-//! `outbound status`: what a run has left, told without touching it.
+//! `outbound status`: what it prints for a finished, a killed and a damaged output. It changes nothing.
 
-use std::{
-    path::Path,
-    process::{Child, Stdio},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use outbound_simulator::{Latency, Refusal, Simulator};
 use serde_json::Value;
 
-use crate::support::{folder, input, outbound, said, text};
+use crate::support::{Running, folder, input, outbound, received, said, text};
 
 fn status(path: &Path) -> Value {
     let run = outbound(&["status", text(path), "--json"]).output().expect("it runs");
@@ -27,21 +23,6 @@ fn refused(path: &Path) -> String {
     let run = outbound(&["status", text(path)]).output().expect("it runs");
     assert_eq!((run.status.code(), run.stdout.len()), (Some(3), 0), "{}", said(&run));
     said(&run)
-}
-
-async fn seen(simulator: &Simulator, sends: usize) {
-    for _ in 0..2_000 {
-        if simulator.ledger().sends() >= sends {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("{} of {sends} sends", simulator.ledger().sends());
-}
-
-fn killed(child: &mut Child) {
-    child.kill().expect("it is killed");
-    child.wait().expect("it ended");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,10 +59,10 @@ async fn a_killed_run_says_what_may_have_been_billed_and_nothing_is_changed() {
     let (folder, base) = (folder(), format!("http://{address}/v1"));
     let (input, output) = (input(&folder, 20, &[]), folder.path().join("out.jsonl"));
     let arguments = ["run", text(&input), "-o", text(&output), "--base-url", &base, "--concurrency", "8"];
-    let mut run = outbound(&arguments).stderr(Stdio::null()).spawn().expect("it starts");
-    seen(&simulator, 8).await;
+    let run = Running::start(outbound(&arguments));
+    received(&simulator, 8).await;
     assert_eq!(status(&output)["sent_without_answer"], 8, "while it is at work");
-    killed(&mut run);
+    run.kill();
     let journal = || {
         let files = std::fs::read_dir(folder.path().join("out.jsonl.state")).expect("the state");
         let mut files: Vec<_> = files
@@ -109,9 +90,9 @@ fn a_torn_line_is_no_error_and_a_foreign_one_is_named() {
     let found = status(&path);
     assert_eq!((&found["answered"], &found["is_torn"]), (&1.into(), &true.into()), "{found}");
     std::fs::write(&path, format!("{line}\n{{\"custom_id\":\"b\"}}\n")).expect("a file");
-    assert!(refused(&path).contains("out.jsonl, line 2: that is no answer"), "{}", refused(&path));
+    assert!(refused(&path).contains("out.jsonl, line 2: this is no answer"), "{}", refused(&path));
     std::fs::write(&path, "hello\n").expect("a file");
     assert!(refused(&path).contains("out.jsonl, line 1"), "{}", refused(&path));
     assert!(refused(&folder.path().join("no.jsonl")).contains("no.jsonl"));
-    assert!(refused(folder.path()).contains("is no file"));
+    assert!(refused(folder.path()).contains("is no regular file"));
 }

@@ -1,4 +1,4 @@
-//! What is said at the end, whatever the end is.
+//! The summary, however the run ends. Its text is a snapshot in `src/summary/tests.rs`.
 #![cfg(unix)]
 
 use std::{
@@ -20,7 +20,7 @@ fn json(path: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).expect("a summary")).expect("JSON")
 }
 
-/// Runs the command against a simulator, and gives the summary that it wrote as well.
+/// Runs the command with a simulated provider. Also returns the summary that it wrote.
 async fn run(
     simulator: &Simulator,
     folder: &TempDir,
@@ -54,7 +54,7 @@ async fn run(
     (run, facts)
 }
 
-/// Every request is in one place, and in one only.
+/// Checks that each request is counted exactly once.
 fn adds_up(facts: &Value) {
     let of = |name: &str| facts[name].as_u64().or_else(|| facts[name]["count"].as_u64()).expect(name);
     let sum: u64 = ["succeeded", "failed", "not_sent", "perhaps_billed", "unwritten"].map(of).iter().sum();
@@ -68,7 +68,7 @@ async fn after_two_interrupts_what_may_be_billed_is_counted_and_named() {
     assert_eq!(run.status.code(), Some(130));
     let said = said(&run);
     assert!(said.contains("finishing 16 in flight; Ctrl-C again stops at once"), "{said}");
-    // Which of the first are in flight is theirs: their tasks begin side by side.
+    // Which 16 of the first requests are in flight is not fixed: their tasks run at the same time.
     assert!(said.contains("\n16 may have been billed, and their answers are lost: r"), "{said}");
     assert!(said.contains(" and 11 more\nnot sent: 24\n"), "{said}");
     assert_eq!(facts["perhaps_billed"]["count"], 16);
@@ -130,7 +130,7 @@ async fn the_best_time_is_that_of_the_places_where_no_limit_is_lower() {
     let (_, facts) = run(&simulator, &folder(), 40, &["--concurrency", "4", "--rpm", "60000"], 0).await;
     let efficiency = &facts["efficiency"];
     assert_eq!(efficiency["bound_by"], "4 in flight");
-    // 40 answers of 0.1 s at four places are 1 s.
+    // 40 answers of 0.1 s, four at a time, take 1 s.
     assert!(efficiency["best_s"].as_f64().is_some_and(|best| (1.0..1.3).contains(&best)), "{facts}");
     let (e, wall) = (efficiency["e"].as_f64().expect("a share"), facts["wall_s"].as_f64().expect("a time"));
     assert!((e * wall - efficiency["best_s"].as_f64().expect("a time")).abs() < 0.01, "{facts}");
@@ -155,7 +155,7 @@ async fn a_wait_for_limits_has_its_share() {
     );
 }
 
-/// disk-full: what was paid for and not written is named.
+/// Answers that were paid for and could not be written are named.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn an_output_that_fails_names_what_was_answered_for_nothing() {
@@ -164,7 +164,7 @@ async fn an_output_that_fails_names_what_was_answered_for_nothing() {
     assert_eq!(run.status.code(), Some(6));
     assert_eq!(facts["succeeded"], 0);
     let lost = facts["unwritten"]["count"].as_u64().expect("a count");
-    assert!(lost >= 1 && said(&run).contains("answered, and are not in the output: r"), "{}", said(&run));
+    assert!(lost >= 1 && said(&run).contains("answered, but are not in the output: r"), "{}", said(&run));
     assert!(facts["trouble"].as_str().is_some_and(|trouble| trouble.contains("/dev/full")), "{facts}");
     adds_up(&facts);
 }
@@ -206,7 +206,7 @@ async fn a_stop_says_why_and_how_many_were_not_sent() {
     adds_up(&facts);
 }
 
-/// The answers are paid for: nothing of what is told replaces them.
+/// Answers are paid for: neither the summary nor the report may replace them.
 #[test]
 fn a_summary_has_a_file_of_its_own() {
     let folder = folder();
@@ -214,11 +214,11 @@ fn a_summary_has_a_file_of_its_own() {
     let (input, output) = (text(&input).to_owned(), text(&folder.path().join("out.jsonl")).to_owned());
     let beside = format!("{}/./out.jsonl", text(folder.path()));
     for (flag, path, says) in [
-        ("--summary", &*input, "is used already"),
-        ("--summary", &*output, "is used already"),
-        ("--html", &*beside, "is used already"),
+        ("--summary", &*input, "already uses that file"),
+        ("--summary", &*output, "already uses that file"),
+        ("--html", &*beside, "already uses that file"),
         ("--html", text(folder.path()), "is a folder"),
-        ("--summary", "/no/such/folder/summary.json", "there is no such folder"),
+        ("--summary", "/no/such/folder/summary.json", "the folder of that file does not exist"),
     ] {
         let run =
             outbound(&["run", "--simulate", &input, "-o", &output, flag, path]).output().expect("it runs");
@@ -239,5 +239,5 @@ fn a_summary_that_cannot_be_written_changes_no_code() {
     let run =
         outbound(&["run", "--simulate", text(&input), "--summary", "/dev/full"]).output().expect("it runs");
     assert_eq!(run.status.code(), Some(0));
-    assert!(said(&run).contains("the summary is not written to /dev/full: "), "{}", said(&run));
+    assert!(said(&run).contains("the summary cannot be written to /dev/full: "), "{}", said(&run));
 }

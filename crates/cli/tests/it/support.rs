@@ -1,10 +1,12 @@
-//! What the tests share.
+//! What the tests share: the command, its input and output, and a process that ends with its test.
 
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    time::Duration,
 };
 
+use outbound_simulator::Simulator;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -18,7 +20,7 @@ pub(crate) fn outbound(arguments: &[&str]) -> Command {
     command
 }
 
-/// A command at work, which ends with the test, whatever becomes of that.
+/// A command at work. It is killed when this is dropped, so that a test that fails leaves no process behind.
 pub(crate) struct Running(Option<Child>);
 
 impl Running {
@@ -39,6 +41,22 @@ impl Running {
         let child = self.0.take().expect("it is at work");
         tokio::task::block_in_place(|| child.wait_with_output()).expect("it ends")
     }
+}
+
+/// Returns when the server has received this many requests.
+pub(crate) async fn received(simulator: &Simulator, requests: usize) {
+    until(|| simulator.ledger().sends() >= requests).await;
+}
+
+/// Returns when the condition holds, and panics if that takes more than 20 seconds.
+pub(crate) async fn until(mut holds: impl FnMut() -> bool) {
+    for _ in 0..4_000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("the condition did not hold within 20 seconds");
 }
 
 impl Drop for Running {
@@ -62,7 +80,7 @@ pub(crate) fn line(id: usize) -> String {
         .to_string()
 }
 
-/// Writes so many lines, and then some of the test's own.
+/// Writes a file with this many lines, and then the lines in `more`.
 pub(crate) fn input(folder: &TempDir, lines: usize, more: &[&str]) -> PathBuf {
     let mut text: String = (0..lines).map(|id| line(id) + "\n").collect();
     for line in more {

@@ -1,4 +1,4 @@
-//! A private authority.
+//! `--ca`: a server whose certificate only a given file of roots makes trusted.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::support::{folder, input, outbound, said, text};
 
-/// Serves one answer after another over TLS, with a certificate for `localhost` that is given back in PEM.
+/// A TLS server with a self-signed certificate for `localhost`. Returns its base URL and the certificate in PEM.
 async fn serve() -> (String, String) {
     const ANSWER: &str = r#"{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}"#;
     let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");

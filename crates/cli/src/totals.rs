@@ -1,4 +1,4 @@
-//! What an input is made of, counted: for `check` and `plan`.
+//! How many lines an input has and how many tokens they take, in all and for each model: what `check` and `plan` print.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -6,33 +6,34 @@ use outbound::provider::RequestFacts;
 
 use crate::input::Line;
 
-/// Models beyond so many are counted together: there could be one for each line.
+/// At most this many models are counted separately. Each line could name another model, and memory is bounded.
 const MODELS: usize = 64;
 
-/// So many of them are shown.
+/// At most this many models are printed.
 const SHOWN: usize = 10;
 
-/// Counts of lines and tokens.
+/// The totals of an input, also by model and by the form of the line.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct Totals {
     pub(crate) all: Count,
     forms: BTreeMap<&'static str, u64>,
     models: BTreeMap<Option<String>, Count>,
+    /// All models beyond the first [`MODELS`].
     others: Count,
 }
 
-/// Lines, and the tokens that they are guessed to take.
+/// A number of lines, and an estimate of their tokens.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Count {
     pub(crate) lines: u64,
     pub(crate) input: u64,
-    /// At the most.
+    /// The most that the answers can have.
     pub(crate) output: u64,
-    /// Lines that do not say how long their answers may be.
+    /// Lines that set no maximum for the length of their answer.
     pub(crate) unbounded: u64,
 }
 
-impl Tally {
+impl Totals {
     pub(crate) fn add(&mut self, line: &Line, facts: &RequestFacts) {
         self.all.add(facts);
         *self.forms.entry(line.form).or_default() += 1;
@@ -44,10 +45,8 @@ impl Tally {
             self.others.add(facts);
         }
     }
-}
 
-impl Tally {
-    /// The models, those with the most lines first. Beyond some they are counted together.
+    /// The models with their counts, those with the most lines first. All beyond the first [`SHOWN`] are one entry.
     pub(crate) fn models(&self) -> impl Iterator<Item = (&str, Count)> {
         let mut models: Vec<_> = self.models.iter().collect();
         models.sort_by_key(|(_, count)| std::cmp::Reverse(count.lines));
@@ -71,7 +70,7 @@ impl Count {
 }
 
 /// `lines 12 (10 prompt, 2 OpenAI batch)`, and a line for each model.
-impl fmt::Display for Tally {
+impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let forms: Vec<_> = self.forms.iter().map(|(form, lines)| format!("{lines} {form}")).collect();
         let forms = if forms.is_empty() { String::from("nothing") } else { forms.join(", ") };

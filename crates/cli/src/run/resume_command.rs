@@ -1,15 +1,15 @@
-//! The command that goes on where a run ended.
+//! The command that goes on where a run ended. The summary prints it.
 
 use crate::secrets::hidden;
 
-/// This process's own command, quoted for a shell. Where lines have failed, with the option that sends them again.
+/// The command line of this process, quoted for a shell; with `--retry-failed` added if `retry_failed` is set.
 pub(super) fn command(retry_failed: bool) -> String {
     let arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
     hidden(of(arguments.skip(1), retry_failed))
 }
 
 fn of(arguments: impl Iterator<Item = String>, retry_failed: bool) -> String {
-    // What begins anew does not go on.
+    // With --fresh the command would begin anew. --retry-failed is added below, if at all.
     let ends_it = ["--fresh", "--force", "--retry-failed"];
     let own = arguments.filter(|argument| !ends_it.contains(&argument.as_str()));
     let again = retry_failed.then(|| String::from("--retry-failed"));
@@ -17,7 +17,7 @@ fn of(arguments: impl Iterator<Item = String>, retry_failed: bool) -> String {
     std::iter::once(String::from("outbound")).chain(words).collect::<Vec<_>>().join(" ")
 }
 
-/// A word as a POSIX shell takes it.
+/// A word as a POSIX shell reads it.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@+%".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {

@@ -49,6 +49,7 @@
 //! | [`provider`] | what providers' replies mean |
 //! | [`journal`] | an append-only log of records that survives a crash |
 //! | [`work`] | a store of work that survives a crash |
+//! | [`quota_store`] | a quota that several processes share, granted in chunks |
 //! | [`pieces`], [`verdict`](verdict()) | the pieces around one call, without the manager |
 //!
 //! Around it stand `outbound-tower` (the same limits as tower layers), `outbound-otel` (OpenTelemetry), `outbound-simulator` (a
@@ -84,7 +85,7 @@
 //! - It runs no tools and keeps no conversation: an agent's loop is your own.
 //! - It has no tokenizer. Its estimates are corrected by what replies say.
 //! - It does not share limits between processes. A manager sees what others take, and leaves it to them.
-//! - It does not work off a store of [`work`] by itself.
+//! - It does not work off a store of [`work`] by itself, and takes nothing from a [`quota_store`] by itself.
 //! - It has no HTTP/3.
 //!
 //! # Coming from an asyncio program (aiohttp, tenacity, aiolimiter)
@@ -156,6 +157,7 @@
 //! | feature | brings |
 //! |---|---|
 //! | `timeout`, `retry`, `limiter`, `queue`, `client`, `provider`, `journal` | the piece of that name |
+//! | `quota_store` | [`quota_store`] |
 //! | `work` | [`work`], on the journal |
 //! | `manager` | [`RequestManager`], on all pieces but queue and journal |
 //! | `gzip`, `brotli`, `zstd` | bodies in these codings |
@@ -211,7 +213,7 @@ mod manager;
     feature = "timeout"
 ))]
 pub mod pieces;
-#[cfg(feature = "work")]
+#[cfg(feature = "quota_store")]
 pub mod quota_store;
 #[cfg(all(feature = "client", feature = "provider", feature = "retry"))]
 mod verdict;

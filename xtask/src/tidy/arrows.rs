@@ -33,6 +33,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ("outbound-tower", &["outbound-timeout", "outbound-retry", "outbound-limiter"]),
     ("outbound-simulator", &[]),
     ("outbound-otel", &["outbound"]),
+    ("outbound-postgres", &["outbound"]),
     ("outbound-cli", &["outbound", "outbound-journal", "outbound-simulator"]),
 ];
 

@@ -3,6 +3,7 @@
 mod crash;
 mod folder;
 mod property;
+#[path = "work_suite.rs"]
 mod suite;
 
 use std::time::Duration;

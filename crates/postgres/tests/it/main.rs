@@ -3,7 +3,7 @@
 mod database;
 mod proxy;
 mod quota;
-#[path = "../../../outbound/tests/it/work/suite.rs"]
+#[path = "../../../outbound/tests/it/work_suite.rs"]
 mod suite;
 mod trouble;
 mod work;

@@ -1,6 +1,8 @@
 //! How a store is opened.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+use rustls::ClientConfig;
 
 use crate::{PostgresQuota, PostgresWork, database::Database, error::Error};
 
@@ -13,6 +15,7 @@ use crate::{PostgresQuota, PostgresWork, database::Database, error::Error};
 /// | [`schema`](Self::schema) | `outbound` |
 /// | [`patience`](Self::patience) | 5 minutes |
 /// | [`attempt_timeout`](Self::attempt_timeout) | 15 s |
+/// | [`tls`](Self::tls) | what the platform trusts |
 #[derive(Clone)]
 #[must_use]
 pub struct Builder {
@@ -22,6 +25,7 @@ pub struct Builder {
     schema: String,
     patience: Duration,
     attempt_timeout: Duration,
+    tls: Option<Arc<ClientConfig>>,
 }
 
 impl Builder {
@@ -33,6 +37,7 @@ impl Builder {
             schema: "outbound".to_owned(),
             patience: Duration::from_secs(300),
             attempt_timeout: Duration::from_secs(15),
+            tls: None,
         }
     }
 
@@ -66,6 +71,12 @@ impl Builder {
         self
     }
 
+    /// How an encrypted connection is made: with roots of one's own, say. It is used where the address has `sslmode=require`.
+    pub fn tls(mut self, config: Arc<ClientConfig>) -> Self {
+        self.tls = Some(config);
+        self
+    }
+
     /// Connects, makes the tables where they are missing, and finds the batch, or makes it.
     ///
     /// # Errors
@@ -73,7 +84,8 @@ impl Builder {
     /// An [`Error`]: the address or the schema's name is wrong, the database cannot be reached now, or the tables are missing and
     /// the role may not make them. A database that is away is not waited for.
     pub async fn open(self) -> Result<PostgresWork, Error> {
-        let database = Database::new(&self.address, &self.schema, self.patience, self.attempt_timeout)?;
+        let database =
+            Database::new(&self.address, &self.schema, self.patience, self.attempt_timeout, self.tls)?;
         PostgresWork::open(database, &self.name, self.holder).await
     }
 
@@ -84,7 +96,8 @@ impl Builder {
     ///
     /// As [`open`](Self::open).
     pub async fn open_quota(self) -> Result<PostgresQuota, Error> {
-        let database = Database::new(&self.address, &self.schema, self.patience, self.attempt_timeout)?;
+        let database =
+            Database::new(&self.address, &self.schema, self.patience, self.attempt_timeout, self.tls)?;
         PostgresQuota::open(database).await
     }
 }

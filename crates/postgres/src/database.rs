@@ -1,15 +1,21 @@
 //! How the database is reached.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use tokio_postgres::{Client, Config, NoTls};
+use rustls::ClientConfig;
+use tokio_postgres::{Client, Config, NoTls, config::SslMode};
 
-use crate::error::{Error, Kind};
+use crate::{
+    error::{Error, Kind},
+    tls::Tls,
+};
 
 /// Where the database is, and how long it is waited for.
 #[derive(Clone)]
 pub(crate) struct Database {
     config: Config,
+    /// Set if the address asks for encryption.
+    tls: Option<Tls>,
     pub(crate) schema: String,
     /// How long a call may go on, with all its attempts.
     pub(crate) patience: Duration,
@@ -23,6 +29,7 @@ impl Database {
         schema: &str,
         patience: Duration,
         limit: Duration,
+        tls: Option<Arc<ClientConfig>>,
     ) -> Result<Self, Error> {
         let mut config: Config = address.parse().map_err(|error| Error::new(Kind::Address(error)))?;
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
@@ -36,17 +43,27 @@ impl Database {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(limit);
         }
-        Ok(Self { config, schema: schema.to_owned(), patience, limit })
+        let tls = match config.get_ssl_mode() {
+            SslMode::Require => Some(Tls::new(tls).map_err(|error| Error::new(Kind::Tls(error)))?),
+            _ => None,
+        };
+        Ok(Self { config, tls, schema: schema.to_owned(), patience, limit })
     }
 
     /// A new connection. Its task ends with the client.
     pub(crate) async fn connect(&self) -> Result<Client, Error> {
-        let (client, connection) = self.config.connect(NoTls).await?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection to the database ended");
+        let client = match &self.tls {
+            None => {
+                let (client, connection) = self.config.connect(NoTls).await?;
+                drive(connection);
+                client
             }
-        });
+            Some(tls) => {
+                let (client, connection) = self.config.connect(tls.clone()).await?;
+                drive(connection);
+                client
+            }
+        };
         // The server gives up, too: a call that nobody waits for any more should not hold a lock.
         let limit = self.limit.as_millis();
         client
@@ -58,6 +75,15 @@ impl Database {
             .await?;
         Ok(client)
     }
+}
+
+/// Runs a connection in a task of its own.
+fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static) {
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection to the database ended");
+        }
+    });
 }
 
 impl std::fmt::Debug for Database {

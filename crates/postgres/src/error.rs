@@ -22,6 +22,8 @@ pub(crate) enum Kind {
     MayNotCreate(tokio_postgres::Error),
     Postgres(tokio_postgres::Error),
     Silent(Duration),
+    /// The platform's certificates cannot be read.
+    Tls(rustls::Error),
 }
 
 impl Error {
@@ -91,6 +93,7 @@ impl fmt::Display for Error {
                 "the tables are missing, and this role may not make them: open the store once with a role that may",
             ),
             Kind::Postgres(_) => f.write_str("the database refused, or could not be reached"),
+            Kind::Tls(_) => f.write_str("the connection cannot be encrypted"),
             Kind::Silent(limit) => write!(f, "the database did not answer within {limit:?}"),
         }
     }
@@ -100,6 +103,7 @@ impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match &self.0 {
             Kind::Address(error) | Kind::MayNotCreate(error) | Kind::Postgres(error) => Some(error),
+            Kind::Tls(error) => Some(error),
             Kind::Schema(_) | Kind::Newer { .. } | Kind::Silent(_) => None,
         }
     }

@@ -42,6 +42,12 @@
 //! may not create them gets an error, until somebody who may has [opened](Builder::open) a store once. From then on a role
 //! needs `usage` of the schema and its sequences, and `select, insert, update, delete` of its tables.
 //!
+//! # Encryption
+//!
+//! With `sslmode=require` in the address the connection is encrypted, and the server's certificate is verified by what the platform
+//! trusts, or by a [configuration](Builder::tls) of the program's own. Without it the connection is plain, as on a network of
+//! one's own.
+//!
 //! # What it does not do
 //!
 //! It keeps no connection pool: one connection claims, one says what was sent and finishes. A pooler in front of the database
@@ -63,6 +69,7 @@ mod error;
 mod lane;
 mod quota;
 mod schema;
+mod tls;
 mod work;
 
 pub use builder::Builder;

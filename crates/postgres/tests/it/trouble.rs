@@ -1,10 +1,20 @@
 //! A database that cuts, is away, is of another version, or does not let one make tables.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use outbound::work::{Ambiguous, Counts, Pushed, Work, WorkStore};
 use outbound_postgres::PostgresWork;
+use rustls::{
+    ClientConfig, DigitallySignedStruct, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::ring,
+    pki_types::{CertificateDer, ServerName, UnixTime},
+};
 use tokio_postgres::{Config, NoTls, config::Host};
 
 use crate::{
@@ -192,6 +202,74 @@ async fn any_id_and_any_payload_comes_back() {
     let leases = store.claim(9, Duration::from_secs(60), Ambiguous::Leave).await.expect("claims");
     assert!(leases.iter().map(|lease| &*lease.id).eq(ids));
     assert!(leases.iter().all(|lease| lease.payload == vec![0xff; 3_000_000]));
+}
+
+/// Trusts everybody: the tests' database has a certificate that nobody signed.
+#[derive(Debug)]
+struct Anybody;
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        ring::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[tokio::test]
+async fn encryption_that_is_asked_for_is_made_and_the_certificate_is_verified() {
+    let Some(address) = address() else { return };
+    let schema = Schema::new(&address);
+    schema.builder().open().await.expect("makes the tables");
+    let row = schema.client().await.query_one("show ssl", &[]).await.expect("says");
+    if row.get::<_, String>(0) == "off" {
+        eprintln!("skipped: the database has no certificate");
+        return;
+    }
+    let (database, plain) = through(&address, 0);
+    let port = database.rsplit(':').next().expect("a port");
+    let encrypted = format!("{} sslmode=require", plain.replace("port=0", &format!("port={port}")));
+    let builder = PostgresWork::builder(&encrypted).schema(&schema.name);
+    let error = builder.clone().open().await.expect_err("nobody signed it");
+    assert!(format!("{error:?}").to_lowercase().contains("certificate"), "{error:?}");
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anybody))
+        .with_no_client_auth();
+    let store = builder.tls(Arc::new(config)).open().await.expect("opens");
+    assert_eq!(store.push(vec![Work::new("one", "")]).await.expect("is pushed"), [Pushed::New]);
+    let counted = "select count(*) from pg_stat_ssl join pg_stat_activity using (pid) where ssl and query like '%given%'";
+    let row = schema.client().await.query_one(counted, &[]).await.expect("says");
+    assert!(row.get::<_, i64>(0) >= 1, "no connection is encrypted");
 }
 
 /// Two who open at once make the tables once.

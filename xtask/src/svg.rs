@@ -284,7 +284,7 @@ fn words(out: &mut String, layout: &Layout<'_>, bar: &Bar, y: f64, colours: &Col
 fn description(chart: &Chart) -> String {
     let mut words = chart.unit.clone();
     if let Some(reference) = &chart.reference {
-        let _ = write!(words, "; {}: {}", reference.label, number(reference.value));
+        let _ = write!(words, "; {}: {}", reference.label.trim_end_matches(':'), number(reference.value));
     }
     for group in &chart.groups {
         for bar in &group.bars {

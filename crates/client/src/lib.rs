@@ -45,6 +45,14 @@
 //! }
 //! ```
 //!
+//! Beside this crate the example needs:
+//!
+//! ```sh
+//! cargo add serde --features derive
+//! cargo add serde_json
+//! cargo add tokio --features io-util,macros,net,rt
+//! ```
+//!
 //! # What is in it
 //!
 //! | to | use |

@@ -23,6 +23,12 @@
 //! }
 //! ```
 //!
+//! Beside this crate the example needs:
+//!
+//! ```sh
+//! cargo add tempfile
+//! ```
+//!
 //! # What is in it
 //!
 //! | to | use |

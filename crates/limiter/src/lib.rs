@@ -42,6 +42,12 @@
 //! }
 //! ```
 //!
+//! Beside this crate the example needs:
+//!
+//! ```sh
+//! cargo add tokio --features macros,rt,time
+//! ```
+//!
 //! # What is in it
 //!
 //! | type | is |

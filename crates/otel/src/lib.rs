@@ -20,6 +20,13 @@
 //! }
 //! ```
 //!
+//! Beside this crate the example needs:
+//!
+//! ```sh
+//! cargo add opentelemetry
+//! cargo add outbound --path ../outbound/crates/outbound
+//! ```
+//!
 //! # What is in it
 //!
 //! A request of the manager is one *operation*, however many attempts it takes: the conventions count a call with all

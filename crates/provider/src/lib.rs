@@ -12,20 +12,28 @@
 //! use http::{HeaderMap, HeaderValue, StatusCode};
 //! use outbound_provider::{Class, Provider};
 //!
-//! let provider = Provider::openai();
-//! let mut headers = HeaderMap::new();
-//! headers.insert("retry-after-ms", HeaderValue::from_static("599"));
-//! let body = br#"{"error":{"message":"Rate limit reached","type":"tokens","code":"rate_limit_exceeded"}}"#;
+//! fn main() {
+//!     let provider = Provider::openai();
+//!     let mut headers = HeaderMap::new();
+//!     headers.insert("retry-after-ms", HeaderValue::from_static("599"));
+//!     let body = br#"{"error":{"message":"Rate limit reached","type":"tokens","code":"rate_limit_exceeded"}}"#;
 //!
-//! let fault = provider.classify(StatusCode::TOO_MANY_REQUESTS, &headers, body, SystemTime::now());
-//! assert_eq!(fault.class, Class::RateLimited);
-//! assert_eq!(fault.wait, Some(Duration::from_millis(599)));
+//!     let fault = provider.classify(StatusCode::TOO_MANY_REQUESTS, &headers, body, SystemTime::now());
+//!     assert_eq!(fault.class, Class::RateLimited);
+//!     assert_eq!(fault.wait, Some(Duration::from_millis(599)));
 //!
-//! // The same status, and nothing to wait for: the money is used up.
-//! let body = br#"{"error":{"message":"You exceeded your current quota","code":"insufficient_quota"}}"#;
-//! let fault = provider.classify(StatusCode::TOO_MANY_REQUESTS, &HeaderMap::new(), body, SystemTime::now());
-//! assert_eq!(fault.class, Class::QuotaSpent);
-//! assert!(fault.of_account && !fault.is_retryable());
+//!     // The same status, and nothing to wait for: the money is used up.
+//!     let body = br#"{"error":{"message":"You exceeded your current quota","code":"insufficient_quota"}}"#;
+//!     let fault = provider.classify(StatusCode::TOO_MANY_REQUESTS, &HeaderMap::new(), body, SystemTime::now());
+//!     assert_eq!(fault.class, Class::QuotaSpent);
+//!     assert!(fault.of_account && !fault.is_retryable());
+//! }
+//! ```
+//!
+//! Beside this crate the example needs:
+//!
+//! ```sh
+//! cargo add http
 //! ```
 //!
 //! # What is in it

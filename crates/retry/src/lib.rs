@@ -32,6 +32,12 @@
 //! }
 //! ```
 //!
+//! Beside this crate the example needs:
+//!
+//! ```sh
+//! cargo add tokio --features macros,rt
+//! ```
+//!
 //! # What is in it
 //!
 //! | type | is |

@@ -40,6 +40,12 @@
 //! }
 //! ```
 //!
+//! Beside this crate the example needs:
+//!
+//! ```sh
+//! cargo add tokio --features io-util,macros,rt,test-util
+//! ```
+//!
 //! # What is in it
 //!
 //! | to | use |

@@ -30,6 +30,12 @@
 //! }
 //! ```
 //!
+//! Beside this crate the example needs:
+//!
+//! ```sh
+//! cargo add tokio --features macros,rt,time
+//! ```
+//!
 //! # What is in it
 //!
 //! | to limit | use |

@@ -41,6 +41,16 @@
 //! }
 //! ```
 //!
+//! Beside this crate the example needs:
+//!
+//! ```sh
+//! cargo add http
+//! cargo add outbound-limiter --path ../outbound/crates/limiter
+//! cargo add outbound-retry --path ../outbound/crates/retry
+//! cargo add tokio --features macros,rt,test-util
+//! cargo add tower --features util
+//! ```
+//!
 //! # What is in it
 //!
 //! | to | use |

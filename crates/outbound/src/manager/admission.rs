@@ -121,12 +121,13 @@ impl<'a> Admission<'a> {
         record: &mut Record,
     ) -> Result<Admitted<'a>, Error> {
         let scope = &destination.scope;
+        let mut funds = None;
         loop {
             // Registered before the checks, so that a change between a check and the wait is not missed.
             let changed = scope.account.changed();
             let now = Instant::now();
             self.check(now, record)?;
-            if self.has_preconditions() && self.wait_for_preconditions(record).await? {
+            if self.has_preconditions() && self.wait_for_preconditions(&mut funds, record).await? {
                 continue;
             }
             match scope.admit(now) {
@@ -139,11 +140,13 @@ impl<'a> Admission<'a> {
                         self.reserve(destination, changed, record).await?
                     };
                     let Some(charge) = reserved else { continue };
-                    if let Some(admitted) = self.admitted(destination, permit, charge) {
+                    if let Some(admitted) = self.admitted(destination, permit, charge, funds.take()) {
                         return Ok(admitted);
                     }
                 }
                 ScopeDecision::Wait(reason, until) => {
+                    // Others may be able to go.
+                    funds = None;
                     let until = until.min(self.deadline());
                     self.wait_for(reason, until, scope.down_for(now), changed, record).await?;
                 }
@@ -157,29 +160,34 @@ impl<'a> Admission<'a> {
         destination: &'a Destination<'a>,
         permit: ScopePermit<'a>,
         charge: Charge,
+        funds: Option<BudgetReservation<'a>>,
     ) -> Option<Admitted<'a>> {
-        let admitted = self.with_budget(destination, permit, charge)?;
+        let admitted = self.with_budget(destination, permit, charge, funds)?;
         self.since.get_or_insert_with(Instant::now);
         self.member.move_to(Stage::InFlight);
         self.emit(Step::Admitted);
         Some(admitted)
     }
 
-    /// Adds the reservation in the budget, where the model has a price. `None`: the budget has no room for it.
+    /// Adds the reservation in the budget, where the model has a price. `funds` is what the request has reserved already.
+    /// `None`: the budget has no room for it.
     fn with_budget(
         &self,
         destination: &'a Destination<'a>,
         permit: ScopePermit<'a>,
         charge: Charge,
+        funds: Option<BudgetReservation<'a>>,
     ) -> Option<Admitted<'a>> {
         let budget_reservation = match destination.prepared.price_estimate {
-            Some(estimate) => match self.budget.take(estimate) {
-                Some(reservation) => Some(reservation),
-                None => {
-                    charge.refund();
-                    return None;
+            Some(estimate) => {
+                match funds.map_or_else(|| self.budget.take(estimate), |it| it.narrow(estimate)) {
+                    Some(reservation) => Some(reservation),
+                    None => {
+                        charge.refund();
+                        return None;
+                    }
                 }
-            },
+            }
             None => None,
         };
         Some(Admitted { destination, permit, charge, budget_reservation })

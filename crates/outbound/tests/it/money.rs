@@ -71,6 +71,35 @@ async fn budgets_are_never_passed_and_nearly_used_up() {
     }
 }
 
+/// A budget with room for nine worst cases costs no more time than nine calls at once. Who waits for the budget holds nothing
+/// of the rate.
+#[tokio::test(start_paused = true)]
+async fn a_budget_for_few_worst_cases_costs_no_rate() {
+    async fn run(budget: Option<Money>, concurrent: usize) -> f64 {
+        let simulator = provider()
+            .requests_per_minute(600)
+            .burst(s(1))
+            .latency(Latency::fixed(ms(300)))
+            .output_tokens(4..=8)
+            .build();
+        let mut builder = priced(&simulator).max_concurrent(concurrent).requests_per_minute(600);
+        if let Some(budget) = budget {
+            builder = builder.budget(budget);
+        }
+        let manager = builder.build().expect("a manager");
+        let began = Instant::now();
+        // At worst each of them costs a little more than 2,000, and really about 30.
+        let requests = (0..200).map(|id| Request::prompt("test", format!("Name {id}.")).max_tokens(1_000));
+        let outcomes: Vec<_> = manager.batch(requests).collect().await;
+        assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()));
+        began.elapsed().as_secs_f64()
+    }
+    let (with, without) = (run(Some(Money::dollars(24_500.0)), 64).await, run(None, 9).await);
+    assert!(with <= without * 1.05, "{with} s, and {without} s with as many calls at once");
+    // 200 at ten a second.
+    assert!((19.0..22.0).contains(&with), "{with} s");
+}
+
 /// A call with an unknown end counts with its estimate: aborted, timed out, or broken.
 #[tokio::test(start_paused = true)]
 async fn what_may_have_been_billed_is_counted() {

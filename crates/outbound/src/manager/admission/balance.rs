@@ -66,6 +66,7 @@ impl<'a> Admission<'a> {
     /// Waits until one of several destinations takes the request: the first that has room.
     pub(super) async fn admit_to_any(&mut self, record: &mut Record) -> Result<Admitted<'a>, Error> {
         let destinations = self.destinations;
+        let mut funds = None;
         loop {
             // Registered before the checks, so that a change between a check and the wait is not missed.
             let changes =
@@ -73,7 +74,7 @@ impl<'a> Admission<'a> {
             let mut changed = pin!(select_all(changes.collect::<Vec<_>>()).map(|_| ()));
             let now = Instant::now();
             self.check(now, record)?;
-            if self.has_preconditions() && self.wait_for_preconditions(record).await? {
+            if self.has_preconditions() && self.wait_for_preconditions(&mut funds, record).await? {
                 continue;
             }
             // All destinations share one fair queue: that of the first.
@@ -99,7 +100,7 @@ impl<'a> Admission<'a> {
                         // Other requests wait for this probe or witness, so only a stop ends its wait.
                         let stopped = self.stopped_or_closed(scope);
                         match self.reserve(destination, stopped, record).await? {
-                            Some(charge) => match self.admitted(destination, permit, charge) {
+                            Some(charge) => match self.admitted(destination, permit, charge, funds.take()) {
                                 Some(admitted) => return Ok(admitted),
                                 None => break,
                             },
@@ -107,10 +108,12 @@ impl<'a> Admission<'a> {
                         }
                     }
                     ScopeDecision::Go(permit) => match scope.model.quota.try_reserve_at(cost, now) {
-                        Ok(reservation) => match self.admitted(destination, permit, reservation.sent()) {
-                            Some(admitted) => return Ok(admitted),
-                            None => break,
-                        },
+                        Ok(reservation) => {
+                            match self.admitted(destination, permit, reservation.sent(), funds.take()) {
+                                Some(admitted) => return Ok(admitted),
+                                None => break,
+                            }
+                        }
                         Err(QuotaError::MustWait { bottleneck: Bottleneck::Gate, wait, .. }) => {
                             let until = now + wait.unwrap_or(CENTURY).min(CENTURY);
                             held = earlier(held, Waiting::Refused, until);
@@ -130,6 +133,7 @@ impl<'a> Admission<'a> {
             if turns.is_empty() {
                 match (held, stopped, error) {
                     (Some((reason, _)), ..) => {
+                        funds = None;
                         let lasted = destinations.iter().map(|destination| destination.scope.down_for(now));
                         let lasted = lasted.min().unwrap_or_default();
                         self.wait_for(reason, until, lasted, changed, record).await?;
@@ -160,7 +164,8 @@ impl<'a> Admission<'a> {
                 // The state may have changed during the wait, so the scope is asked again.
                 if let ScopeDecision::Go(permit) = destination.scope.admit(Instant::now())
                     && Instant::now() < self.deadline()
-                    && let Some(admitted) = self.admitted(destination, permit, reservation.sent())
+                    && let Some(admitted) =
+                        self.admitted(destination, permit, reservation.sent(), funds.take())
                 {
                     return Ok(admitted);
                 }

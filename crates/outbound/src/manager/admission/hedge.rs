@@ -25,6 +25,6 @@ impl<'a> Admission<'a> {
             return None;
         }
         let charge = model.quota.try_reserve_at(destination.prepared.cost, now).ok()?.sent();
-        self.with_budget(destination, permit, charge)
+        self.with_budget(destination, permit, charge, None)
     }
 }

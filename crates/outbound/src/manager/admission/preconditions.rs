@@ -1,9 +1,9 @@
 //! What is checked before any destination: a pause of the manager, and the budget.
 
 use super::*;
-use crate::manager::money::{Funds, PriceEstimate};
+use crate::manager::money::{BudgetReservation, Funds, PriceEstimate};
 
-impl Admission<'_> {
+impl<'a> Admission<'a> {
     /// Whether there is anything to check. Mostly there is not.
     pub(super) fn has_preconditions(&self) -> bool {
         self.lifecycle.is_paused() || self.highest_estimate().is_some()
@@ -12,21 +12,36 @@ impl Admission<'_> {
     /// Waits for the end of a pause, or for room in the budget. Says whether it has waited: then the caller checks
     /// everything again. This wait uses no patience, because another route would wait for the same.
     ///
+    /// Where it has not waited, `funds` has the most that the request may cost. The budget comes before the limits: a
+    /// request that waited for the budget with a part of the rate in its hands would keep the rate from others.
+    ///
     /// # Errors
     ///
     /// Where the budget is spent.
-    pub(super) async fn wait_for_preconditions(&mut self, record: &mut Record) -> Result<bool, Error> {
+    pub(super) async fn wait_for_preconditions(
+        &mut self,
+        funds: &mut Option<BudgetReservation<'a>>,
+        record: &mut Record,
+    ) -> Result<bool, Error> {
         let (budget, began) = (self.budget, Instant::now());
         // Registered before the checks, so that a change between a check and the wait is not missed.
         let account = &self.destinations[0].scope.account;
         let changes = select(Box::pin(budget.changed()), Box::pin(account.changed()));
         let reason = if self.lifecycle.is_paused() {
+            *funds = None;
             Waiting::Paused
         } else {
-            match self.highest_estimate().map(|estimate| (estimate.most, budget.funds(estimate))) {
-                None | Some((_, Funds::Enough)) => return Ok(false),
-                Some((_, Funds::Perhaps)) => Waiting::Money,
-                Some((most, Funds::Spent { limit, spent })) => {
+            let Some(estimate) = self.highest_estimate().filter(|_| funds.is_none()) else {
+                return Ok(false);
+            };
+            match budget.take_or_say(estimate) {
+                Ok(reservation) => {
+                    *funds = Some(reservation);
+                    return Ok(false);
+                }
+                Err(Funds::Perhaps) => Waiting::Money,
+                Err(Funds::Spent { limit, spent }) => {
+                    let most = estimate.most;
                     let message = format!(
                         "of the budget of {limit}, {spent} is spent, and the next request may cost {most}"
                     );

@@ -25,17 +25,13 @@ struct State {
     calls: usize,
 }
 
-/// Whether the budget has room for a request.
+/// Why the budget has no room for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Funds {
-    Enough,
     /// Not now. Calls in flight may leave enough.
     Perhaps,
     /// No, and no call is in flight that may leave some.
-    Spent {
-        limit: Money,
-        spent: Money,
-    },
+    Spent { limit: Money, spent: Money },
 }
 
 /// The most that one call may cost, taken from the budget. Dropped before the call was sent, it costs nothing. Dropped
@@ -71,36 +67,46 @@ impl Budget {
         self.changed.notified()
     }
 
-    /// Whether there is room for a call.
-    pub(crate) fn funds(&self, estimate: PriceEstimate) -> Funds {
-        self.state.lock().funds(estimate)
-    }
-
     /// Reserves the most that a call may cost. `None` if there is not enough room.
     pub(crate) fn take(&self, estimate: PriceEstimate) -> Option<BudgetReservation<'_>> {
+        self.take_or_say(estimate).ok()
+    }
+
+    /// The same, and says whether there may be room later.
+    pub(crate) fn take_or_say(&self, estimate: PriceEstimate) -> Result<BudgetReservation<'_>, Funds> {
         let mut state = self.state.lock();
-        if state.funds(estimate) != Funds::Enough {
-            return None;
-        }
+        state.has_room(estimate)?;
         state.in_flight += estimate.most;
         state.calls += 1;
-        Some(BudgetReservation { budget: self, estimate, cost: Money::ZERO })
+        Ok(BudgetReservation { budget: self, estimate, cost: Money::ZERO })
     }
 }
 
 impl State {
-    fn funds(&self, estimate: PriceEstimate) -> Funds {
+    fn has_room(&self, estimate: PriceEstimate) -> Result<(), Funds> {
         match self.limit {
             Some(limit) if self.spent + self.in_flight + estimate.most > limit => {
                 let spent = self.spent;
-                if self.calls == 0 { Funds::Spent { limit, spent } } else { Funds::Perhaps }
+                Err(if self.calls == 0 { Funds::Spent { limit, spent } } else { Funds::Perhaps })
             }
-            _ => Funds::Enough,
+            _ => Ok(()),
         }
     }
 }
 
 impl BudgetReservation<'_> {
+    /// Keeps only what this call may cost. `None`: it may cost more, and the budget has no room for that.
+    pub(crate) fn narrow(mut self, estimate: PriceEstimate) -> Option<Self> {
+        let mut state = self.budget.state.lock();
+        state.in_flight = state.in_flight.saturating_sub(self.estimate.most);
+        let room = state.has_room(estimate);
+        let now = if room.is_ok() { estimate } else { self.estimate };
+        state.in_flight += now.most;
+        drop(state);
+        self.estimate = now;
+        room.is_ok().then_some(self)
+    }
+
     pub(crate) fn sent(&mut self) {
         self.cost = self.estimate.most;
     }

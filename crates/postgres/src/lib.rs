@@ -1,26 +1,41 @@
-//! Work that several processes share, kept in a Postgres database.
+//! Work and quota that several processes share, kept in a Postgres database.
 //!
-//! One process on one machine keeps its work in a folder. Where more than one machine should work on the same batch, the
-//! work has to be where all of them see it: [`PostgresWork`] is a [`WorkStore`](outbound::work::WorkStore) in a database.
+//! One process on one machine keeps its work in a folder, and all of a key's quota for itself. Where several machines work on
+//! one batch with one key, both have to be where all of them see them.
 //!
 //! ```no_run
 //! use std::time::Duration;
 //! use outbound::work::{Ambiguous, Work, WorkStore};
 //! use outbound_postgres::PostgresWork;
 //!
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let store = PostgresWork::builder("postgres://127.0.0.1/test").name("nightly").open().await?;
-//! store.push(vec![Work::new("row 1", "a question")]).await?;   // again and again, on each machine: one row
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let store = PostgresWork::builder("postgres://127.0.0.1/test").name("nightly").open().await?;
+//!     store.push(vec![Work::new("row 1", "a question")]).await?;   // again and again, on each machine: one row
 //!
-//! for lease in store.claim(10, Duration::from_secs(60), Ambiguous::Leave).await? {
-//!     if store.sent(&[&lease]).await?[0].is_err() {
-//!         continue;                                            // its time is over, and another one may have it
+//!     for lease in store.claim(10, Duration::from_secs(60), Ambiguous::Leave).await? {
+//!         if store.sent(&[&lease]).await?[0].is_err() {
+//!             continue;                                            // its time is over: another one may have it
+//!         }
+//!         store.finish(&[(&lease, "an answer".into())]).await?;
 //!     }
-//!     store.finish(&[(&lease, "an answer".into())]).await?;
+//!     Ok(())
 //! }
-//! # Ok(())
-//! # }
 //! ```
+//!
+//! Beside this crate the example needs:
+//!
+//! ```sh
+//! cargo add outbound --path ../outbound/crates/outbound
+//! cargo add tokio --features macros,rt
+//! ```
+//!
+//! # What is in it
+//!
+//! | | |
+//! |---|---|
+//! | [`PostgresWork`] | a [`WorkStore`](outbound::work::WorkStore): work that is claimed, sent and finished by many |
+//! | [`PostgresQuota`] | a [`QuotaStore`](outbound::quota_store::QuotaStore): limits that many share, granted in chunks, an exchange in one round trip |
 //!
 //! # Guarantees
 //!
@@ -31,6 +46,7 @@
 //! | it comes back after that | its lease has another number than the present one, and changes nothing |
 //! | a call returned | what it did is durable, as far as the database's `synchronous_commit` is on |
 //! | the database is away | a call waits for it, for so long as [`patience`](Builder::patience) says, and then fails |
+//! | a quota is asked for | what its holders spend stays within its rules, as [`quota_store`](outbound::quota_store) says; a row that was lost begins empty |
 //! | the connection broke and nobody knows whether the call was done | it is asked again, and the answer is as if it had been done once |
 //!
 //! **Cancel safety**: a dropped call was done or not, as a whole. **Time** is the database's: no clock of any other machine
@@ -40,7 +56,8 @@
 //!
 //! The tables are in a schema of their own, `outbound` by default. The first who opens a store makes them, under a lock; who
 //! may not create them gets an error, until somebody who may has [opened](Builder::open) a store once. From then on a role
-//! needs `usage` of the schema and its sequences, and `select, insert, update, delete` of its tables.
+//! needs `usage` of the schema and its sequences, and `select, insert, update, delete` of its tables. (Its functions may be
+//! called by everybody, as is Postgres' default, and do what their caller may do.)
 //!
 //! # Encryption
 //!
@@ -50,7 +67,8 @@
 //!
 //! # What it does not do
 //!
-//! It keeps no connection pool: one connection claims, one says what was sent and finishes. A pooler in front of the database
+//! The request manager and the command do not use it by themselves: a program claims, sends and finishes. It keeps no connection
+//! pool: one connection claims, one says what was sent and finishes. A pooler in front of the database
 //! has to keep prepared statements (`PgBouncer`: 1.21 or later). Work of one batch is claimed in the order in which it was
 //! pushed.
 //!
@@ -61,6 +79,11 @@
 //! | River, Oban: a job, `attempt`, `snooze` | [`Lease`](outbound::work::Lease), its `deliveries`, [`release`](outbound::work::WorkStore::release) |
 //! | pgmq: `read` with a visibility timeout, `archive` | [`claim`](outbound::work::WorkStore::claim) with a time, [`finish`](outbound::work::WorkStore::finish) |
 //! | SQS: `ChangeMessageVisibility` | [`renew`](outbound::work::WorkStore::renew) |
+//!
+//! # Cost
+//!
+//! A claim, a "sent" and a "finished" are one round trip each, for as many jobs as are given. `cargo bench -p outbound-postgres`
+//! measures jobs a second.
 #![forbid(unsafe_code)]
 
 mod builder;

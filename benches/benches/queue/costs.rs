@@ -225,6 +225,11 @@ fn transfers<C: Channel>(c: &mut Criterion) {
     let one = runtime::Builder::new_current_thread().build().expect("a runtime");
     let two = runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
     for (threads, tasks, capacity) in CELLS {
+        // With four of each on two threads a wake-up is lost now and then, and the bench would never end.
+        if C::NAME == "flume" && capacity == 1 {
+            println!("queue: flume with a capacity of 1 is left out: it stops for ever now and then");
+            continue;
+        }
         let (runtime, word) = if threads == 1 { (&one, "thread") } else { (&two, "threads") };
         let name = format!("queue/20,000 items, {threads} {word}, {tasks}x{tasks}, capacity {capacity}");
         let mut group = c.benchmark_group(name);

@@ -19,7 +19,8 @@ pub(crate) struct Group {
     pub(crate) about: &'static str,
     /// So many rounds, and three times as many, are enough to count over.
     pub(crate) rounds: u64,
-    /// Whether instructions are counted: not where the rounds of other threads or of another process are part of it.
+    /// Whether instructions are counted: not where tasks, threads or another process are part of it. What a runtime does for
+    /// them differs from start to start by more than a round costs.
     pub(crate) is_counted: bool,
     pub(crate) cases: Vec<Case>,
 }

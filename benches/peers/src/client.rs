@@ -32,7 +32,7 @@ pub(crate) fn groups() -> Vec<Group> {
             about: "A request and its answer of 200 bytes over a connection that is open: time on the processor. The \
                     floor is a connection of hyper's that the caller holds.",
             rounds: 256,
-            is_counted: true,
+            is_counted: false,
             cases: vec![
                 case(
                     "outbound",
@@ -81,7 +81,7 @@ pub(crate) fn groups() -> Vec<Group> {
             name: "client/post, 16 at once",
             about: "Requests of 1 KiB, 16 at a time, each answered with 200 bytes; for one, time on the processor.",
             rounds: 512,
-            is_counted: true,
+            is_counted: false,
             cases: vec![
                 case(
                     "outbound",
@@ -131,7 +131,7 @@ pub(crate) fn groups() -> Vec<Group> {
             about: "A stream of 100 server-sent events, each in a chunk of its own; the whole stream, time on the \
                     processor. The floor reads the frames and parses no event.",
             rounds: 64,
-            is_counted: true,
+            is_counted: false,
             cases: events(),
         },
     ]

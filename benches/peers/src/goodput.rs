@@ -43,7 +43,9 @@ pub(crate) fn measure() {
         Ok(arguments) => arguments,
         Err(message) => return eprintln!("{message}"),
     };
-    let prompts = workload::prompts(arguments.prompts.as_deref()).expect("prompts");
+    let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/data/prompts.jsonl");
+    let file = arguments.prompts.as_deref().unwrap_or(committed);
+    let prompts = workload::prompts(Some(file)).expect("prompts");
     println!("goodput in real time: E is the oracle's time divided by that of the run\n");
     println!(
         "{:<10} {:>4} {:<30} {:>6} {:>7} {:>6} {:>7} {:>6} {:>7} {:>6} {:>6}",

@@ -27,7 +27,7 @@ pub(crate) fn groups() -> Vec<Group> {
             name: "limiter/permit",
             about: "A permit is taken and given back, nobody waiting; awaited in a task.",
             rounds: 2_000,
-            is_counted: true,
+            is_counted: false,
             cases: permits(),
         },
         Group {
@@ -35,7 +35,7 @@ pub(crate) fn groups() -> Vec<Group> {
             about: "One unit of a rate that is practically without limit; awaited in a task. governor reads the \
                     processor's counter, as it does unless told otherwise; all others read the clock of the system.",
             rounds: 2_000,
-            is_counted: true,
+            is_counted: false,
             cases: rates(),
         },
         Group {
@@ -43,7 +43,7 @@ pub(crate) fn groups() -> Vec<Group> {
             about: "A permit and a unit of a rate. Ours takes both at once or waits for both; the pair takes one, then \
                     the other, and holds the first while it waits for the second.",
             rounds: 2_000,
-            is_counted: true,
+            is_counted: false,
             cases: both(),
         },
         Group {

@@ -28,7 +28,7 @@ pub(crate) fn groups() -> Vec<Group> {
                 accounts of tokens on. The loop has limits of reqwest-retry, governor and a semaphore, async-openai \
                 its own retries.",
         rounds: 512,
-        is_counted: true,
+        is_counted: false,
         cases: vec![
             case(
                 "outbound",

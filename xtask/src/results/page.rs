@@ -171,7 +171,10 @@ from the CSV files in [`results/`](results) by `cargo xtask results`; nothing on
   turns in one process, round by round, so that all of them have the same neighbours; `x ours` is the median of the ratios
   within a round. Each case asserts its result.
 - Instructions are counted by callgrind, allocations by the allocator. Both are the same each time, where a time is not;
-  below 5 ns compare instructions. A crate with a thread of its own does more than its row shows.
+  below 5 ns compare instructions. They are counted where a case polls its futures by itself: what a runtime does for tasks
+  differs from start to start by more than a round costs. The counts with limits, of ours and some peers, are in
+  `cargo bench -p outbound-client-costs` and its like, which run one thing in a process. A crate with a thread of its own
+  does more than its row shows.
 - `future` is the size of the future with what is in it.
 ";
 

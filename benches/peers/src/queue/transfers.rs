@@ -35,8 +35,7 @@ pub(super) fn on_one_thread() -> Vec<Group> {
         name,
         about: "Producers and consumers on one thread, each in a task; for one item of 8 bytes.",
         rounds: 3_200,
-        // Two runs under callgrind for each of 120 cases take minutes.
-        is_counted: output::full_or_quick(true, false),
+        is_counted: false,
         cases: cases(1, tasks, capacity),
     };
     ON_ONE_THREAD.into_iter().zip(CELLS).map(group).collect()

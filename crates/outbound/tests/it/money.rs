@@ -100,6 +100,28 @@ async fn a_budget_for_few_worst_cases_costs_no_rate() {
     assert!((19.0..22.0).contains(&with), "{with} s");
 }
 
+/// After a pause requests with a price go on in the order in which they came.
+#[tokio::test(start_paused = true)]
+async fn a_pause_changes_no_order() {
+    let simulator = provider().latency(Latency::fixed(s(1))).build();
+    let manager = priced(&simulator).max_concurrent(4).build().expect("a manager");
+    let mut tickets = Vec::new();
+    for id in 0..20 {
+        tickets.push(manager.submit(chat(id)).await.expect("is taken"));
+    }
+    tokio::time::sleep(ms(500)).await;
+    manager.pause();
+    tokio::time::sleep(s(60)).await;
+    manager.resume();
+    let mut ends = Vec::new();
+    for ticket in tickets {
+        let outcome = ticket.await;
+        assert!(outcome.result.is_ok());
+        ends.push(outcome.elapsed);
+    }
+    assert!(ends.is_sorted(), "{ends:?}");
+}
+
 /// A call with an unknown end counts with its estimate: aborted, timed out, or broken.
 #[tokio::test(start_paused = true)]
 async fn what_may_have_been_billed_is_counted() {

@@ -28,7 +28,7 @@ impl<'a> Admission<'a> {
         let account = &self.destinations[0].scope.account;
         let changes = select(Box::pin(budget.changed()), Box::pin(account.changed()));
         let reason = if self.lifecycle.is_paused() {
-            *funds = None;
+            // What it has reserved stays: it gave nothing back, so nobody is woken, and all keep their order.
             Waiting::Paused
         } else {
             let Some(estimate) = self.highest_estimate().filter(|_| funds.is_none()) else {

@@ -1,6 +1,6 @@
 //! One connection, made again when it breaks, with statements that are asked again until they are answered.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use outbound::{
     retry::{Retry, Wait},
@@ -23,14 +23,14 @@ pub(crate) type Value<'a> = &'a (dyn ToSql + Sync);
 /// A connection with its prepared statements. Calls on it are sent one behind the other, and none waits for another's reply.
 pub(crate) struct Lane {
     database: Database,
-    /// What is prepared on each new connection.
+    /// What is prepared on each new connection. Nothing else is asked.
     queries: &'static [&'static str],
     session: Mutex<Option<Arc<Session>>>,
 }
 
 struct Session {
     client: Client,
-    statements: Vec<Statement>,
+    statements: HashMap<&'static str, Statement>,
 }
 
 /// The rows, and whether an earlier attempt may have been done, too.
@@ -66,11 +66,7 @@ impl Lane {
     async fn ask_once(&self, query: &'static str, values: &[Value<'_>]) -> Result<Vec<Row>, Error> {
         let limit = self.database.limit;
         let session = timeout(limit, self.session()).await.map_err(|_| Error::new(Kind::Silent(limit)))??;
-        let statement = self.queries.iter().zip(&session.statements).find(|(text, _)| **text == query);
-        let Some((_, statement)) = statement else {
-            return Ok(session.client.query(query, values).await?);
-        };
-        let rows = match timeout(limit, session.client.query(statement, values)).await {
+        let rows = match timeout(limit, session.client.query(&session.statements[query], values)).await {
             Ok(rows) => rows.map_err(Error::from),
             Err(_) => Err(Error::new(Kind::Silent(limit))),
         };
@@ -92,10 +88,17 @@ impl Lane {
         let client = self.database.connect().await?;
         let prepared = self.queries.iter().map(|query| client.prepare(query));
         let statements = futures::future::try_join_all(prepared).await?;
+        let statements = self.queries.iter().copied().zip(statements).collect();
         let session = Arc::new(Session { client, statements });
         *current = Some(session.clone());
         Ok(session)
     }
+}
+
+/// A duration as the database has it, in microseconds. What is longer than a century is as long as that.
+pub(crate) fn micros(duration: Duration) -> i64 {
+    const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+    i64::try_from(duration.min(LONGEST).as_micros()).unwrap_or(i64::MAX)
 }
 
 impl std::fmt::Debug for Lane {

@@ -9,7 +9,7 @@ use crate::{
     Builder,
     database::Database,
     error::Error,
-    lane::{Lane, Value},
+    lane::{Lane, Value, micros},
     schema,
 };
 
@@ -91,8 +91,4 @@ fn get<'a, T: FromSql<'a>>(row: &'a Row, column: usize) -> Result<T, QuotaError>
 /// Amounts and numbers as the database has them. What is larger is as large as fits without an overflow of sums.
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4).min(i64::MAX / 4)
 }

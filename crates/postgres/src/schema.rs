@@ -10,6 +10,8 @@ use crate::{
 /// Each brings the tables one version further. None is ever changed.
 const MIGRATIONS: &[&str] = &[include_str!("migrations/1.sql"), include_str!("migrations/2.sql")];
 
+const VERSION: &str = "select coalesce(max(version), 0) from migration";
+
 /// Sees to it that the tables are there, and as this program knows them.
 pub(crate) async fn migrate(database: &Database) -> Result<(), Error> {
     let mut client = database.connect().await?;
@@ -33,7 +35,7 @@ async fn is_up_to_date(client: &Client) -> Result<bool, Error> {
 
 /// 0 where there is no table.
 async fn version(client: &Client) -> Result<i32, tokio_postgres::Error> {
-    match client.query_one("select coalesce(max(version), 0) from migration", &[]).await {
+    match client.query_one(VERSION, &[]).await {
         Ok(row) => row.try_get(0),
         Err(error)
             if [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME]
@@ -57,7 +59,7 @@ async fn bring_up(client: &mut Client, schema: &str) -> Result<(), tokio_postgre
              create table if not exists migration (version int primary key, at timestamptz not null default now())"
         ))
         .await?;
-    let row = transaction.query_one("select coalesce(max(version), 0) from migration", &[]).await?;
+    let row = transaction.query_one(VERSION, &[]).await?;
     let found = usize::try_from(row.try_get::<_, i32>(0)?).unwrap_or(0);
     for (number, migration) in MIGRATIONS.iter().enumerate().skip(found) {
         transaction.batch_execute(migration).await?;

@@ -18,7 +18,7 @@ use crate::{
     Builder,
     database::Database,
     error::Error,
-    lane::{Answered, Lane, Value},
+    lane::{Answered, Lane, Value, micros},
     schema,
 };
 
@@ -26,9 +26,6 @@ use cursor::{Cursor, Look};
 
 /// How much is pushed by one statement.
 const PUSHED_AT_ONCE: usize = 1000;
-
-/// Longest lease. What is longer is as long as this.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// Work in a Postgres database, shared by all who open the same name. A clone is another handle of the same.
 #[derive(Debug, Clone)]
@@ -256,10 +253,6 @@ fn signed(leases: &[&Lease]) -> Vec<i64> {
 
 fn numbers_of(rows: &[Row]) -> Result<HashSet<u64>, WorkError> {
     rows.iter().map(|row| get::<i64>(row, 0).map(i64::unsigned_abs)).collect()
-}
-
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.min(LONGEST).as_micros()).unwrap_or(i64::MAX)
 }
 
 fn id(row: &Row, column: usize) -> Result<Arc<str>, WorkError> {

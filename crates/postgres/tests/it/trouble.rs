@@ -40,6 +40,18 @@ fn through(address: &str, port: u16) -> (String, String) {
     )
 }
 
+/// A store behind a proxy that cuts. The store does not try again to open, so the test does.
+async fn open_through(proxy: &Proxy, address: &str, schema: &Schema) -> PostgresWork {
+    let (_, cut) = through(address, proxy.address.port());
+    let builder = PostgresWork::builder(&cut).schema(&schema.name).patience(Duration::from_secs(30));
+    for _ in 0..20 {
+        if let Ok(store) = builder.clone().open().await {
+            return store;
+        }
+    }
+    builder.open().await.expect("opens")
+}
+
 #[tokio::test]
 async fn connections_that_are_cut_lose_nothing_and_do_nothing_twice() {
     let Some(address) = address() else { return };
@@ -47,17 +59,7 @@ async fn connections_that_are_cut_lose_nothing_and_do_nothing_twice() {
     schema.builder().open().await.expect("makes the tables");
     let (database, _) = through(&address, 0);
     let proxy = Proxy::new(database).await;
-    let (_, cut) = through(&address, proxy.address.port());
-    let builder = PostgresWork::builder(&cut).schema(&schema.name).patience(Duration::from_secs(30));
-    // Opening is not tried again.
-    let mut store = builder.clone().open().await;
-    for _ in 0..20 {
-        if store.is_ok() {
-            break;
-        }
-        store = builder.clone().open().await;
-    }
-    let store = store.expect("opens");
+    let store = open_through(&proxy, &address, &schema).await;
     let work: Vec<_> = (0..60).map(|id| Work::new(format!("{id:02}"), vec![7; 1000])).collect();
     for some in work.chunks(20) {
         store.push(some.to_vec()).await.expect("is pushed");
@@ -96,17 +98,8 @@ async fn a_release_whose_reply_is_lost_is_a_release() {
     schema.builder().open().await.expect("makes the tables");
     let (database, _) = through(&address, 0);
     let proxy = Proxy::new(database).await;
-    let (_, cut) = through(&address, proxy.address.port());
     let direct = schema.builder().open().await.expect("opens");
-    let builder = PostgresWork::builder(&cut).schema(&schema.name).patience(Duration::from_secs(30));
-    let mut store = builder.clone().open().await;
-    for _ in 0..20 {
-        if store.is_ok() {
-            break;
-        }
-        store = builder.clone().open().await;
-    }
-    let store = store.expect("opens");
+    let store = open_through(&proxy, &address, &schema).await;
     direct.push(vec![Work::new("one", "")]).await.expect("is pushed");
     for round in 0..40 {
         let lease =

@@ -93,6 +93,33 @@ pub struct Holder {
     pub waits_since: u64,
 }
 
+impl Holder {
+    /// One of whom nothing is known yet.
+    fn new(rules: usize, now: u64) -> Self {
+        let nothing = vec![0; rules];
+        let answer = Grant {
+            granted: nothing.clone(),
+            ttl: Duration::ZERO,
+            next_poll: Duration::ZERO,
+            pause: None,
+            generation: 0,
+            holders: 0,
+        };
+        Self {
+            seq: 0,
+            answer,
+            answered: now,
+            expires: now,
+            outstanding: nothing.clone(),
+            spends_until: now,
+            wanted: nothing.clone(),
+            least: nothing,
+            served: 0,
+            waits_since: now,
+        }
+    }
+}
+
 impl Row {
     /// A new row: empty, since nobody knows what was spent before.
     pub fn new(scope: &Scope, generation: u64, now: u64) -> Self {
@@ -124,48 +151,34 @@ impl Row {
         let least = list(&exchange.least);
         let wanted: Vec<u64> =
             list(&exchange.wanted).iter().zip(&least).map(|(wanted, least)| *wanted.max(least)).collect();
-        let wait = micros(exchange.oldest_wait);
-        let before = self.holders.get(&exchange.holder);
-        let served = before.map_or(0, |before| before.served);
-        let mut holder = Holder {
-            seq: exchange.seq,
-            answer: Grant {
-                granted: vec![0; all],
-                ttl: Duration::ZERO,
-                next_poll: Duration::ZERO,
-                pause: None,
-                generation: self.generation,
-                holders: 0,
-            },
-            answered: now,
-            expires: before.map_or(now, |before| before.expires),
-            outstanding: before.map_or_else(|| vec![0; all], |before| before.outstanding.clone()),
-            spends_until: before.map_or(now, |before| before.spends_until),
-            wanted,
-            least,
-            served,
-            waits_since: now.saturating_sub(wait).max(served),
-        };
-        self.holders.insert(exchange.holder, holder.clone());
-        let granted = self.grant(exchange.holder, &holder, now);
-        for (rule, granted) in granted.iter().enumerate() {
-            self.levels[rule] -= i128::from(*granted) * UNIT;
-            holder.outstanding[rule] += granted;
-        }
+        let id = exchange.holder;
+        let holder = self.holders.entry(id).or_insert_with(|| Holder::new(all, now));
+        holder.seq = exchange.seq;
+        holder.answered = now;
+        holder.wanted = wanted;
+        holder.least = least;
+        holder.waits_since = now.saturating_sub(micros(exchange.oldest_wait)).max(holder.served);
+
+        let granted = self.grant(id, &self.holders[&id], now);
         let some = granted.iter().any(|granted| *granted > 0);
-        if some {
-            (holder.served, holder.waits_since) = (now, now);
-            if matches!(self.stage, Stage::Probing { holder: None }) {
-                self.stage = Stage::Probing { holder: Some(exchange.holder) };
-            }
+        for (level, granted) in self.levels.iter_mut().zip(&granted) {
+            *level -= i128::from(*granted) * UNIT;
         }
-        self.holders.insert(exchange.holder, holder.clone());
-        let next_poll = self.next_poll(exchange.holder, &holder, now);
+        if some && self.stage == (Stage::Probing { holder: None }) {
+            self.stage = Stage::Probing { holder: Some(id) };
+        }
+        if let Some(holder) = self.holders.get_mut(&id).filter(|_| some) {
+            holder
+                .outstanding
+                .iter_mut()
+                .zip(&granted)
+                .for_each(|(outstanding, granted)| *outstanding += granted);
+            (holder.served, holder.waits_since) = (now, now);
+        }
+
+        let next_poll = self.next_poll(id, &self.holders[&id], now);
         let ttl = if some { self.ttl(&granted) } else { 0 };
-        let longer = |time: u64| time + time * KEPT_LONGER / 100;
-        holder.spends_until = holder.spends_until.max(now + longer(ttl));
-        holder.expires = holder.spends_until.max(now + longer(2 * next_poll));
-        holder.answer = Grant {
+        let answer = Grant {
             granted,
             ttl: Duration::from_micros(ttl),
             next_poll: Duration::from_micros(next_poll),
@@ -176,8 +189,12 @@ impl Row {
             generation: self.generation,
             holders: u32::try_from(self.holders.len()).unwrap_or(u32::MAX),
         };
-        let answer = holder.answer.clone();
-        self.holders.insert(exchange.holder, holder);
+        if let Some(holder) = self.holders.get_mut(&id) {
+            let longer = |time: u64| time + time * KEPT_LONGER / 100;
+            holder.spends_until = holder.spends_until.max(now + longer(ttl));
+            holder.expires = holder.spends_until.max(now + longer(2 * next_poll));
+            holder.answer.clone_from(&answer);
+        }
         answer
     }
 

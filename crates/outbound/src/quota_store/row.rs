@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Exchange, Grant, Rule, Scope};
+use super::{Exchange, Grant, Rule, Scope, types::LARGEST};
 
 /// Levels are counted in millionths, so that nothing of the rate is lost between two exchanges.
 const UNIT: i128 = 1_000_000;
@@ -126,7 +126,7 @@ impl Row {
         Self {
             generation,
             at: now,
-            rules: scope.rules.clone(),
+            rules: rules(scope),
             levels: vec![0; scope.rules.len()],
             holders: BTreeMap::new(),
             stage: Stage::Open,
@@ -143,7 +143,7 @@ impl Row {
         }
         let all = self.rules.len();
         let list = |list: &[u64]| -> Vec<u64> {
-            (0..all).map(|rule| list.get(rule).copied().unwrap_or(0)).collect()
+            (0..all).map(|rule| list.get(rule).copied().unwrap_or(0).min(LARGEST)).collect()
         };
         self.report(exchange.holder, &list(&exchange.used), &list(&exchange.returned));
         self.turn(exchange, now);
@@ -205,7 +205,7 @@ impl Row {
             self.holders.clear();
             self.generation += 1;
         }
-        self.rules.clone_from(&scope.rules);
+        self.rules = rules(scope);
         // A clock that was set back: nothing lies further ahead than it could have been put there now.
         let elapsed = now.saturating_sub(self.at);
         self.at = now;
@@ -238,8 +238,8 @@ impl Row {
     fn cap(&mut self) {
         let spending = || self.holders.values().filter(|holder| holder.spends_until > self.at);
         for (rule, limit) in self.rules.iter().enumerate() {
-            let outstanding: u64 = spending().map(|holder| holder.outstanding[rule]).sum();
-            let most = i128::from(limit.burst) - i128::from(outstanding);
+            let outstanding: i128 = spending().map(|holder| i128::from(holder.outstanding[rule])).sum();
+            let most = i128::from(limit.burst) - outstanding;
             let level = &mut self.levels[rule];
             *level = (*level).min(most * UNIT).max(-i128::from(limit.burst) * UNIT);
         }
@@ -378,6 +378,11 @@ fn again(holder: &Holder, now: u64) -> Grant {
         pause: holder.answer.pause.map(|pause| pause.saturating_sub(since)),
         ..holder.answer.clone()
     }
+}
+
+/// The limits of a scope. Its lists are open to all: what makes no sense is taken as the nearest that does.
+fn rules(scope: &Scope) -> Vec<Rule> {
+    scope.rules.iter().map(|rule| Rule::rate(rule.amount, rule.per).burst(rule.burst)).collect()
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -39,7 +39,7 @@ impl Rule {
 const CHUNKS: u64 = 10;
 
 /// Amounts above this are taken as this.
-const LARGEST: u64 = 1_000_000_000_000;
+pub(super) const LARGEST: u64 = 1_000_000_000_000;
 
 /// Times above this are taken as this: 31 days.
 const LONGEST: Duration = Duration::from_secs(31 * 86_400);

@@ -22,6 +22,8 @@ mod observer_panics;
 mod observers;
 mod orders;
 mod outages;
+mod quota_stores;
+mod quota_suite;
 mod records;
 mod refusals;
 mod replies;

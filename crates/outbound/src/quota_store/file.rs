@@ -113,6 +113,7 @@ impl Numbers {
             self.list(&holder.outstanding);
             self.list(&holder.wanted);
             self.list(&holder.least);
+            self.list(&holder.average);
         }
     }
 
@@ -192,6 +193,7 @@ impl Reader<'_> {
             outstanding: self.list(all)?,
             wanted: self.list(all)?,
             least: self.list(all)?,
+            average: self.list(all)?,
         })
     }
 }

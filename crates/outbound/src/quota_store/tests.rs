@@ -211,11 +211,10 @@ fn what_is_spent_never_exceeds_the_rules() {
     }
 }
 
-/// The goal is 0.95 of the quota with 12 exchanges for each burst. One holder needs 11.7, four need 13.0 and sixteen 18.5: the large
-/// requests of this load, up to three chunks each, make those behind them come in vain.
+/// The goal is 0.95 of the quota with 12 exchanges for each burst.
 #[test]
 fn nothing_is_wasted_where_nothing_fails() {
-    let measured: Vec<_> = [1, 4, 16]
+    let measured: Vec<_> = [1, 2, 4, 8, 16, 32]
         .map(|processes| {
             let (spent, exchanges) = history(7, processes, 600, false);
             let bursts = spent[1] as f64 / scope().rules[1].burst as f64;
@@ -389,7 +388,7 @@ fn a_clock_that_is_set_back_keeps_no_holder_alive() {
     row.exchange(&scope, &Exchange::new(2, 1), at(50_000));
     let first = &row.holders[&1];
     assert!(first.waits_since <= at(50_000) && first.served <= at(50_000));
-    assert!(first.spends_until <= at(50_200) && first.expires <= at(50_200));
-    row.exchange(&scope, &Exchange::new(2, 2), at(50_200));
+    assert!(first.spends_until <= at(50_300) && first.expires <= at(50_300));
+    row.exchange(&scope, &Exchange::new(2, 2), at(50_300));
     assert!(!row.holders.contains_key(&1));
 }

@@ -4,7 +4,9 @@ use std::{collections::VecDeque, time::Duration};
 
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 
-use super::{Exchange, Grant, Row, Rule, Scope};
+use super::{Exchange, Grant, Row, Rule, Scope, Stage};
+
+mod histories;
 
 const SECOND: u64 = 1_000_000;
 const STEP: u64 = 50_000;
@@ -211,20 +213,24 @@ fn what_is_spent_never_exceeds_the_rules() {
     }
 }
 
-/// The goal is 0.95 of the quota with 12 exchanges for each burst.
+/// The goal is 0.95 of the quota with 12 exchanges for each burst. That is for sixteen holders or fewer: more come in vain more
+/// often, since none is told to stay away for longer than 90 seconds.
 #[test]
 fn nothing_is_wasted_where_nothing_fails() {
     let measured: Vec<_> = [1, 2, 4, 8, 16, 32]
         .map(|processes| {
-            let (spent, exchanges) = history(7, processes, 600, false);
+            let all: Vec<_> = (5..8).map(|seed| history(seed, processes, 600, false)).collect();
+            let spent = [0, 1].map(|rule| all.iter().map(|(spent, _)| spent[rule]).sum());
             let bursts = spent[1] as f64 / scope().rules[1].burst as f64;
-            (processes, efficiency(&spent, 600), exchanges as f64 / bursts)
+            let exchanges: u64 = all.iter().map(|(_, exchanges)| exchanges).sum();
+            (processes, efficiency(&spent, 1_800), exchanges as f64 / bursts)
         })
         .into();
     println!("{measured:.3?}");
     for (processes, used, exchanges) in measured {
         assert!(used >= 0.95, "{processes} processes: {used}");
-        assert!(exchanges <= 20.0, "{processes} processes: {exchanges} exchanges a burst");
+        let most = if processes <= 16 { 12.0 } else { 15.5 };
+        assert!(exchanges <= most, "{processes} processes: {exchanges} exchanges a burst");
     }
 }
 

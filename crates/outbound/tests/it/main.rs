@@ -22,6 +22,7 @@ mod observer_panics;
 mod observers;
 mod orders;
 mod outages;
+mod quota_processes;
 mod quota_stores;
 mod quota_suite;
 mod records;

@@ -10,7 +10,10 @@ use std::{
 use outbound::quota_store::{Exchange, FolderQuota, Grant, MemoryQuota, QuotaError, QuotaStore, Rule, Scope};
 use tempfile::TempDir;
 
-use crate::quota_suite::{self, Tested};
+use crate::{
+    quota_processes,
+    quota_suite::{self, Tested},
+};
 
 impl Tested for MemoryQuota {
     async fn advance(&self, by: Duration) {
@@ -206,4 +209,14 @@ async fn a_lock_that_is_held_is_waited_for() {
     file.unlock().expect("is unlocked");
     let grant = quota.exchange(&scope(), Exchange::new(2, 1)).await.expect("works");
     assert_eq!(grant.holders, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_share_a_folder() {
+    if let Some(folder) = quota_processes::place() {
+        return quota_processes::hold(FolderQuota::open(folder).expect("opens")).await;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = folder.path().to_str().expect("is text");
+    quota_processes::share("quota_stores::processes_share_a_folder", place).await;
 }

@@ -8,6 +8,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::{
     database::{Schema, address},
+    quota_processes,
     quota_suite::{self, Tested},
 };
 
@@ -183,4 +184,17 @@ async fn the_database_does_what_the_row_does() {
             assert_eq!(found, expected, "seed {seed}, step {step}: {exchange:?} {row:#?}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_share_a_database() {
+    let Some(address) = address() else { return };
+    if let Some(schema) = quota_processes::place() {
+        let builder = PostgresQuota::builder(&address).schema(&schema).patience(Duration::from_secs(20));
+        return quota_processes::hold(builder.open_quota().await.expect("opens")).await;
+    }
+    let schema = Schema::new(&address);
+    // So that not all of them begin with creating the tables.
+    drop(schema.builder().open_quota().await.expect("opens"));
+    quota_processes::share("quota::processes_share_a_database", &schema.name).await;
 }

@@ -210,7 +210,6 @@ impl Row {
             holders: u32::try_from(self.holders.len()).unwrap_or(u32::MAX),
         };
         if let Some(holder) = self.holders.get_mut(&id) {
-            let longer = |time: u64| time + time * KEPT_LONGER / 100;
             holder.spends_until = holder.spends_until.max(now + longer(ttl));
             holder.expires = holder.spends_until.max(now + longer(2 * next_poll));
             holder.answer.clone_from(&answer);
@@ -227,22 +226,17 @@ impl Row {
         }
         self.rules = rules(scope);
         // A clock that was set back: nothing lies further ahead than it could have been put there now.
-        let elapsed = now.saturating_sub(self.at);
+        let since = now.min(self.at);
         self.at = now;
-        self.holders.retain(|_, holder| {
-            let longest = now + 2 * LONGEST_POLL * (100 + KEPT_LONGER) / 100;
-            holder.spends_until = holder.spends_until.min(longest);
-            holder.expires = holder.expires.min(longest);
+        for holder in self.holders.values_mut() {
+            holder.spends_until = holder.spends_until.min(now + longer(LONGEST_TTL));
+            holder.expires = holder.expires.min(now + longer(2 * LONGEST_POLL));
             holder.answered = holder.answered.min(now);
             holder.served = holder.served.min(now);
             holder.waits_since = holder.waits_since.min(now);
-            holder.expires > now
-        });
-        for (rule, limit) in self.rules.iter().enumerate() {
-            let grown = i128::from(elapsed) * i128::from(limit.amount) * UNIT / i128::from(micros(limit.per));
-            self.levels[rule] += grown;
         }
-        self.cap();
+        self.grow(since, now);
+        self.holders.retain(|_, holder| holder.expires > now);
         self.stage = match self.stage {
             Stage::Paused { until } if until <= now => Stage::Probing { holder: None },
             Stage::Paused { until } => Stage::Paused { until: until.min(now + LONGEST_PAUSE) },
@@ -256,14 +250,34 @@ impl Row {
         };
     }
 
-    /// What is granted and may be spent at any moment counts against the burst.
-    fn cap(&mut self) {
-        let spending = || self.holders.values().filter(|holder| holder.spends_until > self.at);
+    /// What came in that time. At each moment there is room only beside what may be spent then: where a time to live ended
+    /// meanwhile, the level was at most what was free until then, and grew from that.
+    fn grow(&mut self, since: u64, now: u64) {
         for (rule, limit) in self.rules.iter().enumerate() {
-            let outstanding: i128 = spending().map(|holder| i128::from(holder.outstanding[rule])).sum();
-            let most = i128::from(limit.burst) - outstanding;
-            let level = &mut self.levels[rule];
-            *level = (*level).min(most * UNIT).max(-i128::from(limit.burst) * UNIT);
+            let grown = |time: u64| {
+                i128::from(time) * i128::from(limit.amount) * UNIT / i128::from(micros(limit.per))
+            };
+            let ends = self.holders.values().map(|holder| holder.spends_until);
+            let ended = ends.filter(|end| (since + 1..=now).contains(end));
+            let most = ended.map(|end| self.room(rule, end) + grown(now - end)).min();
+            let level = self.levels[rule] + grown(now - since);
+            self.levels[rule] = most.map_or(level, |most| level.min(most));
+        }
+        self.cap();
+    }
+
+    /// How much of the burst is beside what may be spent at that moment.
+    fn room(&self, rule: usize, moment: u64) -> i128 {
+        let spending = self.holders.values().filter(|holder| holder.spends_until >= moment);
+        let outstanding: i128 = spending.map(|holder| i128::from(holder.outstanding[rule])).sum();
+        (i128::from(self.rules[rule].burst) - outstanding) * UNIT
+    }
+
+    /// What is granted and may be spent at any moment counts against the burst. There are no debts above a burst.
+    fn cap(&mut self) {
+        for (rule, limit) in self.rules.iter().enumerate() {
+            let most = self.room(rule, self.at + 1);
+            self.levels[rule] = self.levels[rule].min(most).max(-i128::from(limit.burst) * UNIT);
         }
     }
 
@@ -422,6 +436,11 @@ fn again(holder: &Holder, now: u64) -> Grant {
         pause: holder.answer.pause.map(|pause| pause.saturating_sub(since)),
         ..holder.answer.clone()
     }
+}
+
+/// How long a store keeps what its holder has for that time.
+const fn longer(time: u64) -> u64 {
+    time + time * KEPT_LONGER / 100
 }
 
 /// The limits of a scope. Its lists are open to all: what makes no sense is taken as the nearest that does.

@@ -361,6 +361,29 @@ fn what_is_held_counts_against_the_burst() {
     assert!(provider.spent[1] >= 40_000);
 }
 
+/// One large grant is spent at the last moment, and nobody comes before its time is over: nothing grew meanwhile in its place.
+#[test]
+fn what_is_held_leaves_no_room_though_nobody_asks() {
+    let scope = scope();
+    let mut full = Row::new(&scope, 1, START);
+    full.exchange(&scope, &Exchange::new(1, 1), START);
+    let large = full.exchange(&scope, &Exchange::new(1, 2).wanted([9, 40_000]).least([1, 40_000]), at(60));
+    assert_eq!((large.granted[1], large.ttl), (40_000, Duration::from_secs(6)));
+    for (later, level) in [(6, 5_000), (9, 5_000), (19, 20_000), (29, 35_000), (40, 45_000), (500, 45_000)] {
+        let mut row = full.clone();
+        row.exchange(&scope, &Exchange::new(2, 1), at(60 + later));
+        assert_eq!(row.levels[1], level * 1_000_000, "{later} s later");
+    }
+    // Two that end one after the other.
+    let second = full.exchange(&scope, &Exchange::new(2, 1).wanted([1, 4_500]).least([1, 4_500]), at(62));
+    assert_eq!((second.granted[1], second.ttl), (4_500, Duration::from_secs(6)));
+    for (later, level) in [(9, 500), (10, 2_000), (11, 3_500), (12, 5_000), (40, 45_000)] {
+        let mut row = full.clone();
+        row.exchange(&scope, &Exchange::new(3, 1), at(60 + later));
+        assert_eq!(row.levels[1], level * 1_000_000, "{later} s later");
+    }
+}
+
 /// The clock is set by hours, back and forth: what is spent stays within the bound of a clock that stands, plus one burst for
 /// each step ahead, and after a step nobody waits for long.
 #[test]

@@ -97,8 +97,7 @@ pub(crate) async fn share(test: &str, place: &str) {
     let most = BURST as f64 + RATE as f64 * took.as_secs_f64();
     println!("{} processes, {exchanges} exchanges, {spent} spent of at most {most:.0}", reports.len());
     assert!(spent as f64 <= most, "{spent} of {most}");
-    // What the dead had is lost, and no more than that.
-    assert!(spent as f64 >= most / 10.0, "{spent} of {most}");
+    assert!(spent >= BURST, "{spent} are too few to show anything");
     assert!(reports.iter().filter(|report| report.iter().any(|spent| *spent > 0)).count() >= 4);
 }
 

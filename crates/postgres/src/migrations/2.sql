@@ -45,7 +45,7 @@ create function outbound_quota_waits(h quota_holder) returns boolean language sq
         and not exists (select from unnest(h.granted) as g where g > 0)
 $$;
 
--- What is granted and may be spent at any moment counts against the burst.
+-- What is granted and may be spent at any moment counts against the burst. There are no debts above a burst.
 create function outbound_quota_cap(levels numeric[], the_scope text, bursts bigint[], now bigint) returns numeric[]
 language sql stable as $$
     select coalesce(array_agg(
@@ -77,7 +77,9 @@ declare
     first quota_holder%rowtype;
     known boolean;
     far bigint;
-    elapsed bigint;
+    far_spending bigint;
+    since bigint;
+    most numeric;
     spent bigint;
     back bigint;
     free bigint;
@@ -115,19 +117,29 @@ begin
         q.generation := q.generation + 1;
         delete from quota_holder where scope = the_scope;
     end if;
-    elapsed := greatest(now - q.at, 0);
+    since := least(now, q.at);
     q.at := now;
     far := now + 2 * longest_poll * 150 / 100;
+    far_spending := now + longest_ttl * 150 / 100;
     update quota_holder set
-        spends_until = least(spends_until, far), expires = least(expires, far), answered = least(answered, now),
+        spends_until = least(spends_until, far_spending), expires = least(expires, far), answered = least(answered, now),
         served = least(served, now), waits_since = least(waits_since, now)
     where scope = the_scope
-        and (spends_until > far or expires > far or answered > now or served > now or waits_since > now);
-    delete from quota_holder where scope = the_scope and expires <= now;
+        and (spends_until > far_spending or expires > far or answered > now or served > now or waits_since > now);
+    -- At each moment there was room only beside what could be spent then: where a time to live ended meanwhile, the level was at
+    -- most what was free until then, and grew from that.
     for n in 1..rules loop
-        q.levels[n] := q.levels[n] + div(elapsed::numeric * amounts[n] * 1000000, pers[n]);
+        select min((bursts[n] - held) * 1000000 + div((now - ends)::numeric * amounts[n] * 1000000, pers[n])) into most
+        from (
+            select spends_until as ends, sum(outstanding[n]) over (order by spends_until desc) as held
+            from quota_holder where scope = the_scope and spends_until > since
+        ) as spending
+        where ends <= now;
+        -- A `least` passes over a null.
+        q.levels[n] := least(q.levels[n] + div((now - since)::numeric * amounts[n] * 1000000, pers[n]), most);
     end loop;
     q.levels := outbound_quota_cap(q.levels, the_scope, bursts, now);
+    delete from quota_holder where scope = the_scope and expires <= now;
     if q.stage = 'paused' and q.stage_until <= now then
         q.stage := 'probing';
         q.prober := null;

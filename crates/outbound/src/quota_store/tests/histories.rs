@@ -149,8 +149,9 @@ impl World {
         limit.amount as f64 / limit.per.as_secs_f64()
     }
 
-    /// Nobody waits longer, once the pauses are over: twice what brings each holder the largest that one may get, and a burst
-    /// for debts and for what is kept for the dead.
+    /// Nobody waits longer, once the pauses are over: twice the time that brings each holder the largest that one may get, twice
+    /// that of a burst for debts and for what is kept for the dead, and 15 s. Where the clock of the store was set back, the
+    /// dead are waited for as long as they could have been told to stay away, and so is the next time to come.
     fn patience(&self) -> f64 {
         let time = |rule: usize| {
             let turns =
@@ -158,7 +159,7 @@ impl World {
             (turns + 2 * self.scope.rules[rule].burst) as f64 / self.rate(rule)
         };
         (0..self.scope.rules.len()).map(time).fold(0.0, f64::max)
-            + if self.faults.steps { 105.0 } else { 15.0 }
+            + if self.faults.steps { 200.0 } else { 15.0 }
     }
 
     fn run(&mut self) {

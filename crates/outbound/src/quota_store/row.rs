@@ -283,16 +283,17 @@ impl Row {
 
     /// Takes down what a holder spent and gave back. What it spent beyond its grants is a debt of all.
     fn report(&mut self, holder: u64, used: &[u64], returned: &[u64]) {
-        let mut nothing = vec![0; self.rules.len()];
-        let outstanding =
-            self.holders.get_mut(&holder).map_or(&mut nothing, |holder| &mut holder.outstanding);
+        let mut unknown = Holder::new(self.rules.len(), self.at);
+        let Holder { outstanding, spends_until, .. } = self.holders.get_mut(&holder).unwrap_or(&mut unknown);
+        // Afterwards the room that it had is not kept for it any more.
+        let is_in_time = *spends_until > self.at;
         for rule in 0..self.rules.len() {
             let spent = used[rule].min(outstanding[rule]);
             outstanding[rule] -= spent;
             self.levels[rule] -= i128::from(used[rule] - spent) * UNIT;
             let back = returned[rule].min(outstanding[rule]);
             outstanding[rule] -= back;
-            self.levels[rule] += i128::from(back) * UNIT;
+            self.levels[rule] += if is_in_time { i128::from(back) * UNIT } else { 0 };
         }
         self.cap();
     }

@@ -78,7 +78,8 @@ pub struct Exchange {
     pub seq: u64,
     /// What was spent of earlier grants since the last exchange.
     pub used: Vec<u64>,
-    /// What is given back of earlier grants.
+    /// What is given back of earlier grants. It is of use to others if it comes before half of a [time to live](Grant::ttl) has
+    /// passed since the end of that time.
     pub returned: Vec<u64>,
     /// How much would be of use now.
     pub wanted: Vec<u64>,

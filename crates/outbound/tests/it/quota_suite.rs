@@ -47,6 +47,7 @@ pub(crate) async fn conforms<S: Tested>(mut new: impl AsyncFnMut() -> S) {
     an_exchange_is_done_once(new().await).await;
     all_rules_are_granted_or_none(new().await).await;
     what_is_given_back_comes_back_once_and_debts_are_paid(new().await).await;
+    what_comes_back_late_is_lost(new().await).await;
     what_a_dead_holder_has_is_kept_until_its_time_is_over(new().await).await;
     a_refusal_pauses_all_then_one_probes_then_all_have_half(new().await).await;
     a_prober_that_dies_is_replaced(new().await).await;
@@ -193,6 +194,17 @@ async fn what_is_given_back_comes_back_once_and_debts_are_paid(store: impl Teste
     exchange(&store, Exchange::new(3, 2)).await;
     store.advance(Duration::from_secs(30)).await;
     assert_about(drain(&store, 4, &scope()).await, 200);
+}
+
+/// Its time is over, and the store has given its room to others.
+async fn what_comes_back_late_is_lost(store: impl Tested) {
+    fill(&store).await;
+    let grant = exchange(&store, ask(1, 1)).await;
+    assert_eq!((&grant.granted[..], grant.ttl), (&[20, 2_000][..], MINUTE));
+    store.advance(Duration::from_secs(96)).await;
+    exchange(&store, Exchange::new(1, 2).returned([20, 2_000])).await;
+    // 28,000, and what came since then.
+    assert_about(drain(&store, 2, &scope()).await, 28_100);
 }
 
 async fn what_a_dead_holder_has_is_kept_until_its_time_is_over(store: impl Tested) {

@@ -183,7 +183,10 @@ begin
         q.levels[n] := q.levels[n] - (coalesce(the_used[n], 0) - spent)::numeric * 1000000;
         back := least(coalesce(the_returned[n], 0), h.outstanding[n]);
         h.outstanding[n] := h.outstanding[n] - back;
-        q.levels[n] := q.levels[n] + back::numeric * 1000000;
+        -- Afterwards the room that it had is not kept for it any more.
+        if h.spends_until > now then
+            q.levels[n] := q.levels[n] + back::numeric * 1000000;
+        end if;
     end loop;
     if known then
         update quota_holder set outstanding = h.outstanding where scope = the_scope and holder = the_holder;

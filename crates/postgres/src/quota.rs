@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use outbound::quota_store::{Exchange, Grant, QuotaError, QuotaStore, Scope};
+use outbound::quota_store::{Exchange, Grant, QuotaError, QuotaStore, Rule, Scope};
 use tokio_postgres::{Row, types::FromSql};
 
 use crate::{
@@ -38,8 +38,13 @@ impl PostgresQuota {
 
 impl QuotaStore for PostgresQuota {
     async fn exchange(&self, scope: &Scope, exchange: Exchange) -> Result<Grant, QuotaError> {
-        let rules = |number: fn(&outbound::quota_store::Rule) -> i64| -> Vec<i64> {
-            scope.rules.iter().map(number).collect()
+        let rules = |number: fn(Rule) -> i64| -> Vec<i64> {
+            // A rule's fields are open to all: what makes no sense is taken as the nearest that does.
+            scope
+                .rules
+                .iter()
+                .map(|rule| number(Rule::rate(rule.amount, rule.per).burst(rule.burst)))
+                .collect()
         };
         let amounts = rules(|rule| signed(rule.amount));
         let pers = rules(|rule| micros(rule.per));

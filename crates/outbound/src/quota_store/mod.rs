@@ -7,6 +7,7 @@
 //! | store | holds it in | for |
 //! |---|---|---|
 //! | [`MemoryQuota`] | memory | several managers of one process, tests |
+//! | [`FolderQuota`] | a folder | several processes of one machine |
 //!
 //! # Example
 //!
@@ -49,6 +50,9 @@
 //!
 //! All rules of a scope are granted together or not at all.
 
+mod clock;
+mod file;
+mod folder;
 mod memory;
 mod row;
 mod types;
@@ -58,6 +62,7 @@ mod tests;
 
 use std::future::Future;
 
+pub use folder::FolderQuota;
 pub use memory::MemoryQuota;
 pub use row::{Holder, Row, Stage};
 pub use types::{Exchange, Grant, QuotaError, Rule, Scope};

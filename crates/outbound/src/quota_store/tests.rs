@@ -4,7 +4,9 @@ use std::{collections::VecDeque, time::Duration};
 
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 
-use super::{Exchange, Grant, Row, Rule, Scope};
+use super::{Exchange, Grant, Row, Rule, Scope, Stage};
+
+mod histories;
 
 const SECOND: u64 = 1_000_000;
 const STEP: u64 = 50_000;
@@ -211,21 +213,24 @@ fn what_is_spent_never_exceeds_the_rules() {
     }
 }
 
-/// The goal is 0.95 of the quota with 12 exchanges for each burst. One holder needs 11.7, four need 13.0 and sixteen 18.5: the large
-/// requests of this load, up to three chunks each, make those behind them come in vain.
+/// The goal is 0.95 of the quota with 12 exchanges for each burst. That is for sixteen holders or fewer: more come in vain more
+/// often, since none is told to stay away for longer than 90 seconds.
 #[test]
 fn nothing_is_wasted_where_nothing_fails() {
-    let measured: Vec<_> = [1, 4, 16]
+    let measured: Vec<_> = [1, 2, 4, 8, 16, 32]
         .map(|processes| {
-            let (spent, exchanges) = history(7, processes, 600, false);
+            let all: Vec<_> = (5..8).map(|seed| history(seed, processes, 600, false)).collect();
+            let spent = [0, 1].map(|rule| all.iter().map(|(spent, _)| spent[rule]).sum());
             let bursts = spent[1] as f64 / scope().rules[1].burst as f64;
-            (processes, efficiency(&spent, 600), exchanges as f64 / bursts)
+            let exchanges: u64 = all.iter().map(|(_, exchanges)| exchanges).sum();
+            (processes, efficiency(&spent, 1_800), exchanges as f64 / bursts)
         })
         .into();
     println!("{measured:.3?}");
     for (processes, used, exchanges) in measured {
         assert!(used >= 0.95, "{processes} processes: {used}");
-        assert!(exchanges <= 20.0, "{processes} processes: {exchanges} exchanges a burst");
+        let most = if processes <= 16 { 12.0 } else { 15.5 };
+        assert!(exchanges <= most, "{processes} processes: {exchanges} exchanges a burst");
     }
 }
 
@@ -356,6 +361,29 @@ fn what_is_held_counts_against_the_burst() {
     assert!(provider.spent[1] >= 40_000);
 }
 
+/// One large grant is spent at the last moment, and nobody comes before its time is over: nothing grew meanwhile in its place.
+#[test]
+fn what_is_held_leaves_no_room_though_nobody_asks() {
+    let scope = scope();
+    let mut full = Row::new(&scope, 1, START);
+    full.exchange(&scope, &Exchange::new(1, 1), START);
+    let large = full.exchange(&scope, &Exchange::new(1, 2).wanted([9, 40_000]).least([1, 40_000]), at(60));
+    assert_eq!((large.granted[1], large.ttl), (40_000, Duration::from_secs(6)));
+    for (later, level) in [(6, 5_000), (9, 5_000), (19, 20_000), (29, 35_000), (40, 45_000), (500, 45_000)] {
+        let mut row = full.clone();
+        row.exchange(&scope, &Exchange::new(2, 1), at(60 + later));
+        assert_eq!(row.levels[1], level * 1_000_000, "{later} s later");
+    }
+    // Two that end one after the other.
+    let second = full.exchange(&scope, &Exchange::new(2, 1).wanted([1, 4_500]).least([1, 4_500]), at(62));
+    assert_eq!((second.granted[1], second.ttl), (4_500, Duration::from_secs(6)));
+    for (later, level) in [(9, 500), (10, 2_000), (11, 3_500), (12, 5_000), (40, 45_000)] {
+        let mut row = full.clone();
+        row.exchange(&scope, &Exchange::new(3, 1), at(60 + later));
+        assert_eq!(row.levels[1], level * 1_000_000, "{later} s later");
+    }
+}
+
 /// The clock is set by hours, back and forth: what is spent stays within the bound of a clock that stands, plus one burst for
 /// each step ahead, and after a step nobody waits for long.
 #[test]
@@ -389,7 +417,7 @@ fn a_clock_that_is_set_back_keeps_no_holder_alive() {
     row.exchange(&scope, &Exchange::new(2, 1), at(50_000));
     let first = &row.holders[&1];
     assert!(first.waits_since <= at(50_000) && first.served <= at(50_000));
-    assert!(first.spends_until <= at(50_200) && first.expires <= at(50_200));
-    row.exchange(&scope, &Exchange::new(2, 2), at(50_200));
+    assert!(first.spends_until <= at(50_300) && first.expires <= at(50_300));
+    row.exchange(&scope, &Exchange::new(2, 2), at(50_300));
     assert!(!row.holders.contains_key(&1));
 }

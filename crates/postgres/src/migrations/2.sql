@@ -28,12 +28,24 @@ create table quota_holder (
     spends_until bigint not null,
     wanted bigint[] not null,
     least bigint[] not null,
+    average bigint[] not null,
     served bigint not null,
     waits_since bigint not null,
     primary key (scope, holder)
 ) with (fillfactor = 50);
 
--- What is granted and may be spent at any moment counts against the burst.
+-- Whether a holder did not come when it was to come. It may have died, and nobody waits for its turn.
+create function outbound_quota_is_late(h quota_holder, now bigint) returns boolean language sql immutable as $$
+    select now > h.answered + h.next_poll + h.next_poll / 4 + 3000000
+$$;
+
+-- Whether a holder came and got nothing: it comes again with the same request.
+create function outbound_quota_waits(h quota_holder) returns boolean language sql immutable as $$
+    select exists (select from unnest(h.wanted) as w where w > 0)
+        and not exists (select from unnest(h.granted) as g where g > 0)
+$$;
+
+-- What is granted and may be spent at any moment counts against the burst. There are no debts above a burst.
 create function outbound_quota_cap(levels numeric[], the_scope text, bursts bigint[], now bigint) returns numeric[]
 language sql stable as $$
     select coalesce(array_agg(
@@ -52,7 +64,7 @@ language plpgsql as $$
 #variable_conflict use_column
 declare
     shortest_poll constant bigint := 100000;
-    longest_poll constant bigint := 40000000;
+    longest_poll constant bigint := 90000000;
     idle_poll constant bigint := 1000000;
     half constant bigint := 5000000;
     longest_ttl constant bigint := 60000000;
@@ -65,7 +77,9 @@ declare
     first quota_holder%rowtype;
     known boolean;
     far bigint;
-    elapsed bigint;
+    far_spending bigint;
+    since bigint;
+    most numeric;
     spent bigint;
     back bigint;
     free bigint;
@@ -74,7 +88,9 @@ declare
     chunk bigint;
     part numeric := 1;
     whole numeric := 1;
-    sum_needed numeric;
+    sum_expected numeric;
+    wanting bigint;
+    there numeric;
     grants bigint[] := array_fill(0::bigint, array[cardinality(amounts)]);
     nothing bigint[] := array_fill(0::bigint, array[cardinality(amounts)]);
     gets boolean := true;
@@ -101,26 +117,39 @@ begin
         q.generation := q.generation + 1;
         delete from quota_holder where scope = the_scope;
     end if;
-    elapsed := greatest(now - q.at, 0);
+    since := least(now, q.at);
     q.at := now;
     far := now + 2 * longest_poll * 150 / 100;
+    far_spending := now + longest_ttl * 150 / 100;
     update quota_holder set
-        spends_until = least(spends_until, far), expires = least(expires, far), answered = least(answered, now),
+        spends_until = least(spends_until, far_spending), expires = least(expires, far), answered = least(answered, now),
         served = least(served, now), waits_since = least(waits_since, now)
     where scope = the_scope
-        and (spends_until > far or expires > far or answered > now or served > now or waits_since > now);
-    delete from quota_holder where scope = the_scope and expires <= now;
+        and (spends_until > far_spending or expires > far or answered > now or served > now or waits_since > now);
+    -- At each moment there was room only beside what could be spent then: where a time to live ended meanwhile, the level was at
+    -- most what was free until then, and grew from that.
     for n in 1..rules loop
-        q.levels[n] := q.levels[n] + div(elapsed::numeric * amounts[n] * 1000000, pers[n]);
+        select min((bursts[n] - held) * 1000000 + div((now - ends)::numeric * amounts[n] * 1000000, pers[n])) into most
+        from (
+            select spends_until as ends, sum(outstanding[n]) over (order by spends_until desc) as held
+            from quota_holder where scope = the_scope and spends_until > since
+        ) as spending
+        where ends <= now;
+        -- A `least` passes over a null.
+        q.levels[n] := least(q.levels[n] + div((now - since)::numeric * amounts[n] * 1000000, pers[n]), most);
     end loop;
     q.levels := outbound_quota_cap(q.levels, the_scope, bursts, now);
+    delete from quota_holder where scope = the_scope and expires <= now;
     if q.stage = 'paused' and q.stage_until <= now then
         q.stage := 'probing';
         q.prober := null;
     elsif q.stage = 'paused' then
         q.stage_until := least(q.stage_until, now + longest_pause);
     elsif q.stage = 'probing' and q.prober is not null
-        and not exists (select from quota_holder where scope = the_scope and holder = q.prober) then
+        and not exists (
+            select from quota_holder as o
+            where o.scope = the_scope and o.holder = q.prober and not outbound_quota_is_late(o, now)
+        ) then
         q.prober := null;
     elsif q.stage = 'half' and (q.stage_until <= now or q.stage_until > now + longest_ttl) then
         q.stage := 'open';
@@ -132,7 +161,8 @@ begin
         update quota set generation = q.generation, at = q.at, levels = q.levels, stage = q.stage,
             stage_until = q.stage_until, prober = q.prober
         where scope = the_scope;
-        return query select h.granted, greatest(h.ttl - (now - h.answered), 0), h.next_poll,
+        return query select h.granted, greatest(h.ttl - (now - h.answered), 0),
+            greatest(h.next_poll - (now - h.answered), shortest_poll),
             case when h.pause is not null then greatest(h.pause - (now - h.answered), 0) end, h.generation, h.holders;
         return;
     end if;
@@ -142,6 +172,7 @@ begin
         h.expires := now;
         h.outstanding := nothing;
         h.spends_until := now;
+        h.average := nothing;
         h.served := 0;
     end if;
 
@@ -152,7 +183,10 @@ begin
         q.levels[n] := q.levels[n] - (coalesce(the_used[n], 0) - spent)::numeric * 1000000;
         back := least(coalesce(the_returned[n], 0), h.outstanding[n]);
         h.outstanding[n] := h.outstanding[n] - back;
-        q.levels[n] := q.levels[n] + back::numeric * 1000000;
+        -- Afterwards the room that it had is not kept for it any more.
+        if h.spends_until > now then
+            q.levels[n] := q.levels[n] + back::numeric * 1000000;
+        end if;
     end loop;
     if known then
         update quota_holder set outstanding = h.outstanding where scope = the_scope and holder = the_holder;
@@ -179,12 +213,13 @@ begin
     end loop;
     h.waits_since := greatest(greatest(now - waited, 0), h.served);
 
-    -- Who lacks something and has waited longest.
+    -- Who has waited longest, of those who came in vain and of the one who asks.
     select * into first from (
-        select * from quota_holder where scope = the_scope and holder <> the_holder
+        select o.* from quota_holder as o
+        where o.scope = the_scope and o.holder <> the_holder and outbound_quota_waits(o)
+            and not outbound_quota_is_late(o, now)
         union all select h.*
     ) as holders
-    where exists (select from unnest(holders.wanted) as w where w > 0)
     order by waits_since, holder limit 1;
 
     -- For each rule at least what the first request needs, or nothing of any.
@@ -220,7 +255,10 @@ begin
             q.levels[n] := q.levels[n] - grants[n]::numeric * 1000000;
             h.outstanding[n] := h.outstanding[n] + grants[n];
             got := got or grants[n] > 0;
-            the_ttl := greatest(the_ttl, div(3::numeric * grants[n] * pers[n], amounts[n])::bigint);
+            h.average[n] := case when h.average[n] = 0 then grants[n] else (3 * h.average[n] + grants[n]) / 4 end;
+            -- What is more than a chunk is one request, and sent at once.
+            the_ttl := greatest(the_ttl,
+                div(2::numeric * least(grants[n], greatest(bursts[n] / 10, 1)) * pers[n], amounts[n])::bigint);
         end loop;
     end if;
     if got then
@@ -234,9 +272,12 @@ begin
         the_ttl := 0;
     end if;
 
-    -- When the next chunk will be there, if all who lack something and waited longer get one before it.
+    -- When the next chunk will be there, if all who are expected before get theirs. The reserve, and half of what is there above
+    -- it: see the row in memory.
     if q.stage = 'paused' then
         the_poll := least(greatest(q.stage_until - now, shortest_poll), longest_poll);
+    elsif q.stage = 'probing' and q.prober is not null then
+        the_poll := idle_poll;
     else
         for n in 1..rules loop
             continue when h.wanted[n] = 0;
@@ -244,16 +285,27 @@ begin
             if q.stage = 'half' then
                 chunk := greatest(chunk / 2, 1);
             end if;
-            select coalesce(sum(greatest(least(o.wanted[n], chunk), o.least[n])), 0) into sum_needed from quota_holder as o
-            where o.scope = the_scope and o.holder <> the_holder
-                and (o.waits_since, o.holder) <= (h.waits_since, the_holder);
-            sum_needed := sum_needed + greatest(least(h.wanted[n], chunk), h.least[n]);
+            select
+                coalesce(sum(case when outbound_quota_waits(o) then greatest(least(o.wanted[n], chunk), o.least[n])
+                    else o.average[n] end) filter (where (o.waits_since, o.holder) < (h.waits_since, the_holder)), 0),
+                1 + count(*) filter (where o.wanted[n] > 0)
+            into sum_expected, wanting from quota_holder as o
+            where o.scope = the_scope and o.holder <> the_holder and not outbound_quota_is_late(o, now);
+            there := q.levels[n];
+            if got then
+                sum_expected := sum_expected + h.average[n];
+                there := there - div(chunk::numeric * floor(sqrt((9 * wanting)::float8))::bigint, 4) * 1000000;
+                there := case when there > 0 then div(there, 2) else there end;
+            else
+                sum_expected := sum_expected + greatest(least(h.wanted[n], chunk), h.least[n]);
+            end if;
             longest := greatest(longest, div(
-                greatest(sum_needed * 1000000 - q.levels[n], 0) * pers[n], amounts[n]::numeric * 1000000) + 1);
+                greatest(sum_expected * 1000000 - there, 0) * pers[n], amounts[n]::numeric * 1000000) + 1);
         end loop;
-        -- A little later: who comes too early comes again.
+        -- One that got nothing comes a little later: who comes too early comes again.
         the_poll := case when longest = 0 then idle_poll
-            else least(greatest(longest + div(longest, 20), shortest_poll), longest_poll)::bigint end;
+            else least(greatest(longest + case when got then 0 else div(longest, 10) end, shortest_poll), longest_poll)::bigint
+            end;
     end if;
 
     h.spends_until := greatest(h.spends_until, now + the_ttl + the_ttl * 50 / 100);

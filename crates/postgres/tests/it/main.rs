@@ -3,6 +3,10 @@
 mod database;
 mod proxy;
 mod quota;
+#[path = "../../../outbound/tests/it/quota_processes.rs"]
+mod quota_processes;
+#[path = "../../../outbound/tests/it/quota_suite.rs"]
+mod quota_suite;
 #[path = "../../../outbound/tests/it/work_suite.rs"]
 mod suite;
 mod trouble;

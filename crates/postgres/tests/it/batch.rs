@@ -98,7 +98,7 @@ async fn a_removal_and_a_push_at_once_lose_nothing() {
         // Connections that are there make it close.
         other.counts().await.expect("counts");
         let pushed = async {
-            sleep(Duration::from_micros(round % 10 * 700)).await;
+            sleep(Duration::from_millis(1 << (round % 10))).await;
             other.push(vec![Work::new("late", "")]).await
         };
         let (was_removed, pushed) = futures::future::join(store.remove(), pushed).await;

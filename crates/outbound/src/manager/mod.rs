@@ -87,7 +87,7 @@ pub use self::{
     reused::Reused,
     route::Route,
     scope::{Endpoint, ModelLimits, Stopped},
-    send_log::{SendLog, Sending, Written},
+    send_log::{SendLog, Sending, Withdrawn, Written},
     snapshot::{EndpointSnapshot, ModelSnapshot, Snapshot},
     ticket::{SubmitError, Ticket},
 };

@@ -1,5 +1,6 @@
 //! What needs a database. It is named by `OUTBOUND_TEST_POSTGRES`; without it these tests say that they were skipped.
 
+mod batch;
 mod database;
 mod proxy;
 mod quota;

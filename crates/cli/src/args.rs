@@ -12,11 +12,13 @@ mod control;
 pub(crate) mod input;
 mod reporting;
 mod sending;
+mod several;
 
 pub(crate) use self::{
     control::{Ctl, CtlCommand, Status},
     reporting::{ProgressFormat, Reporting},
     sending::Sending,
+    several::{Batch, Export, Several},
 };
 
 /// Send a file of requests, and bring every answer back.
@@ -51,12 +53,15 @@ pub(crate) enum Command {
     Status(Status),
     /// Control a run while it works: pause it, resume it, change its limits, or end it.
     Ctl(Ctl),
+    /// Write the answers of a batch that several machines work on to a file.
+    Export(Export),
 }
 
 /// The headings in the help of `run`, in order.
 mod heading {
     pub(super) const INPUT: &str = "Input";
     pub(super) const OUTPUT: &str = "Output and resuming";
+    pub(super) const SEVERAL: &str = "Several machines";
     pub(super) const SERVER: &str = "Server and keys";
     pub(super) const LIMITS: &str = "Limits and times";
     pub(super) const RETRIES: &str = "Retries and fewer calls";
@@ -177,6 +182,9 @@ pub(crate) struct Run {
 
     #[command(flatten)]
     pub(crate) sending: Sending,
+
+    #[command(flatten)]
+    pub(crate) several: Several,
 
     #[command(flatten)]
     pub(crate) reporting: Reporting,

@@ -59,6 +59,11 @@ mod run;
 mod same_file;
 mod say;
 mod secrets;
+#[cfg(feature = "postgres")]
+mod several;
+#[cfg(not(feature = "postgres"))]
+#[path = "several/without.rs"]
+mod several;
 mod sim;
 mod simulate;
 mod state;
@@ -107,6 +112,7 @@ fn main() -> ExitCode {
             Command::Completions { shell } => completions(shell),
             Command::Ctl(arguments) => ctl::ctl(arguments).await,
             Command::Status(arguments) => status::status(arguments).await,
+            Command::Export(arguments) => several::export(arguments).await,
         }
     });
     // The runtime is not waited for: a read of standard input may never end.

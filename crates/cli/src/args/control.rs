@@ -4,12 +4,17 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::Batch;
+
 #[derive(Debug, Args)]
 #[command(after_help = STATUS_EXIT_CODES)]
 pub(crate) struct Status {
     /// The output of a run, or its input if the run had no --output.
-    #[arg(value_name = "OUT.jsonl")]
-    pub(crate) output: PathBuf,
+    #[arg(value_name = "OUT.jsonl", required_unless_present = "store")]
+    pub(crate) output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) batch: Batch,
 
     /// Print one JSON object.
     ///
@@ -33,8 +38,11 @@ Exit codes:
 #[command(after_help = CTL_EXIT_CODES)]
 pub(crate) struct Ctl {
     /// The output of the run, or its input if the run has no --output.
-    #[arg(value_name = "OUT.jsonl")]
-    pub(crate) output: PathBuf,
+    #[arg(value_name = "OUT.jsonl", required_unless_present = "store")]
+    pub(crate) output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) batch: Batch,
 
     #[command(subcommand)]
     pub(crate) command: CtlCommand,

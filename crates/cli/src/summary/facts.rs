@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{Failures, Ids, Slow, Summary, in_seconds};
+use super::{Failures, Ids, Slow, Summary, Whole, in_seconds};
 use crate::{
     simulate::Simulated,
     watch::{Counts, WAITS},
@@ -57,6 +57,9 @@ pub(crate) struct Facts {
     pub(crate) failures: BTreeMap<&'static str, Failures>,
     pub(crate) output: String,
     pub(crate) go_on: Option<String>,
+    /// Only with several machines: how the whole batch stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) batch: Option<Whole>,
     /// Only for a demonstration: what the provider did, and the result of the usual loop.
     pub(crate) simulated: Option<Simulated>,
 }
@@ -133,6 +136,7 @@ impl Facts {
             failures: summary.failures.clone(),
             output: summary.output.clone(),
             go_on: summary.go_on.clone(),
+            batch: summary.batch.clone(),
             simulated: summary.simulated,
         }
     }

@@ -82,7 +82,7 @@ async fn work(store: PostgresWork) -> Result<u32> {
         }
         let all: Vec<_> = leases.iter().collect();
         store.sent(&all).await?;
-        let answers: Vec<_> = leases.iter().map(|lease| (lease, answer.clone())).collect();
+        let answers: Vec<_> = leases.iter().map(|lease| (lease, answer.clone().into())).collect();
         done += u32::try_from(store.finish(&answers).await?.iter().filter(|held| held.is_ok()).count())?;
     }
 }

@@ -70,8 +70,7 @@
 //!
 //! The request manager and the command do not use it by themselves: a program claims, sends and finishes. It keeps no connection
 //! pool: one connection claims, one says what was sent and finishes. A pooler in front of the database
-//! has to keep prepared statements (`PgBouncer`: 1.21 or later). Work of one batch is claimed in the order in which it was
-//! pushed.
+//! has to keep prepared statements (`PgBouncer`: 1.21 or later).
 //!
 //! # Coming from others
 //!

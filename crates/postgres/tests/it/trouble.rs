@@ -79,13 +79,13 @@ async fn connections_that_are_cut_lose_nothing_and_do_nothing_twice() {
                 continue;
             }
             let answer = Bytes::from(format!("{} by {}", lease.id, lease.number));
-            if store.finish(&[(lease, answer.clone())]).await.expect("finishes")[0].is_ok() {
+            if store.finish(&[(lease, answer.clone().into())]).await.expect("finishes")[0].is_ok() {
                 assert_eq!(accepted.insert(lease.id.to_string(), answer), None, "finished once");
             }
         }
     }
     assert!(proxy.cuts.load(Ordering::Relaxed) > 5, "{proxy:?}");
-    let answers = schema.builder().open().await.expect("opens").answers(100).await.expect("answers");
+    let answers = schema.builder().open().await.expect("opens").answers(None, 100).await.expect("answers");
     let answers: BTreeMap<_, _> = answers.into_iter().map(|one| (one.id.to_string(), one.bytes)).collect();
     assert_eq!(answers, accepted, "whoever was told that it finished did, and nobody else");
     assert_eq!(answers.len(), 60);

@@ -9,7 +9,7 @@ use tokio::time::{self, Instant};
 
 use super::{
     in_memory,
-    suite::{answer, work},
+    suite::{answer, answered, work},
 };
 
 #[derive(Debug, Clone)]
@@ -162,7 +162,7 @@ async fn run<S: WorkStore>(
                 if let Some(item) = held {
                     (item.lease, item.done) = (None, true);
                 }
-                let finished = store.finish(&[(&lease, answer(&lease.id))]).await.expect("works");
+                let finished = store.finish(&[(&lease, answered(&lease.id))]).await.expect("works");
                 assert_eq!(finished[0].is_ok(), expected);
             }
             Call::Release(back, sent) => {
@@ -195,7 +195,7 @@ async fn run<S: WorkStore>(
         if !matches!(call, Call::Finish(_) | Call::Export(_)) {
             continue;
         }
-        let answers = store.answers(100).await.expect("works");
+        let answers = store.answers(None, 100).await.expect("works");
         let ids: Vec<_> = answers.iter().map(|one| one.id.to_string()).collect();
         let done = model.0.iter().filter(|(_, item)| item.done && !item.exported);
         assert_eq!(ids, done.map(|(id, _)| id.to_string()).collect::<Vec<_>>());

@@ -27,7 +27,7 @@ pub(crate) async fn export(arguments: Export) -> Result<u8, Stop> {
     say::line(written.in_words());
     let is_done = written.missing == 0;
     if arguments.remove && is_done {
-        work.remove().await.map_err(|error| failed(&error))?;
+        //REMOVE work.remove().await.map_err(|error| failed(&error))?;
         say::line(format_args!("the batch {} is removed from the database", arguments.name));
     } else if arguments.remove {
         say::line(format_args!(

@@ -194,7 +194,8 @@ async fn write_output(work: &PostgresWork, reading: &Arc<Reading>, arguments: &R
     if !arguments.quiet {
         say::line(written.in_words());
     }
-    if written.failed > 0 {
+    // An earlier list may have lines that succeeded now.
+    if written.failed > 0 || failed_list(path).exists() {
         end::list_failures(reading, path, arguments).await;
     }
     Ok(())

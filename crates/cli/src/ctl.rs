@@ -14,7 +14,8 @@ use crate::{
 
 pub(crate) async fn ctl(arguments: Ctl) -> Result<u8, Stop> {
     let Some(output) = &arguments.output else {
-        let (address, name) = arguments.batch.both().ok_or_else(|| Stop::Usage(String::from("--store needs a --name")))?;
+        let (address, name) =
+            arguments.batch.both().ok_or_else(|| Stop::Usage(String::from("--store needs a --name")))?;
         return several::ctl(address, name, arguments.command, arguments.json).await;
     };
     if !cfg!(unix) {

@@ -29,8 +29,8 @@ mod survey;
 mod target;
 
 pub(crate) use self::{
-    drive::is_for_another_run, failed::path_of as failed_list, resume_command::command as go_on, survey::survey,
-    target::Target,
+    drive::is_for_another_run, failed::path_of as failed_list, resume_command::command as go_on,
+    survey::survey, target::Target,
 };
 
 pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {

@@ -24,7 +24,8 @@ use crate::{
 
 pub(crate) async fn status(arguments: args::Status) -> Result<u8, Stop> {
     let Some(output) = &arguments.output else {
-        let (address, name) = arguments.batch.both().ok_or_else(|| Stop::Usage(String::from("--store needs a --name")))?;
+        let (address, name) =
+            arguments.batch.both().ok_or_else(|| Stop::Usage(String::from("--store needs a --name")))?;
         return several::status(address, name, arguments.json).await;
     };
     let output = find(output)?;

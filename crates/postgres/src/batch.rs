@@ -127,11 +127,7 @@ pub enum Order {
 }
 
 impl PostgresBatch {
-    pub(crate) async fn open(
-        database: Database,
-        name: &str,
-        holder: String,
-    ) -> Result<Option<Self>, Error> {
+    pub(crate) async fn open(database: Database, name: &str, holder: String) -> Result<Option<Self>, Error> {
         let client = database.connect().await?;
         let found = client.query_opt("select batch from batch where name = $1", &[&name]).await;
         let no_tables = [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME];

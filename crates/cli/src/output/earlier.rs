@@ -104,7 +104,6 @@ impl Earlier {
     }
 
     /// Whether it has a line of this id that stays.
-    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "only an export asks"))]
     pub(crate) fn has(&self, id: Digest) -> bool {
         self.known.binary_search_by_key(&id, |known| known.id).is_ok()
     }

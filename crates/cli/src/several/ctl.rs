@@ -51,9 +51,9 @@ pub(crate) async fn ctl(address: &str, name: &str, command: CtlCommand, in_json:
         (Some(Order::Resume), _) => String::from("All machines go on\n"),
         (Some(Order::Limits(_)), _) => String::from("All machines hear the new limits within a second\n"),
         (Some(Order::Drain), 0) => String::from("No machine works on it: there is nothing to end\n"),
-        (Some(Order::Drain), _) => {
-            String::from("All machines that are at work end: requests in flight are finished, and nothing more is sent\n")
-        }
+        (Some(Order::Drain), _) => String::from(
+            "All machines that are at work end: requests in flight are finished, and nothing more is sent\n",
+        ),
         _ => String::new(),
     };
     for machine in &machines {

@@ -56,7 +56,8 @@ pub(super) struct Written {
 impl Written {
     pub(super) fn in_words(&self) -> String {
         let Self { name, answered, failed, missing, kept } = self;
-        let mut words = format!("{} lines written to {name}, {failed} of them with an error", answered + failed);
+        let mut words =
+            format!("{} lines written to {name}, {failed} of them with an error", answered + failed);
         if *missing > 0 {
             words += &format!("; {missing} have no answer yet");
         }

@@ -67,7 +67,8 @@ impl<S: WorkStore, W: Fn() -> usize> Feed<S, W> {
                 }
             }
             // All are noted before the first is sent: what is not sent on is put back at the end.
-            let taken: Vec<_> = leases.into_iter().map(|lease| self.request(lease)).collect::<Result<_, _>>()?;
+            let taken: Vec<_> =
+                leases.into_iter().map(|lease| self.request(lease)).collect::<Result<_, _>>()?;
             if taken.into_iter().flatten().any(|request| requests.send(request).is_err()) {
                 return Ok(());
             }
@@ -98,7 +99,9 @@ impl<S: WorkStore, W: Fn() -> usize> Feed<S, W> {
     fn request(&self, lease: Lease) -> Result<Option<(Arc<str>, Request)>, Stop> {
         let id = Arc::clone(&lease.id);
         let payload: Payload = serde_json::from_slice(&lease.payload).map_err(|error| {
-            Stop::Input(format!("the batch has a line that this version cannot read: `custom_id` {id:?}: {error}"))
+            Stop::Input(format!(
+                "the batch has a line that this version cannot read: `custom_id` {id:?}: {error}"
+            ))
         })?;
         let origin = Origin { line: payload.line, request: payload.request };
         let request = payload.into_request(id.to_string(), &self.base_path);

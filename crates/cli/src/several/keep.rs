@@ -12,7 +12,11 @@ use super::claims::Claims;
 
 /// Extends all leases every third of their time, until the task is aborted. A call that takes longer than that is given up and
 /// made again, so that one that hangs holds nothing up.
-pub(super) fn start<S: WorkStore + 'static>(store: Arc<S>, claims: &Claims, lease: Duration) -> JoinHandle<()> {
+pub(super) fn start<S: WorkStore + 'static>(
+    store: Arc<S>,
+    claims: &Claims,
+    lease: Duration,
+) -> JoinHandle<()> {
     let (claims, third) = (claims.clone(), lease / 3);
     tokio::spawn(async move {
         let mut thirds = interval(third);

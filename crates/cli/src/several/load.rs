@@ -45,7 +45,11 @@ impl Load<'_> {
             for line in some {
                 let (id, payload) = line?.into_payload();
                 let custom_id = Arc::from(id);
-                known.push(Known { custom_id: Arc::clone(&custom_id), line: payload.line, request: payload.request });
+                known.push(Known {
+                    custom_id: Arc::clone(&custom_id),
+                    line: payload.line,
+                    request: payload.request,
+                });
                 let bytes = serde_json::to_vec(&payload).map_err(|error| Stop::Input(error.to_string()))?;
                 work.push(Work::new(custom_id, bytes).priority(priority(&payload)));
             }

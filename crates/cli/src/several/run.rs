@@ -57,7 +57,8 @@ struct Ready {
 pub(crate) async fn run(arguments: &Run, interrupt: &Interrupt) -> Result<u8, Stop> {
     let (address, name) = check(arguments)?;
     let output = arguments.output.as_deref();
-    let used: Vec<PathBuf> = output.map(|path| [path.to_owned(), failed_list(path)]).into_iter().flatten().collect();
+    let used: Vec<PathBuf> =
+        output.map(|path| [path.to_owned(), failed_list(path)]).into_iter().flatten().collect();
     let used: Vec<&Path> = used.iter().map(PathBuf::as_path).chain([arguments.input.as_path()]).collect();
     arguments.reporting.check(&used)?;
     if let Some(path) = output {
@@ -86,9 +87,15 @@ pub(crate) async fn run(arguments: &Run, interrupt: &Interrupt) -> Result<u8, St
     let ready = Ready { name, reading, target, work: Arc::new(work), batch, reach };
     if is_done(&counts) && counts.done + counts.exported > 0 {
         if !arguments.quiet {
-            let hint = if counts.failed > 0 { ". Some of them failed: --retry-failed sends those again" } else { "" };
+            let hint = if counts.failed > 0 {
+                ". Some of them failed: --retry-failed sends those again"
+            } else {
+                ""
+            };
             let (done, name) = (counts.done + counts.exported, &ready.name);
-            say::line(format_args!("nothing to send: all {done} lines of the batch {name} have their answer{hint}"));
+            say::line(format_args!(
+                "nothing to send: all {done} lines of the batch {name} have their answer{hint}"
+            ));
         }
         ready.write_output(arguments).await?;
         return Ok(if counts.failed > 0 { SOME_FAILED } else { ALL_SUCCEEDED });
@@ -106,8 +113,12 @@ impl Ready {
         let _recording = Task(recording);
         let builder = target.builder.observer(watch.clone()).send_log(log).seed(work.seed());
         let manager = builder.build().map_err(|error| Stop::Usage(error.to_string()))?;
-        let controlled =
-            Controlled { manager: manager.clone(), watch: watch.clone(), interrupt: interrupt.clone(), of: None };
+        let controlled = Controlled {
+            manager: manager.clone(),
+            watch: watch.clone(),
+            interrupt: interrupt.clone(),
+            of: None,
+        };
         let team = Team::join(batch, controlled).await;
         let mut summary = Summary::new(&watch);
         summary.output = format!("the batch {}", name);

@@ -48,7 +48,7 @@ pub(crate) async fn status(address: &str, name: &str, in_json: bool) -> Result<u
         paused: orders.paused,
         limits: serde_json::from_str(&orders.limits).unwrap_or_default(),
         machines: members.iter().map(Machine::of).collect(),
-        dead_rows: 0, //HEALTH health.dead_rows,
+        dead_rows: 0,               //HEALTH health.dead_rows,
         oldest_transaction_s: None, //HEALTH health.oldest_snapshot.map(|age| age.as_secs()),
     };
     let said = if in_json { serde_json::to_string(&status).unwrap_or_default() } else { status.in_words() };
@@ -122,7 +122,8 @@ impl Machine {
 impl Status {
     fn in_words(&self) -> String {
         let Self { batch, requests, answered, failed, ready, claimed, may_have_been_sent, .. } = self;
-        let mut said = format!("the batch {}: {answered} answered, {failed} failed, of {requests}\n", plain(batch));
+        let mut said =
+            format!("the batch {}: {answered} answered, {failed} failed, of {requests}\n", plain(batch));
         for Failure { code, count, message } in &self.failures {
             said += &format!("  {count} {}, the first: {}\n", plain(code), plain(message));
         }

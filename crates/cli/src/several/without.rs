@@ -19,7 +19,12 @@ pub(crate) async fn export(_arguments: Export) -> Result<u8, Stop> {
     missing()
 }
 
-pub(crate) async fn ctl(_address: &str, _name: &str, _command: CtlCommand, _in_json: bool) -> Result<u8, Stop> {
+pub(crate) async fn ctl(
+    _address: &str,
+    _name: &str,
+    _command: CtlCommand,
+    _in_json: bool,
+) -> Result<u8, Stop> {
     missing()
 }
 

@@ -5,7 +5,7 @@ use std::{collections::HashSet, mem, pin::pin, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 use outbound::{
-    Outcome, RequestManager, Stopped,
+    ErrorKind, Outcome, RequestManager, Stopped,
     work::{End, Held, Lease, WorkError, WorkStore},
 };
 use parking_lot::Mutex;
@@ -153,7 +153,8 @@ impl<S: WorkStore + 'static> Drive<'_, S> {
                 self.note(written, held, &mut ended, &mut done);
             }
             // What has no end, and answers that came in the last moment.
-            let answered: HashSet<_> = pending.answered.iter().map(|answered| answered.lease.number).collect();
+            let answered: HashSet<_> =
+                pending.answered.iter().map(|answered| answered.lease.number).collect();
             let left = self.claims.all().into_iter().filter(|claim| !answered.contains(&claim.lease.number));
             pending.back = left.map(|Claim { lease, sent, .. }| (lease, sent)).collect();
             let (written, held) = self.write(mem::take(&mut pending)).await;
@@ -177,7 +178,7 @@ impl<S: WorkStore + 'static> Drive<'_, S> {
         let claim = outcome.id.as_deref().and_then(|id| self.claims.get(id));
         // Without one its lease had ended before it was sent: another machine has it.
         let Some(Claim { lease, origin, sent, .. }) = claim else { return done(&outcome) };
-        let code = outcome.error_kind().map(|kind| kind.as_str());
+        let code = outcome.error_kind().map(ErrorKind::as_str);
         let is_refused = code.is_some_and(|code| !is_its_own(code));
         if is_for_another_run(&outcome) || is_refused {
             if is_refused {
@@ -195,7 +196,8 @@ impl<S: WorkStore + 'static> Drive<'_, S> {
 
     /// Writes answers, and puts back what is for others.
     async fn write(&self, pending: Pending) -> (Pending, Result<Held, WorkError>) {
-        let ends: Vec<_> = pending.answered.iter().map(|answered| (&answered.lease, answered.end.clone())).collect();
+        let ends: Vec<_> =
+            pending.answered.iter().map(|answered| (&answered.lease, answered.end.clone())).collect();
         let finished = async {
             if ends.is_empty() { Ok(Held::new()) } else { self.reach.during(self.store.finish(&ends)).await }
         };
@@ -227,7 +229,8 @@ impl<S: WorkStore + 'static> Drive<'_, S> {
             Err(error) => {
                 let lost = answered.len();
                 let stop = failed(&error);
-                ended.wrong = Some(Stop::Output(format!("{stop}. {lost} answers that came are not in the batch")));
+                ended.wrong =
+                    Some(Stop::Output(format!("{stop}. {lost} answers that came are not in the batch")));
                 return false;
             }
         };

@@ -151,7 +151,10 @@ impl Display for Whole {
             others => write!(f, "; {others} other machines work on it")?,
         }
         if *late > 0 {
-            write!(f, "\n{late} answers came after their time; another machine has sent those requests again")?;
+            write!(
+                f,
+                "\n{late} answers came after their time; another machine has sent those requests again"
+            )?;
         }
         Ok(())
     }

@@ -53,7 +53,8 @@ impl Drop for Database {
     fn drop(&mut self) {
         let (server, statement) = (self.server.clone(), format!("drop database {} with (force)", self.name));
         let dropped = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(Self::execute(&server, &statement));
         });
         let _ = dropped.join();
@@ -73,7 +74,11 @@ struct Job {
 impl Job {
     /// With this many lines; each answer takes `latency` milliseconds.
     async fn new(lines: usize, latency: u64) -> Option<Self> {
-        Self::with(lines, Simulator::builder().latency(Latency::fixed(Duration::from_millis(latency))).build()).await
+        Self::with(
+            lines,
+            Simulator::builder().latency(Latency::fixed(Duration::from_millis(latency))).build(),
+        )
+        .await
     }
 
     async fn with(lines: usize, simulator: Simulator) -> Option<Self> {
@@ -82,12 +87,20 @@ impl Job {
         let folder = folder();
         let input = input(&folder, lines, &[]);
         let store = database.address();
-        Some(Self { _database: database, store, simulator, base: format!("http://{address}/v1"), folder, input })
+        Some(Self {
+            _database: database,
+            store,
+            simulator,
+            base: format!("http://{address}/v1"),
+            folder,
+            input,
+        })
     }
 
     fn command(&self, more: &[&str]) -> Command {
         let (input, base, store) = (text(&self.input), &self.base, &self.store);
-        let own = ["run", input, "--base-url", base, "--store", store, "--name", "nightly", "--concurrency", "4"];
+        let own =
+            ["run", input, "--base-url", base, "--store", store, "--name", "nightly", "--concurrency", "4"];
         outbound(&[&own, more].concat())
     }
 
@@ -142,7 +155,8 @@ impl Job {
         let sends = self.sends_by_key();
         assert_eq!(sends.len(), lines, "all machines give a line the same key");
         let doubled = sends.values().filter(|sends| **sends > 1).count();
-        let flagged = answers.iter().filter(|answer| answer["outbound"]["possible_duplicate"] == true).count();
+        let flagged =
+            answers.iter().filter(|answer| answer["outbound"]["possible_duplicate"] == true).count();
         assert!(doubled <= flagged, "{doubled} were sent twice, {flagged} say so");
     }
 }
@@ -179,7 +193,11 @@ async fn two_processes_share_a_batch_and_each_writes_the_whole_output() {
     let runs = runs.map(Running::end);
     for run in &runs {
         assert_eq!(run.status.code(), Some(0), "{}", said(run));
-        assert!(said(run).contains("the batch nightly: 160 of 160 lines are done, 0 of them failed"), "{}", said(run));
+        assert!(
+            said(run).contains("the batch nightly: 160 of 160 lines are done, 0 of them failed"),
+            "{}",
+            said(run)
+        );
     }
     let counts = runs.each_ref().map(succeeded);
     assert!(counts.iter().all(|count| *count > 10) && counts.iter().sum::<u64>() == 160, "{counts:?}");
@@ -277,7 +295,9 @@ async fn a_second_interrupt_says_what_may_have_been_sent() {
     assert_eq!((&status["may_have_been_sent"], &status["ready"]), (&4.into(), &26.into()), "{status}");
     assert_eq!(status["claimed"], 0, "{status}");
     let shown = job.ask("status", &[]);
-    assert!(String::from_utf8_lossy(&shown.stdout).contains("4 may have been sent by a machine that is gone"));
+    assert!(
+        String::from_utf8_lossy(&shown.stdout).contains("4 may have been sent by a machine that is gone")
+    );
     job.simulator.shutdown().await;
 }
 
@@ -298,7 +318,11 @@ async fn ctl_reaches_all_machines_and_those_that_join() {
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert_eq!(job.sends(), sends, "nobody sends, nor does who joins");
     let status = job.status();
-    assert_eq!((&status["paused"], status["machines"].as_array().map(Vec::len)), (&true.into(), Some(3)), "{status}");
+    assert_eq!(
+        (&status["paused"], status["machines"].as_array().map(Vec::len)),
+        (&true.into(), Some(3)),
+        "{status}"
+    );
     let machine = &status["machines"][0];
     assert!(machine["is_at_work"] == true && machine["status"]["why"]["reason"] == "paused", "{status}");
     done(&["resume"]);
@@ -307,7 +331,12 @@ async fn ctl_reaches_all_machines_and_those_that_join() {
     tokio::time::sleep(Duration::from_millis(2_500)).await;
     let told = done(&["status", "--json"]);
     let told: Value = serde_json::from_str(&told).expect("an object of JSON");
-    let flying: Vec<_> = told["machines"].as_array().expect("some").iter().map(|one| one["status"]["in_flight"].as_u64()).collect();
+    let flying: Vec<_> = told["machines"]
+        .as_array()
+        .expect("some")
+        .iter()
+        .map(|one| one["status"]["in_flight"].as_u64())
+        .collect();
     assert!(flying.iter().all(|flying| *flying <= Some(1)), "{told}");
     let refused = job.ask("ctl", &["limits", "--budget", "5"]);
     assert_eq!(refused.status.code(), Some(2));
@@ -330,7 +359,14 @@ async fn ctl_reaches_all_machines_and_those_that_join() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_has_the_wrong_key_leaves_the_lines_to_the_others() {
-    let Some(job) = Job::with(40, Simulator::builder().key("sk-right").latency(Latency::fixed(Duration::from_millis(20))).build()).await else { return };
+    let Some(job) = Job::with(
+        40,
+        Simulator::builder().key("sk-right").latency(Latency::fixed(Duration::from_millis(20))).build(),
+    )
+    .await
+    else {
+        return;
+    };
     let with_key = |key: &str| {
         let mut command = job.command(&["--key-env", "K"]);
         command.env("K", key);
@@ -340,7 +376,11 @@ async fn who_has_the_wrong_key_leaves_the_lines_to_the_others() {
     assert_eq!(wrong.status.code(), Some(4), "{}", said(&wrong));
     assert!(said(&wrong).contains("0 of 40 lines are done"), "{}", said(&wrong));
     let status = job.status();
-    assert_eq!((&status["ready"], &status["failed"], &status["claimed"]), (&40.into(), &0.into(), &0.into()), "{status}");
+    assert_eq!(
+        (&status["ready"], &status["failed"], &status["claimed"]),
+        (&40.into(), &0.into(), &0.into()),
+        "{status}"
+    );
     let right = block_in_place(|| with_key("sk-right").output().expect("it runs"));
     assert_eq!(right.status.code(), Some(0), "{}", said(&right));
     assert_eq!(job.export("out.jsonl", 0).len(), 40);
@@ -349,7 +389,9 @@ async fn who_has_the_wrong_key_leaves_the_lines_to_the_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_are_told_and_sent_again_when_asked() {
-    let simulator = Simulator::builder().fault_when(|seen: &outbound_simulator::Seen| (seen.sequence < 3).then(|| Refusal::status(400).into()));
+    let simulator = Simulator::builder().fault_when(|seen: &outbound_simulator::Seen| {
+        (seen.sequence < 3).then(|| Refusal::status(400).into())
+    });
     let Some(job) = Job::with(20, simulator.build()).await else { return };
     let output = job.path("out.jsonl");
     let run = job.run(&["-o", text(&output)]);
@@ -358,7 +400,10 @@ async fn failures_are_told_and_sent_again_when_asked() {
     assert_eq!(std::fs::read_to_string(job.path("out.failed.jsonl")).expect("a list").lines().count(), 3);
     let status = job.status();
     assert_eq!((&status["answered"], &status["failed"]), (&17.into(), &3.into()), "{status}");
-    assert_eq!((&status["failures"][0]["code"], &status["failures"][0]["count"]), (&"rejected".into(), &3.into()));
+    assert_eq!(
+        (&status["failures"][0]["code"], &status["failures"][0]["count"]),
+        (&"rejected".into(), &3.into())
+    );
     let again = job.run(&[]);
     assert_eq!((again.status.code(), job.sends()), (Some(1), 20), "{}", said(&again));
     let retried = job.run(&["--retry-failed", "-o", text(&output)]);
@@ -381,7 +426,11 @@ async fn a_changed_line_is_an_error_and_a_moved_one_is_not() {
     std::fs::write(&job.input, lines[2].replace("What is", "Who is")).expect("a file");
     let run = job.run(&[]);
     assert_eq!((run.status.code(), job.sends()), (Some(3), 6));
-    assert!(said(&run).contains("line 1: `custom_id` \"r2\" is in the batch, but the line has changed"), "{}", said(&run));
+    assert!(
+        said(&run).contains("line 1: `custom_id` \"r2\" is in the batch, but the line has changed"),
+        "{}",
+        said(&run)
+    );
     job.simulator.shutdown().await;
 }
 
@@ -393,7 +442,11 @@ async fn an_export_loses_nothing_that_was_there() {
     std::fs::write(&output, "paid for\n").expect("a file");
     let run = job.ask("export", &["-o", text(&output)]);
     assert_eq!(run.status.code(), Some(6), "{}", said(&run));
-    assert!(said(&run).contains("is not an output of this command") && !said(&run).contains("--fresh"), "{}", said(&run));
+    assert!(
+        said(&run).contains("is not an output of this command") && !said(&run).contains("--fresh"),
+        "{}",
+        said(&run)
+    );
     // The answers of another run are kept.
     std::fs::remove_file(&output).expect("it is there");
     let other = job.path("other.jsonl");
@@ -432,7 +485,8 @@ async fn no_message_shows_the_password() {
 
 fn shown(folder: &Path, arguments: &[&str]) -> String {
     let run = outbound(arguments).current_dir(folder).output().expect("it runs");
-    let (stdout, code) = (String::from_utf8_lossy(&run.stdout).into_owned(), run.status.code().expect("a code"));
+    let (stdout, code) =
+        (String::from_utf8_lossy(&run.stdout).into_owned(), run.status.code().expect("a code"));
     format!("$ outbound {}\n{stdout}{}[exit code {code}]\n", arguments.join(" "), said(&run))
 }
 

@@ -1,7 +1,9 @@
 //! The store of work.
 
 mod cursor;
+mod listener;
 mod sql;
+mod upkeep;
 
 use std::{
     collections::HashSet,
@@ -25,6 +27,9 @@ use crate::{
 };
 
 use cursor::{BEGINNING, Cursor, Look, Place};
+use listener::Listener;
+
+pub use upkeep::Health;
 
 /// How much is pushed by one statement.
 const PUSHED_AT_ONCE: usize = 1000;
@@ -45,6 +50,7 @@ struct Shared {
     claims: Lane,
     /// Says what was sent and finished. A connection of its own: what is paid for does not stand behind what is not.
     ends: Lane,
+    listener: Listener,
 }
 
 impl PostgresWork {
@@ -61,13 +67,32 @@ impl PostgresWork {
         let (batch, seed) = (row.try_get(0)?, row.try_get::<_, i64>(1)?.cast_unsigned());
         let claims = Lane::new(
             database.clone(),
-            &[sql::PUSH, sql::RESCUE, sql::CLAIM, sql::ANSWERS, sql::EXPORTED, sql::COUNTS, sql::RETRY],
+            &[
+                sql::PUSH,
+                sql::RESCUE,
+                sql::CLAIM,
+                sql::ANSWERS,
+                sql::EXPORTED,
+                sql::COUNTS,
+                sql::RETRY,
+                sql::HEALTH,
+            ],
         );
         let ends = Lane::new(
-            database,
+            database.clone(),
             &[sql::SENT, sql::RENEW, sql::RELEASE, sql::RELEASED, sql::FINISH, sql::FINISHED],
         );
-        Ok(Self { shared: Arc::new(Shared { batch, seed, holder, cursor: Mutex::default(), claims, ends }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                batch,
+                seed,
+                holder,
+                cursor: Mutex::default(),
+                claims,
+                ends,
+                listener: Listener::new(database, batch),
+            }),
+        })
     }
 
     /// A number that was drawn at random when the batch was made: the same for all who open it.
@@ -153,6 +178,7 @@ impl WorkStore for PostgresWork {
         }
         let asked = most;
         let claim = Claim { ttl: micros(ttl), highest: if ambiguous == Ambiguous::Take { 1 } else { 0 } };
+        self.shared.listener.looks();
         let look = self.cursor().next(Instant::now());
         // Both are under way at once, in this order.
         let rescued = async {
@@ -168,6 +194,9 @@ impl WorkStore for PostgresWork {
         if leases.len() < asked && !look.is_full() {
             self.take_back(Look::ALL).await?;
             leases.extend(self.claim_behind(BEGINNING, asked - leases.len(), claim).await?);
+        }
+        if leases.len() == asked {
+            self.shared.listener.left_some();
         }
         Ok(leases)
     }
@@ -259,7 +288,7 @@ impl WorkStore for PostgresWork {
     }
 
     async fn wait(&self) {
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        self.shared.listener.wait().await;
     }
 }
 

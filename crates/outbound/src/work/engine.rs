@@ -42,11 +42,13 @@ struct Inner {
     model: Model,
     log: Option<Log>,
     clock: Clock,
+    /// There may be more work than the last claim found.
+    more: bool,
 }
 
 impl Default for Inner {
     fn default() -> Self {
-        Self { model: Model::default(), log: None, clock: Clock::new(0) }
+        Self { model: Model::default(), log: None, clock: Clock::new(0), more: true }
     }
 }
 
@@ -83,7 +85,7 @@ impl Engine {
             model.apply(event);
         }
         let clock = Clock::new(model.last_pushed);
-        let inner = Arc::new(Mutex::new(Inner { model, log: Some(log), clock }));
+        let inner = Arc::new(Mutex::new(Inner { model, log: Some(log), clock, more: true }));
         Ok(Self {
             inner,
             journal: Some(journal),
@@ -118,7 +120,7 @@ impl Engine {
             });
         }
         if found.contains(&Pushed::New) {
-            self.changed.notify_waiters();
+            self.wake(&mut inner);
         }
         let (inner, payloads) = self.load(inner, payloads).await?;
         for (number, first) in of.into_iter().zip(payloads) {
@@ -140,7 +142,7 @@ impl Engine {
     ) -> Result<Vec<Lease>, WorkError> {
         let mut inner = self.lock().await;
         if inner.rescue().await? > 0 {
-            self.changed.notify_waiters();
+            self.wake(&mut inner);
         }
         let mut leases = Vec::new();
         while leases.len() < most
@@ -151,6 +153,7 @@ impl Engine {
             inner.model.expires(lease, after(ttl));
             leases.extend(inner.model.lease(lease));
         }
+        inner.more = leases.len() == most;
         let (mut leases, payloads): (Vec<_>, Vec<_>) = leases.into_iter().unzip();
         let (inner, payloads) = self.load(inner, payloads).await?;
         leases.iter_mut().zip(payloads).for_each(|(lease, payload)| lease.payload = payload);
@@ -202,7 +205,7 @@ impl Engine {
             }
         }
         if inner.model.is_done() {
-            self.changed.notify_waiters();
+            self.wake(&mut inner);
         }
         self.durable(inner).await?;
         Ok(held)
@@ -218,15 +221,16 @@ impl Engine {
             }
             held.push(is_held);
         }
-        self.changed.notify_waiters();
+        self.wake(&mut inner);
         compact(inner).await;
         Ok(held)
     }
 
     pub(crate) async fn rescue(&self) -> Result<usize, WorkError> {
-        let rescued = self.lock().await.rescue().await?;
+        let mut inner = self.lock().await;
+        let rescued = inner.rescue().await?;
         if rescued > 0 {
-            self.changed.notify_waiters();
+            self.wake(&mut inner);
         }
         Ok(rescued)
     }
@@ -236,7 +240,7 @@ impl Engine {
         let failed = inner.model.counts().failed;
         if failed > 0 {
             inner.record(Event::Retried).await?;
-            self.changed.notify_waiters();
+            self.wake(&mut inner);
         }
         self.durable(inner).await?;
         Ok(failed)
@@ -271,15 +275,23 @@ impl Engine {
         // What changes from here on is heard.
         changed.as_mut().enable();
         let poll = Instant::now() + POLL;
-        let expiry = {
-            let inner = self.lock().await;
-            if inner.model.is_ready() {
-                return;
-            }
-            inner.model.next_expiry()
-        };
+        let mut inner = self.lock().await;
+        // What was taken back is ready now. If it could not be, the next call says why.
+        let rescued = inner.rescue().await.is_ok_and(|rescued| rescued > 0);
+        // Only one wait ends for it: who waits for something else, and does not claim, has to wait.
+        if std::mem::take(&mut inner.more) || rescued {
+            return;
+        }
+        let expiry = inner.model.next_expiry().filter(|expiry| *expiry > Instant::now());
+        drop(inner);
         // Nothing changed, and it is time to look again.
         let _ = timeout_at(expiry.map_or(poll, |expiry| expiry.min(poll)), changed).await;
+    }
+
+    /// Ends all waits, and the next one.
+    fn wake(&self, inner: &mut Inner) {
+        inner.more = true;
+        self.changed.notify_waiters();
     }
 
     async fn lock(&self) -> OwnedMutexGuard<Inner> {

@@ -270,11 +270,6 @@ impl Model {
         self.expiries.first().map(|(until, _)| *until)
     }
 
-    /// Whether there is work that any claim takes.
-    pub(crate) fn is_ready(&self) -> bool {
-        !self.ready.is_empty()
-    }
-
     /// Whether all work is done.
     pub(crate) fn is_done(&self) -> bool {
         self.ready.is_empty() && self.ambiguous.is_empty() && self.leases.is_empty()

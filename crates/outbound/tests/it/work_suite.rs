@@ -1,5 +1,12 @@
 //! The suite that every store of work has to pass.
 
+#[path = "work_suite/ends.rs"]
+mod ends;
+#[path = "work_suite/order.rs"]
+mod order;
+#[path = "work_suite/waits.rs"]
+mod waits;
+
 use std::{
     collections::BTreeMap,
     future::Future,
@@ -29,6 +36,11 @@ pub(crate) trait Tested: WorkStore {
         MOMENT
     }
 
+    /// How long it takes at most until a claim finds work that goes before what was claimed last.
+    fn looks(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Moves the clock that leases go by.
     fn advance(&self, by: Duration) -> impl Future<Output = ()> + Send;
 }
@@ -44,6 +56,16 @@ pub(crate) async fn conforms<S: Tested + Clone + 'static>(mut new: impl AsyncFnM
     renewing_moves_the_end(new().await).await;
     releasing_says_what_is_known(new().await).await;
     answers_stay_until_they_are_exported(new().await).await;
+    ends::failures_are_told_from_answers(new().await).await;
+    ends::failed_work_is_tried_again(new().await).await;
+    ends::answers_come_in_pages(new().await).await;
+    order::higher_priorities_go_first(new().await).await;
+    order::waiting_counts_as_priority(new().await).await;
+    order::what_comes_later_goes_first_soon(new().await).await;
+    waits::a_wait_ends_when_work_comes(new().await).await;
+    waits::a_wait_ends_for_what_expires(new().await).await;
+    waits::who_does_not_claim_waits(new().await).await;
+    waits::many_wait(new().await).await;
     a_batch_is_judged_one_by_one(new().await).await;
     the_clock_may_jump(new().await).await;
     dropped_calls_leave_nothing_half_done(new().await).await;

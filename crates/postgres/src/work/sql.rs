@@ -1,4 +1,4 @@
-//! The statements of the store of work. `$1` is the batch in all of them.
+//! The statements of the store of work. `$1` is the batch in all that are about one.
 
 /// `$2` ids, `$3` payloads, `$4` priorities. One row for each that was given: whether it is new, its state if it was there, and
 /// whether the payload that is there is another one.
@@ -169,3 +169,14 @@ returning answer.item";
 
 pub(super) const COUNTS: &str =
     "select state, count(*), count(*) filter (where failed) from job where batch = $1 group by state";
+
+/// Dead rows of the table of jobs, and for how many microseconds the oldest transaction that holds back the cleaning has been open.
+/// It has no `$1`.
+pub(super) const HEALTH: &str = "
+select
+    coalesce((select n_dead_tup from pg_stat_user_tables where relid = 'job'::regclass), 0)::bigint,
+    coalesce((
+        select extract(epoch from max(clock_timestamp() - xact_start)) * 1000000 from pg_stat_activity
+        where datname = current_database() and pid <> pg_backend_pid()
+            and backend_type <> 'autovacuum worker' and (backend_xmin is not null or backend_xid is not null)
+    ), 0)::bigint";

@@ -69,6 +69,10 @@ impl Tested for Store {
         Duration::from_secs(10)
     }
 
+    fn looks(&self) -> Duration {
+        Duration::from_millis(1_100)
+    }
+
     async fn advance(&self, by: Duration) {
         self.schema.shift(by).await;
     }

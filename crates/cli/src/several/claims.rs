@@ -88,6 +88,20 @@ impl Claims {
         self.0.claims.lock().values().cloned().collect()
     }
 
+    /// Returns when the last of them has its end. It never does if there are none.
+    pub(super) async fn emptied(&self) {
+        if self.len() == 0 {
+            std::future::pending::<()>().await;
+        }
+        loop {
+            let changed = self.0.changed.notified();
+            if self.len() == 0 {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Returns how many more may be taken, when that is an eighth of `most` or more. So a claim takes several at once.
     pub(super) async fn room(&self, most: impl Fn() -> usize) -> usize {
         loop {

@@ -26,14 +26,15 @@ pub(crate) async fn export(arguments: Export) -> Result<u8, Stop> {
     let written = write(&work, &arguments.output).await?;
     say::line(written.in_words());
     let is_done = written.missing == 0;
-    if arguments.remove && is_done {
-        //REMOVE work.remove().await.map_err(|error| failed(&error))?;
-        say::line(format_args!("the batch {} is removed from the database", arguments.name));
-    } else if arguments.remove {
-        say::line(format_args!(
-            "the batch {} is not removed, since {} of its lines have no answer yet",
-            arguments.name, written.missing
-        ));
+    if arguments.remove {
+        let is_removed = is_done && work.remove().await.map_err(|error| failed(&error))?;
+        let name = &arguments.name;
+        match is_removed {
+            true => say::line(format_args!("the batch {name} is removed from the database")),
+            false => say::line(format_args!(
+                "the batch {name} is not removed: not all of its lines have an answer, and machines may work on it"
+            )),
+        }
     }
     Ok(match () {
         () if !is_done => RESUMABLE,

@@ -86,6 +86,8 @@ impl<S: WorkStore, W: Fn() -> usize> Feed<S, W> {
                 biased;
                 _ = ending.wait_for(|ending| *ending) => return Ok(()),
                 () = self.store.wait() => {}
+                // Perhaps that was the last line of all.
+                () = self.claims.emptied() => {}
             }
         }
     }

@@ -34,7 +34,7 @@ pub(crate) async fn status(address: &str, name: &str, in_json: bool) -> Result<u
     let failures = if counts.failed > 0 { failures(&work).await? } else { Vec::new() };
     let orders = batch.orders().await.map_err(|error| failed(&error))?;
     let members = batch.members().await.map_err(|error| failed(&error))?;
-    //HEALTH let health = work.health().await.map_err(|error| failed(&error))?;
+    let health = work.health().await.map_err(|error| failed(&error))?;
     let done = (counts.done + counts.exported) as u64;
     let status = Status {
         batch: name.to_owned(),
@@ -48,8 +48,8 @@ pub(crate) async fn status(address: &str, name: &str, in_json: bool) -> Result<u
         paused: orders.paused,
         limits: serde_json::from_str(&orders.limits).unwrap_or_default(),
         machines: members.iter().map(Machine::of).collect(),
-        dead_rows: 0,               //HEALTH health.dead_rows,
-        oldest_transaction_s: None, //HEALTH health.oldest_snapshot.map(|age| age.as_secs()),
+        dead_rows: health.dead_rows,
+        oldest_transaction_s: health.oldest_snapshot.as_secs(),
     };
     let said = if in_json { serde_json::to_string(&status).unwrap_or_default() } else { status.in_words() };
     print(said.trim_end())?;
@@ -73,7 +73,7 @@ struct Status {
     limits: Limits,
     machines: Vec<Machine>,
     dead_rows: u64,
-    oldest_transaction_s: Option<u64>,
+    oldest_transaction_s: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -150,7 +150,8 @@ impl Status {
         for machine in &self.machines {
             said += &format!("  {}\n", plain(&machine.in_words()));
         }
-        if let Some(age) = self.oldest_transaction_s.map(Duration::from_secs).filter(|age| *age > OLD) {
+        let age = Duration::from_secs(self.oldest_transaction_s);
+        if age > OLD {
             said += &format!(
                 "A transaction in the database has been open for {}: until it ends, the database cannot clean up, and becomes slower\n",
                 time(age)

@@ -483,6 +483,68 @@ async fn no_message_shows_the_password() {
     job.simulator.shutdown().await;
 }
 
+/// A way to the database that can be closed for a time.
+struct Proxy {
+    port: u16,
+    open: tokio::sync::watch::Sender<bool>,
+}
+
+impl Proxy {
+    async fn to(upstream: &str) -> Self {
+        let host = upstream.rsplit_once('@').map_or(upstream, |(_, host)| host);
+        let host = host.split(['/', '?']).next().expect("a host").to_owned();
+        let host = if host.contains(':') { host } else { host + ":5432" };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("its address").port();
+        let (open, is_open) = tokio::sync::watch::channel(true);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let (host, mut is_open) = (host.clone(), is_open.clone());
+                tokio::spawn(async move {
+                    if !*is_open.borrow() {
+                        return;
+                    }
+                    let mut server = tokio::net::TcpStream::connect(host).await.expect("the database");
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut stream, &mut server) => {}
+                        _ = is_open.wait_for(|open| !*open) => {}
+                    }
+                });
+            }
+        });
+        Self { port, open }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_away_fails_nothing() {
+    let Some(mut job) = Job::new(120, 100).await else { return };
+    let proxy = Proxy::to(&job.store).await;
+    let direct = job.store.clone();
+    let (before, _) = job.store.split_once('@').map_or(("postgres://postgres", ""), |parts| parts);
+    let name = job.store.rsplit_once('/').expect("a database").1.to_owned();
+    job.store = format!("{before}@127.0.0.1:{}/{name}", proxy.port);
+    // The leases end while it is away.
+    let run = job.start(&["--lease", "3s"]);
+    received(&job.simulator, 30).await;
+    proxy.open.send_replace(false);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let sends = job.sends();
+    assert!(sends < 60, "{sends} sends: nothing new is sent");
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(job.sends(), sends, "nothing is sent that is not recorded");
+    proxy.open.send_replace(true);
+    let run = run.end();
+    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    for message in ["the database has not answered for 10 s", "the database is back"] {
+        assert_eq!(said(&run).matches(message).count(), 1, "{}", said(&run));
+    }
+    job.store = direct;
+    job.all_are_there(&job.export("out.jsonl", 0), 120);
+    assert_eq!(job.sends(), 120, "what it had taken it has");
+    job.simulator.shutdown().await;
+}
+
 fn shown(folder: &Path, arguments: &[&str]) -> String {
     let run = outbound(arguments).current_dir(folder).output().expect("it runs");
     let (stdout, code) =

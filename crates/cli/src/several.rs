@@ -29,3 +29,6 @@ mod team;
 mod work;
 
 pub(crate) use self::{ctl::ctl, export::export, run::run, status::status};
+
+#[cfg(test)]
+mod tests;

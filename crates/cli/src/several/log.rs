@@ -2,7 +2,7 @@
 //!
 //! All that are about to be sent while one call is under way go into the next call.
 
-use std::sync::Arc;
+use std::{error, sync::Arc};
 
 use outbound::{
     SendLog, Sending, Withdrawn, Written,
@@ -51,19 +51,26 @@ impl Log {
     }
 }
 
+type NotSent = Box<dyn error::Error + Send + Sync>;
+
+impl Log {
+    /// Returns when it is recorded that this line is sent.
+    pub(super) async fn record(&self, id: &str) -> Result<(), NotSent> {
+        let claim = self.claims.get(id).ok_or(Withdrawn)?;
+        let (recorded, answer) = oneshot::channel();
+        let waiter = Waiter { lease: claim.lease, recorded };
+        self.waiters.send(waiter).map_err(|_| "the task that records has ended")?;
+        match answer.await.map_err(|_| "the task that records has ended")? {
+            Ok(()) => Ok(()),
+            Err(NotRecorded::Stale) => Err(Withdrawn.into()),
+            Err(NotRecorded::Failed(why)) => Err(why.into()),
+        }
+    }
+}
+
 impl SendLog for Log {
     fn sending<'a>(&'a self, request: Sending<'a>) -> Written<'a> {
-        Box::pin(async move {
-            let claim = request.id.and_then(|id| self.claims.get(id)).ok_or(Withdrawn)?;
-            let (recorded, answer) = oneshot::channel();
-            let waiter = Waiter { lease: claim.lease, recorded };
-            self.waiters.send(waiter).map_err(|_| "the task that records has ended")?;
-            match answer.await.map_err(|_| "the task that records has ended")? {
-                Ok(()) => Ok(()),
-                Err(NotRecorded::Stale) => Err(Withdrawn.into()),
-                Err(NotRecorded::Failed(why)) => Err(why.into()),
-            }
-        })
+        Box::pin(self.record(request.id.unwrap_or_default()))
     }
 
     fn not_processed(&self, request: Sending<'_>) {
@@ -106,6 +113,6 @@ async fn record<S: WorkStore>(
 }
 
 fn in_words(error: &WorkError) -> String {
-    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    let cause = error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
     format!("{error}{cause}")
 }

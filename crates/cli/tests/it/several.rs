@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use outbound_simulator::{Latency, Refusal, Simulator};
+use outbound_simulator::{Latency, Outcome as Billed, Refusal, Simulator};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{task::block_in_place, time::Instant};
@@ -480,6 +480,50 @@ async fn no_message_shows_the_password() {
     let run = job.run(&[]);
     assert_eq!(run.status.code(), Some(2));
     assert!(said(&run).contains("--store: ") && !said(&run).contains("cret-0123"), "{}", said(&run));
+    job.simulator.shutdown().await;
+}
+
+/// The number of kills. `OUTBOUND_KILLS=60` makes it a long test.
+fn kills() -> usize {
+    std::env::var("OUTBOUND_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(6)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_processes_killed_at_random_lose_and_double_nothing() {
+    let (kills, processes) = (kills(), 4);
+    let simulator = Simulator::builder()
+        .seed(5)
+        .latency(Latency::log_normal(Duration::from_millis(40), Duration::from_millis(200)))
+        .fault(Refusal::rate_limited().retry_after_ms(Duration::from_millis(20)), 0.05)
+        .fault(Refusal::status(503).retry_after_ms(Duration::from_millis(5)), 0.03);
+    let lines = 200 + 150 * kills;
+    let Some(job) = Job::with(lines, simulator.build()).await else { return };
+    let start = || job.start(&["--lease", "1s", "-q"]);
+    let mut running: Vec<_> = (0..processes).map(|_| start()).collect();
+    received(&job.simulator, 20).await;
+    for kill in 0..kills {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        running.remove(kill % processes).kill();
+        running.push(start());
+    }
+    for run in running.into_iter().map(Running::end) {
+        assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    }
+    let answers = job.export("out.jsonl", 0);
+    let unique: BTreeSet<_> = ids(&answers).into_iter().collect();
+    assert_eq!((answers.len(), unique.len()), (lines, lines), "none lost, none doubled");
+    let mut sends = BTreeMap::<String, usize>::new();
+    for entry in job.simulator.ledger().entries() {
+        // A refused request is not billed.
+        if !matches!(entry.outcome, Billed::Refused(_) | Billed::OverQuota(_)) {
+            *sends.entry(entry.seen.idempotency_key.clone().expect("a key")).or_default() += 1;
+        }
+    }
+    let doubled = sends.values().filter(|sends| **sends > 1).count();
+    let flagged = answers.iter().filter(|answer| answer["outbound"]["possible_duplicate"] == true).count();
+    assert!(doubled <= flagged, "{doubled} were answered twice, {flagged} say so");
+    let extra = sends.values().sum::<usize>() - lines;
+    assert!(extra <= kills * 5, "{extra} answered again after {kills} kills of 4 in flight");
     job.simulator.shutdown().await;
 }
 

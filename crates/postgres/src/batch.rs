@@ -30,15 +30,21 @@ with told as (
     returning started_at
 )
 select coalesce(o.paused, false), coalesce(o.resumes, 0), coalesce(o.drained_at > told.started_at, false),
-    coalesce(o.limits::text, '{}'),
+    coalesce(o.limits::text, '{}'), coalesce(o.taken, 0),
     (select count(*) from member where batch = $1 and member <> $2
         and seen_at > outbound_clock() - $5::bigint * interval '1 microsecond')
 from told left join batch_order as o on o.batch = $1";
 
-/// `$2` the member. Rows of members that died long ago go with it.
+/// `$2` the member, `$3` what it gives back of the budget. Asked twice it gives back once: the row is gone then.
 const LEAVE: &str = "
-delete from member
-where batch = $1 and (member = $2 or seen_at < outbound_clock() - interval '1 day')";
+with gone as (
+    delete from member where batch = $1 and member = $2 returning member
+), forgotten as (
+    delete from member where batch = $1 and member <> $2 and seen_at < outbound_clock() - interval '1 day'
+)
+update batch_order set taken = greatest(taken - $3, 0)
+where batch = $1 and $3::bigint > 0 and exists (select from gone)
+returning taken";
 
 const MEMBERS: &str = "
 select holder, (extract(epoch from outbound_clock() - started_at) * 1000000)::bigint,
@@ -58,8 +64,17 @@ on conflict (batch) do update set
 returning batch";
 
 const ORDERED: &str = "
-select coalesce(paused, false), coalesce(resumes, 0), drained_at is not null, coalesce(limits::text, '{}'), 0::bigint
+select coalesce(paused, false), coalesce(resumes, 0), drained_at is not null, coalesce(limits::text, '{}'), coalesce(taken, 0),
+    0::bigint
 from (select $1::bigint as batch) as one left join batch_order using (batch)";
+
+/// `$2` how much, in millionths of a dollar. The expressions see the row as it is once it is locked.
+const TAKE: &str = "
+update batch_order set
+    last_taken = greatest(least($2, ((limits->>'budget')::numeric * 1000000)::bigint - taken), 0),
+    taken = taken + greatest(least($2, ((limits->>'budget')::numeric * 1000000)::bigint - taken), 0)
+where batch = $1 and limits->>'budget' is not null
+returning last_taken";
 
 /// `$2` ids.
 const PUSHED: &str = "select id, payload from body where batch = $1 and id = any($2::bytea[])";
@@ -108,6 +123,8 @@ pub struct Orders {
     pub drain: bool,
     /// An object of JSON, as the [limits](Order::Limits) were given. `{}`: none were.
     pub limits: String,
+    /// How much of the `budget` in the limits was [taken](PostgresBatch::take), and not given back, in millionths of a dollar.
+    pub taken: u64,
     /// How many other members reported within the last 15 s.
     pub others: u64,
 }
@@ -120,7 +137,8 @@ pub enum Order {
     Pause,
     /// Go on.
     Resume,
-    /// An object of JSON with limits. Those of another name stay as they are. They hold also for those who join later.
+    /// An object of JSON with limits. Those of another name stay as they are. They hold also for those who join later. Here only
+    /// `budget` has a meaning, a number of dollars: see [`PostgresBatch::take`].
     Limits(String),
     /// Those who are at work now end. It does not hold for those who join later.
     Drain,
@@ -141,7 +159,7 @@ impl PostgresBatch {
         schema::migrate(&database).await?;
         let batch: i64 = row.try_get(0)?;
         let member = i64::from_ne_bytes(RandomState::new().hash_one(batch).to_ne_bytes());
-        let lane = Lane::new(database, &[REPORT, LEAVE, MEMBERS, ORDER, ORDERED, PUSHED]);
+        let lane = Lane::new(database, &[REPORT, LEAVE, MEMBERS, ORDER, ORDERED, TAKE, PUSHED]);
         Ok(Some(Self { batch, member, holder, lane }))
     }
 
@@ -161,13 +179,15 @@ impl PostgresBatch {
         rows.first().map_or_else(|| Ok(Orders::default()), orders)
     }
 
-    /// Says that this process works on it no more.
+    /// Says that this process works on it no more, and gives back what it has [taken](Self::take) of the budget and not spent, in
+    /// millionths of a dollar. What a process that died had taken counts as spent.
     ///
     /// # Errors
     ///
     /// As [`report`](Self::report).
-    pub async fn leave(&self) -> Result<(), Error> {
-        self.ask(LEAVE, &[&self.member]).await.map(drop)
+    pub async fn leave(&self, unspent: u64) -> Result<(), Error> {
+        let unspent = i64::try_from(unspent).unwrap_or(i64::MAX);
+        self.ask(LEAVE, &[&self.member, &unspent]).await.map(drop)
     }
 
     /// All who reported and did not leave, the oldest first. It does not count as a report.
@@ -204,6 +224,20 @@ impl PostgresBatch {
         rows.first().map_or_else(|| Ok(Orders::default()), orders)
     }
 
+    /// Takes a part of the budget, in millionths of a dollar: `most`, or what is left of it. What all have taken stays within the
+    /// budget. Returns what was taken: 0 if nothing is left, or if there is no budget.
+    ///
+    /// **Cancel safety**: a part that a dropped call has taken is lost for the budget.
+    ///
+    /// # Errors
+    ///
+    /// As [`report`](Self::report).
+    pub async fn take(&self, most: u64) -> Result<u64, Error> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let rows = self.ask(TAKE, &[&most]).await?;
+        rows.first().map_or(Ok(0), |row| Ok(get::<i64>(row, 0)?.unsigned_abs()))
+    }
+
     /// The payloads that were pushed under these ids, in any order. An id that was not pushed is left out.
     ///
     /// # Errors
@@ -228,7 +262,8 @@ fn orders(row: &Row) -> Result<Orders, Error> {
         resumes: get::<i64>(row, 1)?.unsigned_abs(),
         drain: get(row, 2)?,
         limits: get(row, 3)?,
-        others: get::<i64>(row, 4)?.unsigned_abs(),
+        taken: get::<i64>(row, 4)?.unsigned_abs(),
+        others: get::<i64>(row, 5)?.unsigned_abs(),
     })
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct Status {
     /// the reply of that run, else null: {ok, paused, text, status}, where `status` is as in `run --progress json`.
     ///
     /// With --store they are {batch, requests, answered, failed, failures, ready, claimed, may_have_been_sent, paused, limits,
-    /// machines: [{name, is_at_work, began_s, seen_s, text, status}], dead_rows, oldest_transaction_s}.
+    /// budget_taken, machines: [{name, is_at_work, began_s, seen_s, text, status}], dead_rows, oldest_transaction_s}.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use outbound::{Request, client::Method, provider::RequestFacts};
+use outbound::{Provider, Request, client::Method, provider::RequestFacts};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -223,6 +223,21 @@ impl Payload {
             None => request,
         };
         self.outbound.apply(request.id(id))
+    }
+
+    /// The model and the token limits, in the format of the provider.
+    pub(crate) fn facts(&self, provider: Provider) -> RequestFacts {
+        // It was checked before it was put into the database.
+        let mut facts = provider.read_request(self.body().as_bytes()).unwrap_or_default();
+        if self.sends.model.is_some() {
+            facts.model.clone_from(&self.sends.model);
+        }
+        facts
+    }
+
+    /// The body, or an empty text if there is none.
+    pub(crate) fn body(&self) -> &str {
+        self.sends.body.as_ref().map_or("", |body| body.get())
     }
 
     /// Its priority; 0 if the line names none.

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use outbound::work::Lease;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, futures::Notified};
 
 use crate::output::Origin;
 
@@ -33,6 +33,8 @@ pub(super) struct Claim {
     pub(super) sent: bool,
     /// The manager has its request.
     pub(super) given: bool,
+    /// The most that its request may cost, in millionths of a dollar. 0: there is no budget, or it was not given yet.
+    pub(super) most: u64,
 }
 
 impl Claims {
@@ -46,7 +48,7 @@ impl Claims {
                 false
             }
             Entry::Vacant(free) => {
-                free.insert(Claim { lease, origin, sent: false, given: false });
+                free.insert(Claim { lease, origin, sent: false, given: false, most: 0 });
                 true
             }
         }
@@ -61,6 +63,23 @@ impl Claims {
         if let Some(claim) = self.0.claims.lock().get_mut(id) {
             claim.sent = sent;
         }
+    }
+
+    /// Its request may cost this much.
+    pub(super) fn set_most(&self, id: &str, most: u64) {
+        if let Some(claim) = self.0.claims.lock().get_mut(id) {
+            claim.most = most;
+        }
+    }
+
+    /// The most that all requests may cost.
+    pub(super) fn reserved(&self) -> u64 {
+        self.0.claims.lock().values().fold(0, |sum, claim| sum.saturating_add(claim.most))
+    }
+
+    /// Returns when the next line has its end.
+    pub(super) fn changed(&self) -> Notified<'_> {
+        self.0.changed.notified()
     }
 
     /// The manager has its request now.

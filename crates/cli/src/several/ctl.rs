@@ -20,10 +20,6 @@ pub(crate) async fn ctl(address: &str, name: &str, command: CtlCommand, in_json:
         CtlCommand::Pause => Some(Order::Pause),
         CtlCommand::Resume => Some(Order::Resume),
         CtlCommand::Drain => Some(Order::Drain),
-        CtlCommand::Limits { budget: Some(_), .. } => {
-            let why = "--budget counts the dollars of one process, and a batch with --store has several";
-            return Err(Stop::Usage(String::from(why)));
-        }
         CtlCommand::Limits { rpm, tpm, concurrency, budget } => {
             let limits = Limits { rpm, tpm, concurrency, budget };
             Some(Order::Limits(serde_json::to_string(&limits).unwrap_or_default()))

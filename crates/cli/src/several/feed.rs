@@ -10,13 +10,14 @@ use std::{
 };
 
 use outbound::{
-    Request,
+    Provider, Request,
     work::{Ambiguous, Lease, WorkStore},
 };
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
 use super::{
+    budget::Budget,
     claims::Claims,
     store::{Reach, failed},
 };
@@ -40,6 +41,9 @@ pub(super) struct Feed<S, W> {
     pub(super) base_path: String,
     /// Lines whose requests were refused for the key or the money of this process. It leaves them to others.
     pub(super) refused: Arc<Mutex<HashSet<Arc<str>>>>,
+    pub(super) budget: Arc<Budget>,
+    /// Whose prices are asked for.
+    pub(super) provider: Provider,
     /// The whole batch is done.
     pub(super) is_done: Arc<AtomicBool>,
 }
@@ -69,8 +73,15 @@ impl<S: WorkStore, W: Fn() -> usize> Feed<S, W> {
             // All are noted before the first is sent: what is not sent on is put back at the end.
             let taken: Vec<_> =
                 leases.into_iter().map(|lease| self.request(lease)).collect::<Result<_, _>>()?;
-            if taken.into_iter().flatten().any(|request| requests.send(request).is_err()) {
-                return Ok(());
+            for (id, most, request) in taken.into_iter().flatten() {
+                let is_admitted = tokio::select! {
+                    biased;
+                    _ = ending.wait_for(|ending| *ending) => false,
+                    is_admitted = self.budget.admit(&id, most) => is_admitted,
+                };
+                if !is_admitted || requests.send((id, request)).is_err() {
+                    return Ok(());
+                }
             }
             if found == room {
                 continue;
@@ -97,8 +108,8 @@ impl<S: WorkStore, W: Fn() -> usize> Feed<S, W> {
         leases.into_iter().partition(|lease| refused.contains(&lease.id))
     }
 
-    /// The request of a line. `None` if this process has the line already.
-    fn request(&self, lease: Lease) -> Result<Option<(Arc<str>, Request)>, Stop> {
+    /// The request of a line, and the most that it may cost. `None` if this process has the line already.
+    fn request(&self, lease: Lease) -> Result<Option<(Arc<str>, u64, Request)>, Stop> {
         let id = Arc::clone(&lease.id);
         let payload: Payload = serde_json::from_slice(&lease.payload).map_err(|error| {
             Stop::Input(format!(
@@ -106,8 +117,13 @@ impl<S: WorkStore, W: Fn() -> usize> Feed<S, W> {
             ))
         })?;
         let origin = Origin { line: payload.line, request: payload.request };
+        let most = if self.budget.has_prices() {
+            self.budget.most(&payload.facts(self.provider), payload.body())
+        } else {
+            0
+        };
         let request = payload.into_request(id.to_string(), &self.base_path);
         let request = if lease.may_have_been_sent { request.maybe_sent_before() } else { request };
-        Ok(self.claims.add(lease, origin).then_some((id, request)))
+        Ok(self.claims.add(lease, origin).then_some((id, most, request)))
     }
 }

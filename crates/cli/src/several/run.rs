@@ -10,9 +10,10 @@ use std::{
 };
 
 use outbound::work::{Counts, WorkStore};
-use outbound_postgres::{PostgresBatch, PostgresWork};
+use outbound_postgres::{Order, PostgresBatch, PostgresWork};
 
 use super::{
+    budget::Budget,
     claims::Claims,
     export::{self, Found, all},
     feed::Feed,
@@ -25,11 +26,12 @@ use super::{
 };
 use crate::{
     args::Run,
-    control::Controlled,
+    control::{Controlled, Limits},
     exit::{ALL_SUCCEEDED, RESUMABLE, SOME_FAILED, Stop},
     input::Reading,
     interrupt::Interrupt,
     output::Earlier,
+    plan::read_prices,
     progress::{How, Progress},
     run::{Target, end, failed_list, go_on, survey},
     same_file::is_same_file,
@@ -79,6 +81,12 @@ pub(crate) async fn run(arguments: &Run, interrupt: &Interrupt) -> Result<u8, St
         let again = async { work.retry_failed().await.map_err(|error| failed(&error)) };
         interrupt.ends(again).await?;
     }
+    if let Some(dollars) = arguments.sending.budget {
+        let limits = Limits { budget: Some(dollars), ..Limits::default() };
+        let order = Order::Limits(serde_json::to_string(&limits).unwrap_or_default());
+        let told = async { batch.order(&order).await.map_err(|error| failed(&error)) };
+        interrupt.ends(told).await?;
+    }
     let load = Load { reading: &reading, work: &work, batch: &batch, reach: &reach };
     interrupt.ends(load.all()).await?;
     let counts = async { work.counts().await.map_err(|error| failed(&error)) };
@@ -109,6 +117,7 @@ impl Ready {
         let Self { name, reading, target, work, batch, reach } = self;
         let watch = Watch::new(arguments.reporting.html.is_some());
         let claims = Claims::default();
+        let prices = arguments.prices.as_deref().map(read_prices).transpose()?;
         let (log, recording) = Log::start(Arc::clone(&work), &claims, &reach);
         let _recording = Task(recording);
         let builder = target.builder.observer(watch.clone()).send_log(log).seed(work.seed());
@@ -119,7 +128,9 @@ impl Ready {
             interrupt: interrupt.clone(),
             of: None,
         };
-        let team = Team::join(batch, controlled).await;
+        let budget = Arc::new(Budget::new(&manager, &claims, prices));
+        let joined = Team::join(batch, controlled, &budget, &reach);
+        let team = interrupt.ends(joined).await?;
         let mut summary = Summary::new(&watch);
         summary.output = format!("the batch {}", name);
         let how = How::of(arguments, Path::new(""));
@@ -139,6 +150,8 @@ impl Ready {
             },
             base_path: target.base_path.clone(),
             refused: Arc::clone(&refused),
+            budget: Arc::clone(&budget),
+            provider: arguments.provider,
             is_done: Arc::clone(&is_done),
         };
         let drive = Drive {
@@ -239,9 +252,6 @@ fn check(arguments: &Run) -> Result<(&str, &str), Stop> {
         () if arguments.output.as_ref().is_some_and(|path| is_same_file(&arguments.input, path)) => {
             usage("--output is the input; name another file")
         }
-        () if arguments.sending.budget.is_some() => usage(
-            "--budget counts the dollars of one process, and with --store there are several: leave one of them out",
-        ),
         () if several.lease < SHORTEST => usage("--lease is too short: give a second or more"),
         () => Ok((address, name)),
     }

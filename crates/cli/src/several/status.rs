@@ -17,6 +17,7 @@ use crate::{
     output::Lines,
     progress::{plain, time},
     stdout::print,
+    summary::words::dollars,
 };
 
 /// This many answers are read with one call.
@@ -47,6 +48,7 @@ pub(crate) async fn status(address: &str, name: &str, in_json: bool) -> Result<u
         may_have_been_sent: counts.ambiguous as u64,
         paused: orders.paused,
         limits: serde_json::from_str(&orders.limits).unwrap_or_default(),
+        budget_taken: orders.taken as f64 / 1e6,
         machines: members.iter().map(Machine::of).collect(),
         dead_rows: health.dead_rows,
         oldest_transaction_s: health.oldest_snapshot.as_secs(),
@@ -71,6 +73,8 @@ struct Status {
     may_have_been_sent: u64,
     paused: bool,
     limits: Limits,
+    /// Dollars that machines have taken of the budget, spent or not.
+    budget_taken: f64,
     machines: Vec<Machine>,
     dead_rows: u64,
     oldest_transaction_s: u64,
@@ -141,6 +145,20 @@ impl Status {
         }
         if self.paused {
             said += "It is paused: `outbound ctl` with `resume` lets it go on\n";
+        }
+        let Limits { rpm, tpm, concurrency, budget } = self.limits;
+        for (limit, what) in [
+            (rpm, "requests a minute, all machines together"),
+            (tpm, "tokens a minute, all machines together"),
+            (concurrency, "requests in flight, each machine"),
+        ] {
+            if let Some(limit) = limit {
+                said += &format!("at most {limit} {what}\n");
+            }
+        }
+        if let Some(budget) = budget {
+            let (budget, taken) = (dollars(budget), dollars(self.budget_taken));
+            said += &format!("at most {budget} for the whole batch, of which machines have taken {taken}\n");
         }
         match self.machines.len() {
             0 => said += "No machine works on it\n",

@@ -6,9 +6,14 @@ use outbound_postgres::{Orders, PostgresBatch};
 use parking_lot::Mutex;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::work::Task;
+use super::{
+    budget::Budget,
+    store::{Reach, failed},
+    work::Task,
+};
 use crate::{
     control::{Controlled, Limits},
+    exit::Stop,
     say,
 };
 
@@ -20,76 +25,109 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// This process among those that work on a batch. Dropping it ends the reports.
 pub(super) struct Team {
-    batch: Arc<PostgresBatch>,
-    heard: Arc<Mutex<Orders>>,
+    shared: Arc<Shared>,
     _task: Task,
+}
+
+struct Shared {
+    batch: PostgresBatch,
+    controlled: Controlled,
+    budget: Arc<Budget>,
+    heard: Mutex<Orders>,
 }
 
 impl Team {
     /// Reports for the first time and follows the orders that are there, before anything is sent; then goes on in a task.
-    pub(super) async fn join(batch: PostgresBatch, controlled: Controlled) -> Self {
-        let batch = Arc::new(batch);
-        let heard = Arc::new(Mutex::new(Orders::default()));
-        let first = Self::report(&batch, &controlled).await;
-        if let Some(orders) = &first {
-            // What was resumed before this process began is nothing to follow.
-            heard.lock().resumes = orders.resumes;
-            follow(&heard, orders, &controlled);
+    ///
+    /// # Errors
+    ///
+    /// The database refuses, or the batch has a budget that this process cannot keep.
+    pub(super) async fn join(
+        batch: PostgresBatch,
+        controlled: Controlled,
+        budget: &Arc<Budget>,
+        reach: &Reach,
+    ) -> Result<Self, Stop> {
+        let heard = Mutex::default();
+        let shared = Shared { batch, controlled, budget: Arc::clone(budget), heard };
+        let orders =
+            reach.during(shared.batch.report(&shared.status())).await.map_err(|error| failed(&error))?;
+        if limits(&orders).budget.is_some() && !budget.has_prices() {
+            let why = "the batch has a budget, so this run needs to know what a request costs: give --prices";
+            return Err(Stop::Usage(String::from(why)));
         }
-        let mut is_new = first.is_none();
-        let task = tokio::spawn({
-            let (batch, heard) = (Arc::clone(&batch), Arc::clone(&heard));
-            async move {
-                let mut seconds = interval(EVERY);
-                seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-                loop {
-                    seconds.tick().await;
-                    if let Some(orders) = Self::report(&batch, &controlled).await {
-                        if std::mem::take(&mut is_new) {
-                            heard.lock().resumes = orders.resumes;
-                        }
-                        follow(&heard, &orders, &controlled);
-                    }
-                }
-            }
-        });
-        Self { batch, heard, _task: Task(task) }
-    }
-
-    async fn report(batch: &PostgresBatch, controlled: &Controlled) -> Option<Orders> {
-        let status = serde_json::to_string(&controlled.stands()).unwrap_or_default();
-        timeout(PATIENCE, batch.report(&status)).await.ok()?.ok()
+        // What was resumed before this process began is nothing to follow.
+        shared.heard.lock().resumes = orders.resumes;
+        shared.follow(&orders);
+        reach.during(budget.fill(&shared.batch, &orders)).await.map_err(|error| failed(&error))?;
+        let shared = Arc::new(shared);
+        let task = tokio::spawn(Arc::clone(&shared).run());
+        Ok(Self { shared, _task: Task(task) })
     }
 
     /// How many other machines work on it, as far as it is known.
     pub(super) fn others(&self) -> u64 {
-        self.heard.lock().others
+        self.shared.heard.lock().others
     }
 
-    /// Says that this process works on it no more.
+    /// Says that this process works on it no more. Nothing may be in flight.
     pub(super) async fn leave(self) {
         drop(self._task);
-        let _ = timeout(PATIENCE, self.batch.leave()).await;
+        let unspent = self.shared.budget.unspent();
+        let _ = timeout(PATIENCE, self.shared.batch.leave(unspent)).await;
     }
 }
 
-/// Does what is new in the orders.
-fn follow(heard: &Mutex<Orders>, orders: &Orders, controlled: &Controlled) {
-    let before = std::mem::replace(&mut *heard.lock(), orders.clone());
-    if orders.paused && !before.paused {
-        controlled.manager.pause();
-    } else if (before.paused && !orders.paused) || orders.resumes > before.resumes {
-        controlled.manager.resume();
-    }
-    if orders.limits != before.limits {
-        let limits: Limits = serde_json::from_str(&orders.limits).unwrap_or_default();
-        if limits != Limits::default()
-            && let Err(error) = controlled.limit(limits)
-        {
-            say::line(format_args!("the new limits of the batch cannot be used here: {error}"));
+impl Shared {
+    async fn run(self: Arc<Self>) {
+        let mut seconds = interval(EVERY);
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = seconds.tick() => {}
+                () = self.budget.asked() => {}
+            }
+            let report = timeout(PATIENCE, self.batch.report(&self.status())).await;
+            let Ok(Ok(orders)) = report else { continue };
+            self.follow(&orders);
+            // If it fails, the next second tries again.
+            let _ = self.budget.fill(&self.batch, &orders).await;
         }
     }
-    if orders.drain {
-        controlled.interrupt.ask();
+
+    fn status(&self) -> String {
+        serde_json::to_string(&self.controlled.stands()).unwrap_or_default()
     }
+
+    /// Does what is new in the orders.
+    fn follow(&self, orders: &Orders) {
+        let Controlled { manager, interrupt, .. } = &self.controlled;
+        let before = std::mem::replace(&mut *self.heard.lock(), orders.clone());
+        if orders.paused && !before.paused {
+            manager.pause();
+        } else if (before.paused && !orders.paused) || orders.resumes > before.resumes {
+            manager.resume();
+        }
+        if orders.limits != before.limits {
+            // The budget is taken in parts.
+            let Limits { budget, .. } = limits(orders);
+            let limits = Limits { budget: None, ..limits(orders) };
+            if limits != Limits::default()
+                && let Err(error) = self.controlled.limit(limits)
+            {
+                say::line(format_args!("the new limits of the batch cannot be used here: {error}"));
+            }
+            if budget.is_some() && !self.budget.has_prices() {
+                say::line("the batch has a budget now, and this run has no --prices: it ends");
+                interrupt.ask();
+            }
+        }
+        if orders.drain {
+            interrupt.ask();
+        }
+    }
+}
+
+fn limits(orders: &Orders) -> Limits {
+    serde_json::from_str(&orders.limits).unwrap_or_default()
 }

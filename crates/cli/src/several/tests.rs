@@ -10,7 +10,7 @@ use std::{
 };
 
 use outbound::{
-    Client, Origin, RequestManager, Withdrawn,
+    Client, Origin, Provider, RequestManager, Withdrawn,
     work::{Ambiguous, Answer, Counts, End, Held, Lease, MemoryWork, Pushed, Work, WorkError, WorkStore},
 };
 use outbound_simulator::{Latency, Simulator};
@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
 use super::{
+    budget::Budget,
     claims::Claims,
     feed::Feed,
     keep,
@@ -116,6 +117,7 @@ impl Slow {
         let manager = manager.max_concurrent(width).send_log(log).build().expect("a manager");
         let _keeping = Task(keep::start(Arc::clone(&store), &claims, LEASE));
         let (refused, is_done) = (Arc::default(), Arc::new(AtomicBool::new(false)));
+        let budget = Arc::new(Budget::new(&manager, &claims, None));
         let feed = Feed {
             store: Arc::clone(&store),
             claims: claims.clone(),
@@ -124,6 +126,8 @@ impl Slow {
             most: move || 2 * width,
             base_path: String::from("/v1"),
             refused: Arc::clone(&refused),
+            budget: Arc::clone(&budget),
+            provider: Provider::openai(),
             is_done: Arc::clone(&is_done),
         };
         let refused: &Mutex<HashSet<Arc<str>>> = &refused;

@@ -338,8 +338,6 @@ async fn ctl_reaches_all_machines_and_those_that_join() {
         .map(|one| one["status"]["in_flight"].as_u64())
         .collect();
     assert!(flying.iter().all(|flying| *flying <= Some(1)), "{told}");
-    let refused = job.ask("ctl", &["limits", "--budget", "5"]);
-    assert_eq!(refused.status.code(), Some(2));
     done(&["drain"]);
     for run in [first, second, third].map(Running::end) {
         assert_eq!(run.status.code(), Some(130), "{}", said(&run));
@@ -524,6 +522,46 @@ async fn many_processes_killed_at_random_lose_and_double_nothing() {
     assert!(doubled <= flagged, "{doubled} were answered twice, {flagged} say so");
     let extra = sends.values().sum::<usize>() - lines;
     assert!(extra <= kills * 5, "{extra} answered again after {kills} kills of 4 in flight");
+    job.simulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_budget_is_for_all_machines_together() {
+    let simulator =
+        Simulator::builder().latency(Latency::fixed(Duration::from_millis(50))).output_tokens(10..=10);
+    let Some(job) = Job::with(100, simulator.build()).await else { return };
+    // An answer costs a dollar, and may cost 3.20.
+    let prices = job.path("prices.json");
+    std::fs::write(&prices, r#"{"m": {"input": 0, "output": 100000}}"#).expect("a file");
+    let with = ["--prices", text(&prices), "--budget", "40"];
+    let runs = [job.start(&with), job.start(&with)].map(Running::end);
+    for run in &runs {
+        assert_eq!(run.status.code(), Some(5), "{}", said(run));
+        assert!(
+            said(run).contains("nothing more is sent: the budget of the batch is spent"),
+            "{}",
+            said(run)
+        );
+    }
+    let cost = |run: &Output| -> f64 {
+        let said = said(run);
+        let cost = said
+            .split_once("cost $")
+            .map_or("0", |(_, rest)| rest.split_whitespace().next().expect("a number"));
+        cost.parse().expect("a number")
+    };
+    let costs = runs.each_ref().map(cost);
+    let spent: f64 = costs.iter().sum();
+    assert!((30.0..=40.0).contains(&spent) && costs.iter().all(|cost| *cost > 0.0), "{costs:?}");
+    let sends = job.sends();
+    assert_eq!(job.export("out.jsonl", 5).len(), sends);
+    let without = job.run(&[]);
+    assert_eq!(without.status.code(), Some(2), "{}", said(&without));
+    assert!(said(&without).contains("give --prices"), "{}", said(&without));
+    let more = job.ask("ctl", &["limits", "--budget", "400"]);
+    assert_eq!(more.status.code(), Some(0), "{}", said(&more));
+    let run = job.run(&["--prices", text(&prices)]);
+    assert_eq!((run.status.code(), job.sends()), (Some(0), 100), "{}", said(&run));
     job.simulator.shutdown().await;
 }
 

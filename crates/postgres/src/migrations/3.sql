@@ -18,5 +18,9 @@ create table batch_order (
     -- Who had begun before this time ends.
     drained_at timestamptz,
     -- An object of JSON. What is said later replaces members of the same name.
-    limits jsonb not null default '{}'
+    limits jsonb not null default '{}',
+    -- What members have taken of the budget in the limits, without what they gave back: in millionths of a dollar.
+    taken bigint not null default 0,
+    -- What the last one took.
+    last_taken bigint not null default 0
 );

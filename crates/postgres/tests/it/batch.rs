@@ -43,7 +43,7 @@ async fn each_hears_who_else_is_there_until_it_leaves_or_falls_silent() {
     schema.shift(Duration::from_secs(20)).await;
     assert_eq!(one.report("x").await.expect("told").others, 0, "the other one is silent");
     assert!(!one.members().await.expect("a list")[1].is_present());
-    two.leave().await.expect("left");
+    two.leave(0).await.expect("left");
     assert_eq!(one.members().await.expect("a list").len(), 1);
 }
 
@@ -84,4 +84,31 @@ async fn what_was_pushed_can_be_read() {
     work.push(vec![Work::new("a", "1"), Work::new("b", "2")]).await.expect("pushed");
     let pushed = batch(&schema, "a").await.pushed(&[Arc::from("b"), Arc::from("c")]).await.expect("read");
     assert_eq!(pushed, [("b".into(), "2".into())]);
+}
+
+#[tokio::test]
+async fn what_all_take_stays_within_the_budget() {
+    let Some(schema) = schema().await else { return };
+    let all = [batch(&schema, "a").await, batch(&schema, "b").await, batch(&schema, "c").await];
+    assert_eq!(all[0].take(5).await.expect("answered"), 0, "there is none");
+    all[0].order(&Order::Limits(r#"{"rpm": 1}"#.to_owned())).await.expect("ordered");
+    assert_eq!(all[0].take(5).await.expect("answered"), 0, "there is none");
+    all[0].order(&Order::Limits(r#"{"budget": 0.0001}"#.to_owned())).await.expect("ordered");
+    let took = async |one: &PostgresBatch| {
+        let mut sum = 0;
+        for _ in 0..20 {
+            sum += one.take(3).await.expect("answered");
+        }
+        sum
+    };
+    let [one, two, three] = &all;
+    let (one, two, three) = tokio::join!(took(one), took(two), took(three));
+    assert_eq!(one + two + three, 100, "{one}, {two} and {three} of 100 millionths");
+    all[1].report("").await.expect("told");
+    all[1].leave(7).await.expect("given");
+    all[1].leave(7).await.expect("not given again");
+    assert_eq!(all[0].report("").await.expect("told").taken, 93);
+    assert_eq!(all[2].take(50).await.expect("answered"), 7);
+    all[2].order(&Order::Limits(r#"{"budget": 0.00005}"#.to_owned())).await.expect("ordered");
+    assert_eq!(all[2].take(50).await.expect("answered"), 0, "less than what is taken already");
 }

@@ -59,17 +59,25 @@ pub(crate) async fn conforms<S: Tested + Clone + 'static>(mut new: impl AsyncFnM
     ends::failures_are_told_from_answers(new().await).await;
     ends::failed_work_is_tried_again(new().await).await;
     ends::answers_come_in_pages(new().await).await;
-    order::higher_priorities_go_first(new().await).await;
-    order::waiting_counts_as_priority(new().await).await;
-    order::what_comes_later_goes_first_soon(new().await).await;
-    waits::a_wait_ends_when_work_comes(new().await).await;
-    waits::a_wait_ends_for_what_expires(new().await).await;
-    waits::who_does_not_claim_waits(new().await).await;
-    waits::many_wait(new().await).await;
     a_batch_is_judged_one_by_one(new().await).await;
     the_clock_may_jump(new().await).await;
     dropped_calls_leave_nothing_half_done(new().await).await;
     many_holders(new().await).await;
+}
+
+/// The part about what goes first.
+pub(crate) async fn orders<S: Tested>(mut new: impl AsyncFnMut() -> S) {
+    order::higher_priorities_go_first(new().await).await;
+    order::waiting_counts_as_priority(new().await).await;
+    order::what_comes_later_goes_first_soon(new().await).await;
+}
+
+/// The part about waiting. Most of it is waiting, so a store whose clock is a real one runs it beside the rest.
+pub(crate) async fn waits<S: Tested + Clone + 'static>(mut new: impl AsyncFnMut() -> S) {
+    waits::a_wait_ends_when_work_comes(new().await).await;
+    waits::a_wait_ends_for_what_expires(new().await).await;
+    waits::who_does_not_claim_waits(new().await).await;
+    waits::many_wait(new().await).await;
 }
 
 pub(crate) fn work(ids: impl IntoIterator<Item = u32>) -> Vec<Work> {

@@ -83,3 +83,15 @@ async fn a_database_conforms() {
     let Some(address) = address() else { return };
     suite::conforms(async || store(&address).await).await;
 }
+
+#[tokio::test]
+async fn a_database_claims_in_order() {
+    let Some(address) = address() else { return };
+    suite::orders(async || store(&address).await).await;
+}
+
+#[tokio::test]
+async fn a_database_waits() {
+    let Some(address) = address() else { return };
+    suite::waits(async || store(&address).await).await;
+}

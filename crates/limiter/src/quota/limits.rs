@@ -5,9 +5,11 @@ use std::mem;
 use tokio::time::Instant;
 
 use super::{
+    charging::Charging,
     cost::{Cost, Total},
     dimension::QuotaDimension,
     error::TooLarge,
+    hierarchy::Demand,
     meter::Meter,
     snapshot::{DimensionSnapshot, GrantSnapshot},
     strict::Strict,
@@ -274,14 +276,29 @@ impl Limits {
             window: meter.window,
             limit: meter.limit(),
             available: meter.level.available(),
+            learned: meter.is_learned(),
         });
         meters.chain(self.strict.iter().filter_map(Strict::snapshot)).collect()
     }
 
-    pub(super) fn grant_snapshots(&self, queued: &Total) -> Vec<GrantSnapshot> {
-        let grants =
-            self.strict.iter().filter_map(|strict| strict.grant_snapshot(queued.units(strict.dimension)));
-        grants.collect()
+    pub(super) fn grant_snapshots(&self, demand: &Demand) -> Vec<GrantSnapshot> {
+        self.strict.iter().filter_map(|strict| strict.grant_snapshot(demand)).collect()
+    }
+
+    /// Begins to count a dimension by grants, with none. Does nothing if it is counted so already, or if its place is taken by
+    /// another dimension.
+    pub(super) fn require_grants(&mut self, dimension: QuotaDimension, charging: Option<Charging>) {
+        let counted = self.strict.iter().any(|strict| strict.is_granted() && strict.dimension == dimension);
+        if !counted && !self.dimensions().any(|other| other.clashes_with(dimension)) {
+            self.strict.push(Strict::granted(dimension, charging));
+            self.are_plain = false;
+        }
+    }
+
+    /// Ends to count a dimension by grants.
+    pub(super) fn lift_grants(&mut self, dimension: QuotaDimension) {
+        self.strict.retain(|strict| !(strict.is_granted() && strict.dimension == dimension));
+        self.look_if_plain();
     }
 
     /// Adds granted units to a dimension.

@@ -6,6 +6,7 @@ use super::{
     charging::Charging,
     cost::Cost,
     dimension::{Place, QuotaDimension},
+    hierarchy::Demand,
     snapshot::{DimensionSnapshot, GrantSnapshot},
 };
 use crate::log::Log;
@@ -141,15 +142,27 @@ impl Strict {
     pub(super) fn snapshot(&self) -> Option<DimensionSnapshot> {
         let log = self.log()?;
         let (dimension, window) = (self.dimension, log.window());
-        Some(DimensionSnapshot { dimension, window, limit: log.limit(), available: log.available() })
+        Some(DimensionSnapshot { dimension, window, limit: log.limit(), available: log.available(), learned: false })
     }
 
-    /// The grants, if it counts by grants. `queued` is what waiting requests want.
-    pub(super) fn grant_snapshot(&self, queued: u128) -> Option<GrantSnapshot> {
+    /// Whether it counts by grants.
+    pub(super) fn is_granted(&self) -> bool {
+        self.log().is_none()
+    }
+
+    /// The grants, if it counts by grants.
+    pub(super) fn grant_snapshot(&self, demand: &Demand) -> Option<GrantSnapshot> {
         let Store::Granted(level) = self.store else { return None };
-        let wanted = i128::try_from(queued).unwrap_or(i128::MAX).saturating_sub(level).max(0);
-        let wanted = u64::try_from(wanted).unwrap_or(u64::MAX);
-        Some(GrantSnapshot { dimension: self.dimension, available: unused(level), wanted })
+        let queued = demand.queued.units(self.dimension);
+        let wanted = i128::try_from(queued).unwrap_or(i128::MAX).saturating_sub(level);
+        Some(GrantSnapshot {
+            dimension: self.dimension,
+            available: unused(level),
+            owed: unused(level.saturating_neg()),
+            queued: u64::try_from(queued).unwrap_or(u64::MAX),
+            first: demand.first.units(self.dimension),
+            wanted: unused(wanted),
+        })
     }
 }
 

@@ -21,6 +21,7 @@ mod money;
 mod observer_panics;
 mod observers;
 mod orders;
+mod quota_shared;
 mod outages;
 mod records;
 mod refusals;

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
+    super::shared_quota::SharedQuota,
     fair_queue::FairQueue,
     health::{FailedCall, FailureMode, Health, ProbeDecision},
     overload::OverloadLimit,
@@ -26,6 +27,8 @@ const IN_A_ROW: u32 = 4;
 pub(crate) struct Model {
     pub(crate) name: Option<Box<str>>,
     pub(crate) quota: QuotaLimiter,
+    /// Its limits, as far as they are shared with other processes.
+    pub(crate) shared: Option<SharedQuota>,
     /// The order in which its requests ask the quota.
     pub(crate) queue: FairQueue,
     /// How many calls may be in flight, if the user has set that for this model.
@@ -56,6 +59,7 @@ impl Model {
         Self {
             name,
             quota,
+            shared: None,
             queue: FairQueue::default(),
             own_max,
             latencies: OnceLock::new(),

@@ -80,17 +80,23 @@ impl Strict {
 
     /// Puts back the difference between the estimate, which was taken before, and the actual cost, which is not higher in any
     /// dimension.
-    pub(super) fn put_back(&mut self, estimate: &Cost, actual: &Cost, now: Instant) {
+    pub(super) fn put_back(
+        &mut self,
+        estimate: &Cost,
+        actual: &Cost,
+        comes_back: Option<bool>,
+        now: Instant,
+    ) {
         // Units that have left the window in the meantime must not count as put back.
         self.refill(now);
-        if self.comes_back || actual.units(QuotaDimension::Requests) == 0 {
+        if comes_back.unwrap_or(self.comes_back) || actual.units(QuotaDimension::Requests) == 0 {
             self.put(estimate.at(self.place) - actual.at(self.place));
         }
     }
 
     /// Replaces the estimate, which was taken before, by the actual cost.
-    pub(super) fn correct(&mut self, estimate: &Cost, actual: &Cost) {
-        if !self.comes_back {
+    pub(super) fn correct(&mut self, estimate: &Cost, actual: &Cost, comes_back: Option<bool>) {
+        if !comes_back.unwrap_or(self.comes_back) {
             return;
         }
         let (estimate, actual) = (estimate.at(self.place), actual.at(self.place));

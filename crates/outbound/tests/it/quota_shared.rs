@@ -5,10 +5,9 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
-use futures::{StreamExt, future::join_all};
+use futures::future::join_all;
 use outbound::{
     Client, Provider, Request, RequestManager, RequestManagerBuilder,
     quota_store::{Exchange, Grant, MemoryQuota, QuotaError, QuotaStore, Scope},
@@ -28,11 +27,12 @@ struct Store {
     quota: MemoryQuota,
     asked: Arc<AtomicU64>,
     away: Arc<AtomicBool>,
+    start: Instant,
 }
 
 impl Store {
     fn new() -> Self {
-        Self { quota: MemoryQuota::new(), asked: Arc::default(), away: Arc::default() }
+        Self { quota: MemoryQuota::new(), asked: Arc::default(), away: Arc::default(), start: Instant::now() }
     }
 
     fn asked(&self) -> u64 {
@@ -43,14 +43,14 @@ impl Store {
 impl QuotaStore for Store {
     async fn exchange(&self, scope: &Scope, exchange: Exchange) -> Result<Grant, QuotaError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        if std::env::var("T").is_ok() { println!("{:?} {} {:?}", tokio::time::Instant::now(), scope.name, exchange); }
+        if std::env::var("T").is_ok() { println!("{:.3} {:x} {} used {:?} back {:?} want {:?} least {:?} {:?} pause {:?}", self.start.elapsed().as_secs_f64(), exchange.holder & 0xffff, &scope.name[scope.name.len()-60.min(scope.name.len())..], exchange.used, exchange.returned, exchange.wanted, exchange.least, exchange.oldest_wait, exchange.pause); }
         // As over a network.
         tokio::time::sleep(ms(2)).await;
         if self.away.load(Ordering::SeqCst) {
             return Err(QuotaError::new("the store is away"));
         }
         let grant = self.quota.exchange(scope, exchange).await;
-        if std::env::var("T").is_ok() { println!("    {:?}", grant); }
+        if std::env::var("T").is_ok() { let g=grant.as_ref().unwrap(); println!("    {:?} ttl {:?} next {:?} pause {:?} holders {}", g.granted, g.ttl, g.next_poll, g.pause, g.holders); }
         tokio::time::sleep(ms(2)).await;
         grant
     }
@@ -97,6 +97,8 @@ fn provider(items: u32, seed: u64, faults: bool) -> Builder {
         .requests_per_minute(REQUESTS)
         .tokens_per_minute(TOKENS)
         .burst(s(1))
+        .charging(if std::env::var("C").is_ok() { outbound_simulator::Charging::Actual } else { outbound_simulator::Charging::Estimate })
+        .bill_only_seen()
         .token_spread(0.1)
         .limit_headers(LimitHeaders::All)
         .dial_time(ms(5))
@@ -151,6 +153,10 @@ async fn batch(managers: usize, told: bool, faults: bool, store: Option<Store>, 
         }
         let manager = builder.build().expect("a manager");
         let part: Vec<_> = bodies.iter().skip(number).step_by(managers).map(Request::chat).collect();
+        if std::env::var("P").is_ok() && number == 0 {
+            let manager = manager.clone();
+            tokio::spawn(async move { for _ in 0..200 { tokio::time::sleep(s(2)).await; println!("{:.1} {manager_s}\n {:?}", began.elapsed().as_secs_f64(), manager.snapshot().endpoints[0].quota, manager_s = manager.snapshot()); } });
+        }
         async move {
             let outcomes: Vec<_> = manager.batch(part).collect().await;
             outcomes.iter().filter(|outcome| outcome.result.is_err()).count()
@@ -172,11 +178,17 @@ async fn batch(managers: usize, told: bool, faults: bool, store: Option<Store>, 
 
 #[tokio::test(start_paused = true)]
 async fn measure() {
-    for faults in [false, true] {
-        for managers in [1, 4, 16] {
-            for (told, with) in [(true, false), (true, true), (false, false), (false, true)] {
-                let ran = batch(managers, told, faults, with.then(Store::new), 3).await;
-                println!("{managers} told {told} store {with} faults {faults}: {ran:.3?}");
+    let list = |name: &str, all: &str| -> Vec<usize> {
+        let text = std::env::var(name).unwrap_or(all.to_owned());
+        text.split(',').map(|part| part.parse().unwrap()).collect()
+    };
+    for faults in list("FAULTS", "0,1") {
+        for managers in list("MANAGERS", "1,4,16") {
+            for told in list("TOLD", "0,1") {
+                for seed in list("SEED", "3") {
+                    let ran = batch(managers, told == 1, faults == 1, Some(Store::new()), seed as u64).await;
+                    println!("{managers} told {told} faults {faults}: {ran:.3?}");
+                }
             }
         }
     }

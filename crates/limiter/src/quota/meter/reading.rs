@@ -156,7 +156,7 @@ impl Meter {
         let remaining = remaining.min(self.server_limit.unwrap_or(u64::MAX));
         let full = reading.reset.map_or(0, |reset| self.brought_in(reset));
         let new_window = self.note_window(reading, counted);
-        if !self.wants_less() {
+        if !self.wants_less() && !self.granted {
             self.note_others(remaining, new_window || full < remaining / 16, counted);
         }
         let fixed = self.ends.is_some();

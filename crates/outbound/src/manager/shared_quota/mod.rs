@@ -86,7 +86,7 @@ impl SharedQuota {
         quota: QuotaLimiter,
         above: Option<&Self>,
     ) -> Self {
-        Self(Arc::new(Inner {
+        let inner = Inner {
             store,
             name,
             quota,
@@ -97,7 +97,10 @@ impl SharedQuota {
             changed: Notify::new(),
             ended: AtomicBool::new(false),
             task: Mutex::default(),
-        }))
+        };
+        // From the start, so that no request goes before the first grant.
+        inner.follow(&mut inner.holding.lock(), rules::shared(&inner.quota.snapshot().dimensions));
+        Self(Arc::new(inner))
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn AnyStore> {

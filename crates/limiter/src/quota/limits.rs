@@ -175,6 +175,13 @@ impl Limits {
         self.put_back_in_strict(estimate, &Cost::default());
     }
 
+    /// As [`put_back`](Self::put_back), for a request that the server has refused. What was granted for it is used up.
+    #[cold]
+    pub(super) fn put_back_refused(&mut self, estimate: &Cost) {
+        self.put_back(estimate);
+        self.strict.iter_mut().filter(|strict| strict.is_granted()).for_each(|strict| strict.take(estimate));
+    }
+
     fn put_back_in_strict(&mut self, estimate: &Cost, actual: &Cost) {
         if self.strict.is_empty() {
             return;

@@ -129,6 +129,13 @@ impl QuotaPolicy {
         self.refunds.record(estimate, now);
     }
 
+    /// A charge ends whose request was refused because a limit was reached.
+    pub(super) fn refuse(&mut self, estimate: &Cost, now: Instant) {
+        self.end();
+        self.limits.put_back_refused(estimate);
+        self.refunds.record(estimate, now);
+    }
+
     /// All that was sent and not refunded.
     pub(super) fn served(&self) -> Count {
         self.sends.total() - self.refunds.total()

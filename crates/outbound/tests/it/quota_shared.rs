@@ -165,6 +165,11 @@ async fn batch(managers: usize, told: bool, faults: bool, store: Option<Store>, 
     let failed = join_all(runs).await.into_iter().sum();
     let seconds = began.elapsed().as_secs_f64();
     let ledger = simulator.ledger();
+    if std::env::var("L").is_ok() {
+        let mut per = std::collections::BTreeMap::<u64, (usize, usize)>::new();
+        for entry in ledger.entries() { let e = per.entry(entry.seen.at.as_secs()).or_default(); if entry.was_admitted() { e.0 += 1 } else { e.1 += 1 } }
+        println!("{per:?}");
+    }
     let asked = store.as_ref().map_or(0, Store::asked) as f64;
     Ran {
         goodput: best.time.as_secs_f64() / seconds,

@@ -286,6 +286,7 @@ impl Scope {
         }
         // Last, because giving back quota wakes the next request.
         match settle {
+            Settle::Refund if matches!(effect, Effect::Refused { parallel: false, .. }) => charge.refused(),
             Settle::Refund => charge.refund(),
             Settle::RequestOnly => charge.settle(outbound_limiter::Cost::request()),
             Settle::Keep => charge.keep_estimate(),

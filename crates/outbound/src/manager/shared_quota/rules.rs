@@ -41,7 +41,8 @@ pub(super) fn shared(dimensions: &[DimensionSnapshot]) -> Vec<Shared> {
 }
 
 fn rule(limit: u64, window: Duration) -> Rule {
-    let burst = u128::from(limit) * BURST.as_nanos() / window.as_nanos().max(1);
+    let b = std::env::var("B").ok().map_or(BURST, |b| Duration::from_millis(b.parse().unwrap()));
+    let burst = u128::from(limit) * b.as_nanos() / window.as_nanos().max(1);
     Rule::rate(limit, window).burst(u64::try_from(burst).unwrap_or(limit).min(limit))
 }
 

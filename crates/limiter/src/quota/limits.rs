@@ -292,6 +292,7 @@ impl Limits {
             window: meter.window,
             limit: meter.limit(),
             available: meter.level.available(),
+            server_remaining: meter.server_remaining(),
             learned: meter.is_learned(),
         });
         meters.chain(self.strict.iter().filter_map(Strict::snapshot)).collect()

@@ -193,6 +193,11 @@ impl Meter {
         self.shift(less.saturating_sub(self.level.bucket.parts_in(GUARD)).max(0));
     }
 
+    /// What the server last said remains, and when the reply came.
+    pub(in crate::quota) fn server_remaining(&self) -> Option<(Instant, u64)> {
+        self.last_read.map(|last| (last.at, last.remaining))
+    }
+
     /// Whether a reading is about the limit that the server named last, or names none.
     fn is_of_today(&self, reading: &Reading) -> bool {
         reading.limit.is_none() || reading.limit == self.server_limit

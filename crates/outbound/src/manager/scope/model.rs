@@ -19,6 +19,9 @@ use super::{
 /// 7 refusals in 1,000 (40: 3, all 64: 14.5), and scenario C reaches 0.930 (32: 0.918).
 const FIRST_CALLS: usize = 48;
 
+/// The same where the limits are shared with other processes, which may begin at the same moment.
+const FIRST_CALLS_SHARED: usize = 8;
+
 /// How many failed calls in a row are an outage.
 const IN_A_ROW: u32 = 4;
 
@@ -71,7 +74,9 @@ impl Model {
     pub(super) fn starting_slowly(self) -> Self {
         let mut state = self.state.lock();
         let before = state.overload_limit.bound();
-        state.overload_limit.start_with(FIRST_CALLS);
+        let first = if self.shared.is_some() { FIRST_CALLS_SHARED } else { FIRST_CALLS };
+        let first = std::env::var("FC").ok().map_or(first, |b| b.parse().unwrap());
+        state.overload_limit.start_with(first);
         self.apply_limit(&state, before);
         drop(state);
         self

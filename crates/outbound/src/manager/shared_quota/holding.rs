@@ -17,6 +17,14 @@ const IDLE_LOOK: Duration = Duration::from_secs(1);
 /// What was spent is reported after this time, although nothing more is wanted.
 const REPORT: Duration = Duration::from_secs(1);
 
+/// What should remain at the provider: what comes in during this time. Requests of several processes arrive in another order than
+/// they were granted.
+const SLACK: Duration = Duration::from_millis(300);
+
+/// Each exchange makes good this part of what is missing there. There are some ten exchanges in the time of a burst, and a reply
+/// tells what remained when its request came: with a larger part it would swing.
+const SURCHARGE: u64 = 20;
+
 /// What the limiter says of one dimension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Units {
@@ -26,6 +34,8 @@ pub(super) struct Units {
     pub(super) queued: u64,
     /// What the first of them costs.
     pub(super) first: u64,
+    /// What the provider said lately remains.
+    pub(super) remaining: Option<u64>,
 }
 
 /// What the limiter says.
@@ -175,7 +185,7 @@ impl Holding {
             || (is_spent && !probes && now >= self.asked_at + REPORT)
             || (self.rules.is_empty() && seen.active && now >= self.next.max(self.asked_at + REPORT));
         if asks {
-            return Step::Ask(self.ask(now, &wants, &spent));
+            return Step::Ask(self.ask(now, &wants, &spent, seen));
         }
         let holds = seen.units.iter().any(|units| units.level != 0);
         let look = if waits && !probes {
@@ -226,7 +236,16 @@ impl Holding {
         wants
     }
 
-    fn ask(&mut self, now: Instant, wants: &Wants, spent: &[u64]) -> Exchange {
+    /// What is reported in addition to what was used, where the provider has less left than it should: what requests cost is
+    /// estimated, and the provider counts a few per cent more or less.
+    fn surcharge(&self, rule: usize, spent: u64, seen: &Seen) -> u64 {
+        let remaining = seen.units.get(rule).and_then(|units| units.remaining);
+        let (Some(remaining), Some(shared), true) = (remaining, self.rules.get(rule), spent > 0) else { return 0 };
+        let least = u128::from(shared.rule.amount) * SLACK.as_nanos() / shared.rule.per.as_nanos();
+        u64::try_from(least).unwrap_or(u64::MAX).saturating_sub(remaining).div_ceil(SURCHARGE)
+    }
+
+    fn ask(&mut self, now: Instant, wants: &Wants, spent: &[u64], seen: &Seen) -> Exchange {
         self.seq += 1;
         self.asked_at = now;
         let mut exchange = Exchange::new(self.id, self.seq)
@@ -235,7 +254,8 @@ impl Holding {
             .least(wants.least.clone())
             .oldest_wait(self.waits_since.map_or(Duration::ZERO, |since| now - since));
         if self.probing.is_none() {
-            exchange = exchange.used(spent);
+            let used: Vec<u64> = spent.iter().enumerate().map(|(rule, spent)| spent + self.surcharge(rule, *spent, seen)).collect();
+            exchange = exchange.used(used);
             for (expected, spent) in self.expected.iter_mut().zip(spent) {
                 *expected -= i128::from(*spent);
             }
@@ -296,7 +316,7 @@ impl Holding {
         says.then(|| {
             let nothing = Wants { hold: Vec::new(), wanted: Vec::new(), least: Vec::new() };
             self.waits_since = None;
-            self.ask(now, &nothing, &spent)
+            self.ask(now, &nothing, &spent, seen)
         })
     }
 

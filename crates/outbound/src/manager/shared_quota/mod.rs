@@ -38,6 +38,9 @@ use crate::quota_store::{Grant, QuotaError, Scope};
 /// How long one attempt at an exchange may take.
 const ATTEMPT: Duration = Duration::from_secs(2);
 
+/// What the provider says remains is believed for so long.
+const FRESH: Duration = Duration::from_secs(2);
+
 /// How long the last exchange may take, which gives back what is in hand.
 const LAST_ATTEMPT: Duration = Duration::from_secs(1);
 
@@ -286,11 +289,14 @@ impl Inner {
     fn seen(&self, holding: &Holding) -> Seen {
         let snapshot = self.quota.snapshot();
         let units = holding.rules.iter().map(|rule| {
+            let limits = snapshot.dimensions.iter().filter(|limit| limit.dimension == rule.dimension);
+            let said = limits.filter_map(|limit| limit.server_remaining).max_by_key(|(at, _)| *at);
             let grants = snapshot.granted.iter().find(|grants| grants.dimension == rule.dimension);
             grants.map_or_else(Units::default, |grants| Units {
                 level: i128::from(grants.available) - i128::from(grants.owed),
                 queued: grants.queued,
                 first: grants.first,
+                remaining: said.filter(|(at, _)| at.elapsed() < FRESH).map(|(_, remaining)| remaining),
             })
         });
         Seen { units: units.collect(), active: snapshot.in_flight + snapshot.waiting > 0 }

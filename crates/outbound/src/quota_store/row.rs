@@ -15,7 +15,7 @@ const LONGEST_POLL: u64 = 40_000_000;
 
 /// The longest and the shortest time to live of a grant.
 const LONGEST_TTL: u64 = 60_000_000;
-const SHORTEST_TTL: u64 = 3_000_000;
+const SHORTEST_TTL: u64 = 1_000_000;
 
 /// The time between two exchanges of a holder that lacks nothing, or that waits for the probe of another.
 const IDLE_POLL: u64 = 1_000_000;
@@ -387,7 +387,7 @@ impl Row {
         let times = self.rules.iter().zip(granted).map(|(limit, granted)| {
             3 * u128::from(*granted) * u128::from(micros(limit.per)) / u128::from(limit.amount)
         });
-        u64::try_from(times.max().unwrap_or(0)).unwrap_or(u64::MAX).clamp(std::env::var("TTL").ok().map_or(SHORTEST_TTL, |b| b.parse().unwrap()), LONGEST_TTL)
+        u64::try_from(times.max().unwrap_or(0)).unwrap_or(u64::MAX).clamp(SHORTEST_TTL, LONGEST_TTL)
     }
 }
 

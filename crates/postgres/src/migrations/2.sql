@@ -56,7 +56,7 @@ declare
     idle_poll constant bigint := 1000000;
     half constant bigint := 5000000;
     longest_ttl constant bigint := 60000000;
-    shortest_ttl constant bigint := 3000000;
+    shortest_ttl constant bigint := 1000000;
     longest_pause constant bigint := 3600000000;
     rules constant int := cardinality(amounts);
     now bigint;

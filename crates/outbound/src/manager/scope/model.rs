@@ -20,7 +20,7 @@ use super::{
 const FIRST_CALLS: usize = 48;
 
 /// The same where the limits are shared with other processes, which may begin at the same moment.
-const FIRST_CALLS_SHARED: usize = 8;
+const FIRST_CALLS_SHARED: usize = 4;
 
 /// How many failed calls in a row are an outage.
 const IN_A_ROW: u32 = 4;
@@ -75,7 +75,6 @@ impl Model {
         let mut state = self.state.lock();
         let before = state.overload_limit.bound();
         let first = if self.shared.is_some() { FIRST_CALLS_SHARED } else { FIRST_CALLS };
-        let first = std::env::var("FC").ok().map_or(first, |b| b.parse().unwrap());
         state.overload_limit.start_with(first);
         self.apply_limit(&state, before);
         drop(state);

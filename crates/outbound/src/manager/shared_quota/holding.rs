@@ -19,7 +19,7 @@ const REPORT: Duration = Duration::from_secs(1);
 
 /// What should remain at the provider: what comes in during this time. Requests of several processes arrive in another order than
 /// they were granted.
-const SLACK: Duration = Duration::from_millis(300);
+const SLACK: Duration = Duration::from_millis(500);
 
 /// Each exchange makes good this part of what is missing there. There are some ten exchanges in the time of a burst, and a reply
 /// tells what remained when its request came: with a larger part it would swing.

@@ -59,7 +59,8 @@ pub struct DimensionSnapshot {
     pub limit: u64,
     /// How many units could be taken now. 0 in debt.
     pub available: u64,
-    /// What the server last said remains, and when the reply came that said it.
+    /// What the server last said remains, and when the reply came that said it. `None` also if the user's limit is lower than the
+    /// server's.
     pub server_remaining: Option<(Instant, u64)>,
     /// It was learned from refusals, as an estimate. Neither the user nor the server has named it.
     pub learned: bool,

@@ -193,9 +193,10 @@ impl Meter {
         self.shift(less.saturating_sub(self.level.bucket.parts_in(GUARD)).max(0));
     }
 
-    /// What the server last said remains, and when the reply came.
+    /// What the server last said remains, and when the reply came. `None` if the user's limit is lower: then it says nothing
+    /// about this one.
     pub(in crate::quota) fn server_remaining(&self) -> Option<(Instant, u64)> {
-        self.last_read.map(|last| (last.at, last.remaining))
+        self.last_read.filter(|_| !self.wants_less()).map(|last| (last.at, last.remaining))
     }
 
     /// Whether a reading is about the limit that the server named last, or names none.

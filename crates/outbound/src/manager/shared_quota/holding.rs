@@ -17,13 +17,15 @@ const IDLE_LOOK: Duration = Duration::from_secs(1);
 /// What was spent is reported after this time, although nothing more is wanted.
 const REPORT: Duration = Duration::from_secs(1);
 
-/// What should remain at the provider: what comes in during this time. Requests of several processes arrive in another order than
-/// they were granted.
-const SLACK: Duration = Duration::from_millis(500);
+/// What should remain at the provider is between what comes in during these times. Requests of several processes arrive in another
+/// order than they were granted.
+const LITTLE: Duration = Duration::from_millis(500);
+const MUCH: Duration = Duration::from_millis(750);
 
-/// Each exchange makes good this part of what is missing there. There are some ten exchanges in the time of a burst, and a reply
-/// tells what remained when its request came: with a larger part it would swing.
+/// Each exchange makes good this part of what is missing there, or too much. There are some ten exchanges in the time of a burst,
+/// and a reply tells what remained when its request came: with larger parts it would swing.
 const SURCHARGE: u64 = 20;
+const DISCOUNT: u64 = 4;
 
 /// What the limiter says of one dimension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -71,6 +73,8 @@ pub(super) struct Holding {
     /// When the last exchange was asked, and when the next may be.
     asked_at: Instant,
     next: Instant,
+    /// The store had no more for this process when it last answered.
+    scarce: bool,
     /// An exchange without an answer.
     asked: Option<Exchange>,
     /// Since when requests wait for grants.
@@ -100,6 +104,7 @@ impl Holding {
             until: None,
             asked_at: now,
             next: now,
+            scarce: false,
             asked: None,
             waits_since: None,
             pause: None,
@@ -236,13 +241,22 @@ impl Holding {
         wants
     }
 
-    /// What is reported in addition to what was used, where the provider has less left than it should: what requests cost is
-    /// estimated, and the provider counts a few per cent more or less.
-    fn surcharge(&self, rule: usize, spent: u64, seen: &Seen) -> u64 {
-        let remaining = seen.units.get(rule).and_then(|units| units.remaining);
-        let (Some(remaining), Some(shared), true) = (remaining, self.rules.get(rule), spent > 0) else { return 0 };
-        let least = u128::from(shared.rule.amount) * SLACK.as_nanos() / shared.rule.per.as_nanos();
-        u64::try_from(least).unwrap_or(u64::MAX).saturating_sub(remaining).div_ceil(SURCHARGE)
+    /// What is reported as used, and what as given back, of a rule. What requests cost is estimated, and the provider may count
+    /// more or less. Where it has less left than it should, more than was used is reported; where it has more, and requests
+    /// wait, a part of it counts as given back.
+    fn reported(&self, rule: usize, spent: u64, seen: &Seen) -> (u64, u64) {
+        let units = seen.units.get(rule).copied().unwrap_or_default();
+        let (Some(remaining), Some(shared), true) = (units.remaining, self.rules.get(rule), spent > 0) else {
+            return (spent, 0);
+        };
+        let in_time = |time: Duration| {
+            let units = u128::from(shared.rule.amount) * time.as_nanos() / shared.rule.per.as_nanos();
+            u64::try_from(units).unwrap_or(u64::MAX)
+        };
+        let more = in_time(LITTLE).saturating_sub(remaining).div_ceil(SURCHARGE);
+        let less = if units.first > 0 && self.scarce { remaining.saturating_sub(in_time(MUCH)) / DISCOUNT } else { 0 };
+        let less = less.min(spent / 2);
+        (spent - less + more, less)
     }
 
     fn ask(&mut self, now: Instant, wants: &Wants, spent: &[u64], seen: &Seen) -> Exchange {
@@ -254,8 +268,10 @@ impl Holding {
             .least(wants.least.clone())
             .oldest_wait(self.waits_since.map_or(Duration::ZERO, |since| now - since));
         if self.probing.is_none() {
-            let used: Vec<u64> = spent.iter().enumerate().map(|(rule, spent)| spent + self.surcharge(rule, *spent, seen)).collect();
+            let reported = spent.iter().enumerate().map(|(rule, spent)| self.reported(rule, *spent, seen));
+            let (used, back): (Vec<u64>, Vec<u64>) = reported.unzip();
             exchange = exchange.used(used);
+            exchange.returned.iter_mut().zip(back).for_each(|(returned, back)| *returned += back);
             for (expected, spent) in self.expected.iter_mut().zip(spent) {
                 *expected -= i128::from(*spent);
             }
@@ -282,6 +298,7 @@ impl Holding {
         self.exchanges += 1;
         self.holders = grant.holders;
         self.next = since + grant.next_poll.max(SHORTEST);
+        self.scarce = grant.next_poll > SHORTEST;
         self.expected
             .iter_mut()
             .zip(&grant.granted)

@@ -10,7 +10,7 @@ use std::{
 };
 
 use outbound::work::{Counts, WorkStore};
-use outbound_postgres::{Order, PostgresBatch, PostgresWork};
+use outbound_postgres::{Order, PostgresBatch, PostgresQuota, PostgresWork};
 
 use super::{
     budget::Budget,
@@ -20,7 +20,7 @@ use super::{
     keep,
     load::Load,
     log::Log,
-    store::{self, Reach, failed},
+    store::{self, Reach, Stores, failed},
     team::Team,
     work::{Drive, Ended, Task},
 };
@@ -53,6 +53,7 @@ struct Ready {
     target: Target,
     work: Arc<PostgresWork>,
     batch: PostgresBatch,
+    quota: PostgresQuota,
     reach: Arc<Reach>,
 }
 
@@ -75,7 +76,7 @@ pub(crate) async fn run(arguments: &Run, interrupt: &Interrupt) -> Result<u8, St
         Stop::Usage(String::from(why))
     })?;
     let target = Target::of(arguments, Some(&job)).await?;
-    let (work, batch) = interrupt.ends(store::open(address, name)).await?;
+    let Stores { work, batch, quota } = interrupt.ends(store::open(address, name)).await?;
     let reach = Arc::new(Reach::default());
     if arguments.retry_failed {
         let again = async { work.retry_failed().await.map_err(|error| failed(&error)) };
@@ -92,7 +93,7 @@ pub(crate) async fn run(arguments: &Run, interrupt: &Interrupt) -> Result<u8, St
     let counts = async { work.counts().await.map_err(|error| failed(&error)) };
     let counts = interrupt.ends(counts).await?;
     let name = name.to_owned();
-    let ready = Ready { name, reading, target, work: Arc::new(work), batch, reach };
+    let ready = Ready { name, reading, target, work: Arc::new(work), batch, quota, reach };
     if is_done(&counts) && counts.done + counts.exported > 0 {
         if !arguments.quiet {
             let hint = if counts.failed > 0 {
@@ -114,13 +115,14 @@ pub(crate) async fn run(arguments: &Run, interrupt: &Interrupt) -> Result<u8, St
 impl Ready {
     /// Works until the batch is done or the run ends, and says at the end what became of it.
     async fn send(self, arguments: &Run, interrupt: &Interrupt) -> Result<u8, Stop> {
-        let Self { name, reading, target, work, batch, reach } = self;
+        let Self { name, reading, target, work, batch, quota, reach } = self;
         let watch = Watch::new(arguments.reporting.html.is_some());
         let claims = Claims::default();
         let prices = arguments.prices.as_deref().map(read_prices).transpose()?;
         let (log, recording) = Log::start(Arc::clone(&work), &claims, &reach);
         let _recording = Task(recording);
-        let builder = target.builder.observer(watch.clone()).send_log(log).seed(work.seed());
+        let builder =
+            target.builder.observer(watch.clone()).send_log(log).seed(work.seed()).quota_store(quota);
         let manager = builder.build().map_err(|error| Stop::Usage(error.to_string()))?;
         let controlled = Controlled {
             manager: manager.clone(),

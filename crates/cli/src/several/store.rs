@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use outbound_postgres::{Builder, PostgresBatch, PostgresWork};
+use outbound_postgres::{Builder, PostgresBatch, PostgresQuota, PostgresWork};
 use tokio::time::sleep;
 
 use super::machine;
@@ -27,12 +27,22 @@ fn builder(address: &str, name: &str) -> Builder {
     PostgresWork::builder(address).name(name).holder(&machine::holder())
 }
 
+/// What a run needs of its database.
+pub(super) struct Stores {
+    pub(super) work: PostgresWork,
+    pub(super) batch: PostgresBatch,
+    /// The limits of a key are shared by all batches in the database.
+    pub(super) quota: PostgresQuota,
+}
+
 /// The batch of this name. It is made if it is not there.
-pub(super) async fn open(address: &str, name: &str) -> Result<(PostgresWork, PostgresBatch), Stop> {
+pub(super) async fn open(address: &str, name: &str) -> Result<Stores, Stop> {
     let builder = builder(address, name).patience(PATIENCE);
     let work = builder.clone().open().await.map_err(|error| unusable(&error))?;
-    let batch = builder.open_batch().await.map_err(|error| unusable(&error))?;
-    Ok((work, batch.ok_or_else(|| none(name))?))
+    let batch = builder.clone().open_batch().await.map_err(|error| unusable(&error))?;
+    let batch = batch.ok_or_else(|| none(name))?;
+    let quota = builder.open_quota().await.map_err(|error| unusable(&error))?;
+    Ok(Stores { work, batch, quota })
 }
 
 /// The batch of this name, for a command that only looks. It is not made.

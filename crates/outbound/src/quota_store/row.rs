@@ -15,9 +15,9 @@ const LONGEST_POLL: u64 = 40_000_000;
 
 /// The longest and the shortest time to live of a grant.
 const LONGEST_TTL: u64 = 60_000_000;
-const SHORTEST_TTL: u64 = 3_000_000;
+const SHORTEST_TTL: u64 = 1_000_000;
 
-/// The time between two exchanges of a holder that lacks nothing.
+/// The time between two exchanges of a holder that lacks nothing, or that waits for the probe of another.
 const IDLE_POLL: u64 = 1_000_000;
 
 /// How long chunks are half as large after a pause.
@@ -241,7 +241,7 @@ impl Row {
             let outstanding: u64 = spending().map(|holder| holder.outstanding[rule]).sum();
             let most = i128::from(limit.burst) - i128::from(outstanding);
             let level = &mut self.levels[rule];
-            *level = (*level).min(most * UNIT).max(-i128::from(limit.burst) * UNIT);
+            *level = (*level).min(most * UNIT);
         }
     }
 
@@ -253,7 +253,10 @@ impl Row {
         for rule in 0..self.rules.len() {
             let spent = used[rule].min(outstanding[rule]);
             outstanding[rule] -= spent;
-            self.levels[rule] -= i128::from(used[rule] - spent) * UNIT;
+            // A number that cannot be true must not stop all for long.
+            let lowest = self.levels[rule].min(-i128::from(self.rules[rule].burst) * UNIT);
+            let level = self.levels[rule] - i128::from(used[rule] - spent) * UNIT;
+            self.levels[rule] = level.max(lowest);
             let back = returned[rule].min(outstanding[rule]);
             outstanding[rule] -= back;
             self.levels[rule] += i128::from(back) * UNIT;
@@ -269,10 +272,14 @@ impl Row {
                 Stage::Paused { until: before } => Stage::Paused { until: until.max(before) },
                 _ => Stage::Paused { until },
             };
-        } else if self.stage == (Stage::Probing { holder: Some(exchange.holder) })
-            && exchange.used.iter().any(|used| *used > 0)
-        {
-            self.stage = Stage::Half { until: now + HALF };
+        } else if self.stage == (Stage::Probing { holder: Some(exchange.holder) }) {
+            let holds = self.holders.get(&exchange.holder).map_or(&[][..], |holder| &holder.outstanding);
+            if exchange.used.iter().any(|used| *used > 0) {
+                self.stage = Stage::Half { until: now + HALF };
+            } else if holds.iter().all(|units| *units == 0) {
+                // It has given the probe back, so another one may send it.
+                self.stage = Stage::Probing { holder: None };
+            }
         }
     }
 
@@ -300,10 +307,11 @@ impl Row {
                 first.filter(|(first, _)| *first != id).map_or(0, |(_, first)| self.needed(first, rule));
             let free = self.free(rule).saturating_sub(kept);
             let needed = if probe { least } else { self.needed(holder, rule) };
-            if free < least {
+            if free < self.there(holder, rule, least) {
                 return nothing;
             }
-            let most = needed.min(free);
+            // A request that is larger than what can be saved up makes the level negative.
+            let most = needed.min(free.max(least));
             if u128::from(most) * whole < part * u128::from(wanted) {
                 (part, whole) = (u128::from(most), u128::from(wanted));
             }
@@ -315,6 +323,11 @@ impl Row {
                 u64::try_from(scaled).unwrap_or(wanted).clamp(least, wanted)
             })
             .collect()
+    }
+
+    /// How much has to be there for so much: all of it, or all that can be saved up beside what the holder has.
+    fn there(&self, holder: &Holder, rule: usize, units: u64) -> u64 {
+        units.min(self.rules[rule].burst.saturating_sub(holder.outstanding[rule]))
     }
 
     /// Whole units that can be granted.
@@ -346,19 +359,27 @@ impl Row {
         if let Stage::Paused { until } = self.stage {
             return (until - now).clamp(SHORTEST_POLL, LONGEST_POLL);
         }
+        // Who lacks nothing has time, and nobody gets anything before a probe has succeeded.
+        if matches!(self.stage, Stage::Probing { holder: Some(_) })
+            || holder.wanted.iter().all(|wanted| *wanted == 0)
+        {
+            return IDLE_POLL;
+        }
         let mut longest = 0;
         for (rule, limit) in self.rules.iter().enumerate().filter(|(rule, _)| holder.wanted[*rule] > 0) {
             let before = self
                 .holders
                 .iter()
-                .filter(|(other, it)| (it.waits_since, **other) <= (holder.waits_since, id));
+                .filter(|(other, it)| **other != id && (it.waits_since, **other) < (holder.waits_since, id));
+            let own = self.there(holder, rule, self.needed(holder, rule));
             let sum: i128 = before.map(|(_, other)| i128::from(self.needed(other, rule))).sum();
+            let sum = sum + i128::from(own);
             let short = (sum * UNIT - self.levels[rule]).max(0);
             let time = short * i128::from(micros(limit.per)) / (i128::from(limit.amount) * UNIT) + 1;
             longest = longest.max(u64::try_from(time).unwrap_or(u64::MAX));
         }
         // A little later: who comes too early comes again.
-        if longest == 0 { IDLE_POLL } else { (longest + longest / 20).clamp(SHORTEST_POLL, LONGEST_POLL) }
+        (longest + longest / 20).clamp(SHORTEST_POLL, LONGEST_POLL)
     }
 
     /// Time enough to spend a grant: three times as long as the rate needs to bring as much again.

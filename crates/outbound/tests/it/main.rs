@@ -22,6 +22,7 @@ mod observer_panics;
 mod observers;
 mod orders;
 mod outages;
+mod quota_shared;
 mod records;
 mod refusals;
 mod replies;

@@ -37,9 +37,9 @@ create table quota_holder (
 create function outbound_quota_cap(levels numeric[], the_scope text, bursts bigint[], now bigint) returns numeric[]
 language sql stable as $$
     select coalesce(array_agg(
-        greatest(least(level, (burst - (
+        least(level, (burst - (
             select coalesce(sum(outstanding[n]), 0) from quota_holder where scope = the_scope and spends_until > now
-        )) * 1000000), -burst::numeric * 1000000) order by n), '{}')
+        )) * 1000000) order by n), '{}')
     from unnest(levels, bursts) with ordinality as rule (level, burst, n)
 $$;
 
@@ -56,7 +56,7 @@ declare
     idle_poll constant bigint := 1000000;
     half constant bigint := 5000000;
     longest_ttl constant bigint := 60000000;
-    shortest_ttl constant bigint := 3000000;
+    shortest_ttl constant bigint := 1000000;
     longest_pause constant bigint := 3600000000;
     rules constant int := cardinality(amounts);
     now bigint;
@@ -149,7 +149,10 @@ begin
     for n in 1..rules loop
         spent := least(coalesce(the_used[n], 0), h.outstanding[n]);
         h.outstanding[n] := h.outstanding[n] - spent;
-        q.levels[n] := q.levels[n] - (coalesce(the_used[n], 0) - spent)::numeric * 1000000;
+        -- A number that cannot be true must not stop all for long.
+        q.levels[n] := greatest(
+            q.levels[n] - (coalesce(the_used[n], 0) - spent)::numeric * 1000000,
+            least(q.levels[n], -bursts[n]::numeric * 1000000));
         back := least(coalesce(the_returned[n], 0), h.outstanding[n]);
         h.outstanding[n] := h.outstanding[n] - back;
         q.levels[n] := q.levels[n] + back::numeric * 1000000;
@@ -167,6 +170,9 @@ begin
     elsif q.stage = 'probing' and q.prober = the_holder and exists (select from unnest(the_used) as u where u > 0) then
         q.stage := 'half';
         q.stage_until := now + half;
+    elsif q.stage = 'probing' and q.prober = the_holder and not exists (select from unnest(h.outstanding) as o where o > 0) then
+        -- It has given the probe back, so another one may send it.
+        q.prober := null;
     end if;
 
     h.seq := the_seq;
@@ -207,10 +213,11 @@ begin
         if q.stage = 'probing' then
             needed := h.least[n];
         end if;
-        if free < h.least[n] then
+        -- A request that is larger than what can be saved up makes the level negative.
+        if free < least(h.least[n], greatest(bursts[n] - h.outstanding[n], 0)) then
             gets := false;
-        elsif least(needed, free) * whole < part * h.wanted[n] then
-            part := least(needed, free);
+        elsif least(needed, greatest(free, h.least[n])) * whole < part * h.wanted[n] then
+            part := least(needed, greatest(free, h.least[n]));
             whole := h.wanted[n];
         end if;
     end loop;
@@ -237,6 +244,9 @@ begin
     -- When the next chunk will be there, if all who lack something and waited longer get one before it.
     if q.stage = 'paused' then
         the_poll := least(greatest(q.stage_until - now, shortest_poll), longest_poll);
+    elsif q.stage = 'probing' and q.prober is not null or not exists (select from unnest(h.wanted) as w where w > 0) then
+        -- Who lacks nothing has time, and nobody gets anything before a probe has succeeded.
+        the_poll := idle_poll;
     else
         for n in 1..rules loop
             continue when h.wanted[n] = 0;
@@ -247,13 +257,13 @@ begin
             select coalesce(sum(greatest(least(o.wanted[n], chunk), o.least[n])), 0) into sum_needed from quota_holder as o
             where o.scope = the_scope and o.holder <> the_holder
                 and (o.waits_since, o.holder) <= (h.waits_since, the_holder);
-            sum_needed := sum_needed + greatest(least(h.wanted[n], chunk), h.least[n]);
+            sum_needed := sum_needed
+                + least(greatest(least(h.wanted[n], chunk), h.least[n]), greatest(bursts[n] - h.outstanding[n], 0));
             longest := greatest(longest, div(
                 greatest(sum_needed * 1000000 - q.levels[n], 0) * pers[n], amounts[n]::numeric * 1000000) + 1);
         end loop;
         -- A little later: who comes too early comes again.
-        the_poll := case when longest = 0 then idle_poll
-            else least(greatest(longest + div(longest, 20), shortest_poll), longest_poll)::bigint end;
+        the_poll := least(greatest(longest + div(longest, 20), shortest_poll), longest_poll)::bigint;
     end if;
 
     h.spends_until := greatest(h.spends_until, now + the_ttl + the_ttl * 50 / 100);

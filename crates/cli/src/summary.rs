@@ -81,6 +81,8 @@ pub(crate) struct Whole {
     pub(crate) failed: Option<u64>,
     /// Machines that work on it, without this one.
     pub(crate) other_machines: u64,
+    /// Others worked on it at the same time: then this run had only a part of the limits, and how well it used them is not known.
+    pub(crate) was_shared: bool,
     /// Answers of this machine that were not accepted.
     pub(crate) late: u64,
 }

@@ -171,7 +171,7 @@ impl Ready {
         manager.shutdown(Duration::ZERO).await;
         progress.finish();
         summary.ended(&manager, interrupt, stopped, wrong.as_ref().err());
-        let others = team.others();
+        let (others, was_shared) = (team.others(), team.had_others());
         team.leave().await;
         let counts = tokio::select! {
             counts = work.counts() => counts.ok(),
@@ -185,6 +185,7 @@ impl Ready {
             done: counts.map(|counts| (counts.done + counts.exported) as u64),
             failed: counts.map(|counts| counts.failed as u64),
             other_machines: others,
+            was_shared,
             late,
         });
         let code = match end::code(&summary, interrupt.asked(), has_failures) {

@@ -1,6 +1,12 @@
 //! Reports to the other machines once a second, and follows what `outbound ctl` says to all.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use outbound_postgres::{Orders, PostgresBatch};
 use parking_lot::Mutex;
@@ -34,6 +40,7 @@ struct Shared {
     controlled: Controlled,
     budget: Arc<Budget>,
     heard: Mutex<Orders>,
+    had_others: AtomicBool,
 }
 
 impl Team {
@@ -49,7 +56,13 @@ impl Team {
         reach: &Reach,
     ) -> Result<Self, Stop> {
         let heard = Mutex::default();
-        let shared = Shared { batch, controlled, budget: Arc::clone(budget), heard };
+        let shared = Shared {
+            batch,
+            controlled,
+            budget: Arc::clone(budget),
+            heard,
+            had_others: AtomicBool::new(false),
+        };
         let orders =
             reach.during(shared.batch.report(&shared.status())).await.map_err(|error| failed(&error))?;
         if limits(&orders).budget.is_some() && !budget.has_prices() {
@@ -68,6 +81,11 @@ impl Team {
     /// How many other machines work on it, as far as it is known.
     pub(super) fn others(&self) -> u64 {
         self.shared.heard.lock().others
+    }
+
+    /// Whether another machine worked on it at the same time.
+    pub(super) fn had_others(&self) -> bool {
+        self.shared.had_others.load(Ordering::Relaxed)
     }
 
     /// Says that this process works on it no more. Nothing may be in flight.
@@ -103,6 +121,7 @@ impl Shared {
     fn follow(&self, orders: &Orders) {
         let Controlled { manager, interrupt, .. } = &self.controlled;
         let before = std::mem::replace(&mut *self.heard.lock(), orders.clone());
+        self.had_others.fetch_or(orders.others > 0, Ordering::Relaxed);
         if orders.paused && !before.paused {
             manager.pause();
         } else if (before.paused && !orders.paused) || orders.resumes > before.resumes {

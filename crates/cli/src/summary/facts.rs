@@ -100,6 +100,7 @@ impl Facts {
         let with_an_end = succeeded + failed + left.perhaps_billed.count + left.unwritten.count;
         // If the number of requests is not known, only those that were read are counted.
         let not_sent = summary.asked.map_or(left.not_sent, |asked| asked.saturating_sub(with_an_end));
+        let was_shared = summary.batch.as_ref().is_some_and(|batch| batch.was_shared);
         let spent = summary.spent.as_dollars();
         Self {
             event: "summary",
@@ -132,7 +133,7 @@ impl Facts {
                 .iter()
                 .map(|(what, time)| (what.clone(), in_seconds(*time)))
                 .collect(),
-            efficiency: efficiency(counts, wall),
+            efficiency: efficiency(counts, wall).filter(|_| !was_shared),
             failures: summary.failures.clone(),
             output: summary.output.clone(),
             go_on: summary.go_on.clone(),

@@ -565,6 +565,20 @@ async fn the_budget_is_for_all_machines_together() {
     job.simulator.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rate_is_for_all_machines_together() {
+    let Some(job) = Job::new(80, 20).await else { return };
+    let runs = [job.start(&["--rpm", "600"]), job.start(&["--rpm", "600"])];
+    received(&job.simulator, 1).await;
+    let began = Instant::now();
+    received(&job.simulator, 80).await;
+    // Ten a second, and no more than a second's worth at once. Two machines with a limit each would take half of that.
+    assert!(began.elapsed() >= Duration::from_millis(6_500), "{:?}", began.elapsed());
+    let runs = runs.map(Running::end);
+    assert!(runs.iter().all(|run| run.status.code() == Some(0) && succeeded(run) > 10), "{}", said(&runs[0]));
+    job.simulator.shutdown().await;
+}
+
 /// A way to the database that can be closed for a time.
 struct Proxy {
     port: u16,

@@ -227,8 +227,9 @@ pub use crate::verdict::verdict;
 pub use crate::manager::{
     AttemptRecord, Batch, BuildError, Endpoint, EndpointSnapshot, Error, ErrorKind, Event, Hedging, Item,
     Metrics, ModelLimits, ModelSnapshot, Money, Observer, Operation, Outcome, Price, Prices, PricesError,
-    Reply, ReplyStream, Request, RequestManager, RequestManagerBuilder, ResponseCache, Rest, Reused, Route,
-    SendLog, Sending, ShutdownReport, Snapshot, Step, Stopped, SubmitError, Ticket, Waiting, Written,
+    QuotaStoreSnapshot, Reply, ReplyStream, Request, RequestManager, RequestManagerBuilder, ResponseCache,
+    Rest, Reused, Route, SendLog, Sending, ShutdownReport, Snapshot, Step, Stopped, SubmitError, Ticket,
+    Waiting, Withdrawn, Written,
 };
 
 /// The README's example, compiled.

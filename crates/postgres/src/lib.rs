@@ -35,6 +35,7 @@
 //! | | |
 //! |---|---|
 //! | [`PostgresWork`] | a [`WorkStore`](outbound::work::WorkStore): work that is claimed, sent and finished by many |
+//! | [`PostgresBatch`] | who works on a batch, and what all of them are told: a pause, new limits, an end |
 //! | [`PostgresQuota`] | a [`QuotaStore`](outbound::quota_store::QuotaStore): limits that many share, granted in chunks, an exchange in one round trip |
 //!
 //! # Guarantees
@@ -97,6 +98,7 @@
 //! measures jobs a second.
 #![forbid(unsafe_code)]
 
+mod batch;
 mod builder;
 mod database;
 mod error;
@@ -106,6 +108,7 @@ mod schema;
 mod tls;
 mod work;
 
+pub use batch::{Member, Order, Orders, PostgresBatch};
 pub use builder::Builder;
 pub use error::Error;
 pub use quota::PostgresQuota;

@@ -14,6 +14,7 @@ mod report;
 mod resume;
 mod runs;
 mod secrets;
+mod several;
 mod status;
 mod summary;
 mod support;

@@ -25,6 +25,7 @@ use super::{
     send_log::SendLog,
     settings::Settings,
 };
+use crate::quota_store::QuotaStore;
 
 /// Builds a [`RequestManager`](super::RequestManager). Made by [`RequestManager::builder`](super::RequestManager::builder).
 ///
@@ -49,6 +50,7 @@ use super::{
 /// | `hedge` | never |
 /// | `observer` | none |
 /// | `send_log` | none |
+/// | `quota_store` | none: this process has all of its limits |
 /// | `seed` | drawn at random |
 /// | `wall_clock` | the system's, read once |
 #[must_use = "a builder does nothing until it builds"]
@@ -297,6 +299,12 @@ impl RequestManagerBuilder {
     /// A log that is written before a request is sent. Default: none.
     pub fn send_log(mut self, log: impl SendLog) -> Self {
         self.settings.send_log = Some(Box::new(log));
+        self
+    }
+
+    /// Shares the limits with all processes that use the same key with the same store.
+    pub fn quota_store(mut self, store: impl QuotaStore + 'static) -> Self {
+        self.settings.quota_store = Some(Arc::new(store));
         self
     }
 

@@ -63,6 +63,7 @@ mod scope;
 mod seed;
 mod send_log;
 mod settings;
+mod shared_quota;
 mod snapshot;
 mod task;
 mod ticket;
@@ -87,7 +88,8 @@ pub use self::{
     reused::Reused,
     route::Route,
     scope::{Endpoint, ModelLimits, Stopped},
-    send_log::{SendLog, Sending, Written},
+    send_log::{SendLog, Sending, Withdrawn, Written},
+    shared_quota::QuotaStoreSnapshot,
     snapshot::{EndpointSnapshot, ModelSnapshot, Snapshot},
     ticket::{SubmitError, Ticket},
 };

@@ -2,9 +2,9 @@
 
 use super::{
     admission::{Admission, Admitted},
-    error::Error,
+    error::{Error, ErrorKind},
     record::{Logged, Record},
-    send_log::{SendLog, Sending},
+    send_log::{SendLog, Sending, Withdrawn},
 };
 
 /// The entries of one request in the log.
@@ -22,7 +22,7 @@ impl<'a> RequestLog<'a> {
     ///
     /// # Errors
     ///
-    /// If the log cannot be written. The batch is stopped then.
+    /// If the log cannot be written; the batch is stopped then. If the request was withdrawn, it alone ends.
     pub(super) async fn write_before_send<'b>(
         &self,
         admitted: Admitted<'b>,
@@ -37,6 +37,10 @@ impl<'a> RequestLog<'a> {
             Ok(()) => Ok(admitted),
             Err(error) => {
                 admitted.charge.refund();
+                if error.is::<Withdrawn>() {
+                    record.logged = Logged::No;
+                    return Err(Error::new(ErrorKind::Cancelled, error.to_string()));
+                }
                 let why = format!("the send log could not be written: {error}");
                 Err(admission.stop_all(&why, record))
             }

@@ -15,10 +15,13 @@ const LONGEST_POLL: u64 = 90_000_000;
 
 /// The longest and the shortest time to live of a grant.
 const LONGEST_TTL: u64 = 60_000_000;
-const SHORTEST_TTL: u64 = 3_000_000;
+const SHORTEST_TTL: u64 = 1_000_000;
 
-/// The time between two exchanges of a holder that lacks nothing.
+/// The time between two exchanges of a holder that lacks nothing, or that waits for the probe of another.
 const IDLE_POLL: u64 = 1_000_000;
+
+/// A holder that comes so much later than it was to come may have died.
+const LATE: u64 = 1_000_000;
 
 /// How long chunks are half as large after a pause.
 const HALF: u64 = 5_000_000;
@@ -26,7 +29,7 @@ const HALF: u64 = 5_000_000;
 /// The longest pause that is believed.
 const LONGEST_PAUSE: u64 = 3_600_000_000;
 
-/// How much longer a store keeps a grant than its holder may spend it, in per cent.
+/// How much longer a store remembers a holder than it may spend its grants, or than it needs for its next exchanges, in per cent.
 const KEPT_LONGER: u64 = 50;
 
 /// What a store knows of one scope. Times are microseconds on the store's clock.
@@ -81,8 +84,6 @@ pub struct Holder {
     pub expires: u64,
     /// Granted, and not reported as spent or given back.
     pub outstanding: Vec<u64>,
-    /// Until then it may be spending that; it is not heard of before its next exchange.
-    pub spends_until: u64,
     /// What it asked for, and will ask for again: a holder that has no more to do says so.
     pub wanted: Vec<u64>,
     /// What its first request needs.
@@ -113,7 +114,6 @@ impl Holder {
             answered: now,
             expires: now,
             outstanding: nothing.clone(),
-            spends_until: now,
             wanted: nothing.clone(),
             least: nothing.clone(),
             average: nothing,
@@ -141,7 +141,7 @@ impl Holder {
     /// Whether it did not come when it was to come. It may have died, and nobody waits for its turn.
     fn is_late(&self, now: u64) -> bool {
         let poll = micros(self.answer.next_poll);
-        now > self.answered + poll + poll / 4 + SHORTEST_TTL
+        now > self.answered + poll + poll / 4 + LATE
     }
 }
 
@@ -210,8 +210,7 @@ impl Row {
             holders: u32::try_from(self.holders.len()).unwrap_or(u32::MAX),
         };
         if let Some(holder) = self.holders.get_mut(&id) {
-            holder.spends_until = holder.spends_until.max(now + longer(ttl));
-            holder.expires = holder.spends_until.max(now + longer(2 * next_poll));
+            holder.expires = holder.expires.max(now + longer(ttl.max(2 * next_poll)));
             holder.answer.clone_from(&answer);
         }
         answer
@@ -226,16 +225,15 @@ impl Row {
         }
         self.rules = rules(scope);
         // A clock that was set back: nothing lies further ahead than it could have been put there now.
-        let since = now.min(self.at);
+        let elapsed = now.saturating_sub(self.at);
         self.at = now;
         for holder in self.holders.values_mut() {
-            holder.spends_until = holder.spends_until.min(now + longer(LONGEST_TTL));
             holder.expires = holder.expires.min(now + longer(2 * LONGEST_POLL));
             holder.answered = holder.answered.min(now);
             holder.served = holder.served.min(now);
             holder.waits_since = holder.waits_since.min(now);
         }
-        self.grow(since, now);
+        self.grow(elapsed);
         self.holders.retain(|_, holder| holder.expires > now);
         self.stage = match self.stage {
             Stage::Paused { until } if until <= now => Stage::Probing { holder: None },
@@ -250,50 +248,36 @@ impl Row {
         };
     }
 
-    /// What came in that time. At each moment there is room only beside what may be spent then: where a time to live ended
-    /// meanwhile, the level was at most what was free until then, and grew from that.
-    fn grow(&mut self, since: u64, now: u64) {
-        for (rule, limit) in self.rules.iter().enumerate() {
-            let grown = |time: u64| {
-                i128::from(time) * i128::from(limit.amount) * UNIT / i128::from(micros(limit.per))
-            };
-            let ends = self.holders.values().map(|holder| holder.spends_until);
-            let ended = ends.filter(|end| (since + 1..=now).contains(end));
-            let most = ended.map(|end| self.room(rule, end) + grown(now - end)).min();
-            let level = self.levels[rule] + grown(now - since);
-            self.levels[rule] = most.map_or(level, |most| level.min(most));
+    /// What came in that time.
+    fn grow(&mut self, elapsed: u64) {
+        for (level, limit) in self.levels.iter_mut().zip(&self.rules) {
+            *level += i128::from(elapsed) * i128::from(limit.amount) * UNIT / i128::from(micros(limit.per));
         }
         self.cap();
     }
 
-    /// How much of the burst is beside what may be spent at that moment.
-    fn room(&self, rule: usize, moment: u64) -> i128 {
-        let spending = self.holders.values().filter(|holder| holder.spends_until >= moment);
-        let outstanding: i128 = spending.map(|holder| i128::from(holder.outstanding[rule])).sum();
-        (i128::from(self.rules[rule].burst) - outstanding) * UNIT
-    }
-
-    /// What is granted and may be spent at any moment counts against the burst. There are no debts above a burst.
+    /// No more is saved up than a burst.
     fn cap(&mut self) {
-        for (rule, limit) in self.rules.iter().enumerate() {
-            let most = self.room(rule, self.at + 1);
-            self.levels[rule] = self.levels[rule].min(most).max(-i128::from(limit.burst) * UNIT);
+        for (level, limit) in self.levels.iter_mut().zip(&self.rules) {
+            *level = (*level).min(i128::from(limit.burst) * UNIT);
         }
     }
 
     /// Takes down what a holder spent and gave back. What it spent beyond its grants is a debt of all.
     fn report(&mut self, holder: u64, used: &[u64], returned: &[u64]) {
-        let mut unknown = Holder::new(self.rules.len(), self.at);
-        let Holder { outstanding, spends_until, .. } = self.holders.get_mut(&holder).unwrap_or(&mut unknown);
-        // Afterwards the room that it had is not kept for it any more.
-        let is_in_time = *spends_until > self.at;
+        let mut nothing = vec![0; self.rules.len()];
+        let outstanding =
+            self.holders.get_mut(&holder).map_or(&mut nothing, |holder| &mut holder.outstanding);
         for rule in 0..self.rules.len() {
             let spent = used[rule].min(outstanding[rule]);
             outstanding[rule] -= spent;
-            self.levels[rule] -= i128::from(used[rule] - spent) * UNIT;
+            // A number that cannot be true must not stop all for long.
+            let lowest = self.levels[rule].min(-i128::from(self.rules[rule].burst) * UNIT);
+            let level = self.levels[rule] - i128::from(used[rule] - spent) * UNIT;
+            self.levels[rule] = level.max(lowest);
             let back = returned[rule].min(outstanding[rule]);
             outstanding[rule] -= back;
-            self.levels[rule] += if is_in_time { i128::from(back) * UNIT } else { 0 };
+            self.levels[rule] += i128::from(back) * UNIT;
         }
         self.cap();
     }
@@ -306,10 +290,14 @@ impl Row {
                 Stage::Paused { until: before } => Stage::Paused { until: until.max(before) },
                 _ => Stage::Paused { until },
             };
-        } else if self.stage == (Stage::Probing { holder: Some(exchange.holder) })
-            && exchange.used.iter().any(|used| *used > 0)
-        {
-            self.stage = Stage::Half { until: now + HALF };
+        } else if self.stage == (Stage::Probing { holder: Some(exchange.holder) }) {
+            let holds = self.holders.get(&exchange.holder).map_or(&[][..], |holder| &holder.outstanding);
+            if exchange.used.iter().any(|used| *used > 0) {
+                self.stage = Stage::Half { until: now + HALF };
+            } else if holds.iter().all(|units| *units == 0) {
+                // It has given the probe back, so another one may send it.
+                self.stage = Stage::Probing { holder: None };
+            }
         }
     }
 
@@ -337,10 +325,11 @@ impl Row {
                 first.filter(|(first, _)| *first != id).map_or(0, |(_, first)| self.needed(first, rule));
             let free = self.free(rule).saturating_sub(kept);
             let needed = if probe { least } else { self.needed(holder, rule) };
-            if free < least {
+            if free < self.there(rule, least) {
                 return nothing;
             }
-            let most = needed.min(free);
+            // A request that is larger than what can be saved up makes the level negative.
+            let most = needed.min(free.max(least));
             if u128::from(most) * whole < part * u128::from(wanted) {
                 (part, whole) = (u128::from(most), u128::from(wanted));
             }
@@ -352,6 +341,11 @@ impl Row {
                 u64::try_from(scaled).unwrap_or(wanted).clamp(least, wanted)
             })
             .collect()
+    }
+
+    /// How much has to be there for so much: all of it, or all that can be saved up.
+    fn there(&self, rule: usize, units: u64) -> u64 {
+        units.min(self.rules[rule].burst)
     }
 
     /// Whole units that can be granted.
@@ -397,7 +391,7 @@ impl Row {
             let before = others().filter(|(other, it)| (it.waits_since, **other) < (holder.waits_since, id));
             let expected =
                 before.map(|(_, it)| if it.waits() { self.needed(it, rule) } else { it.average[rule] });
-            let own = if served { holder.average[rule] } else { self.needed(holder, rule) };
+            let own = if served { holder.average[rule] } else { self.there(rule, self.needed(holder, rule)) };
             let sum: i128 = expected.chain([own]).map(i128::from).sum();
             let mut there = self.levels[rule];
             if served {

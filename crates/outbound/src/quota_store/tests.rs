@@ -329,7 +329,7 @@ fn a_refusal_pauses_all_then_one_probes_then_all_have_half() {
 
 /// Each holder keeps its chunk until the last moment, while the level fills up again; then all spend at once, and go on.
 #[test]
-fn what_is_held_counts_against_the_burst() {
+fn what_is_held_comes_on_top_of_the_burst_and_nothing_else() {
     let scope = scope();
     let mut row = Row::new(&scope, 1, START);
     let mut provider = Provider::new(&scope);
@@ -346,7 +346,7 @@ fn what_is_held_counts_against_the_burst() {
     }
     let held: u64 = holders.iter().map(|holder| holder.hand[1]).sum();
     assert!(held >= 40_000, "{held}");
-    now += 8 * SECOND;
+    now += 5 * SECOND;
     for _ in 0..100 {
         for holder in &mut holders {
             holder.spend(now, &mut provider);
@@ -354,34 +354,11 @@ fn what_is_held_counts_against_the_burst() {
             holder.exchange(now, &mut row, &scope, false);
             holder.spend(now, &mut provider);
         }
-        assert!(provider.overrun() <= 1e-6, "{} too much", provider.overrun());
+        assert!(provider.overrun() <= held as f64, "{} too much", provider.overrun());
         now += STEP;
         provider.pass(STEP);
     }
     assert!(provider.spent[1] >= 40_000);
-}
-
-/// One large grant is spent at the last moment, and nobody comes before its time is over: nothing grew meanwhile in its place.
-#[test]
-fn what_is_held_leaves_no_room_though_nobody_asks() {
-    let scope = scope();
-    let mut full = Row::new(&scope, 1, START);
-    full.exchange(&scope, &Exchange::new(1, 1), START);
-    let large = full.exchange(&scope, &Exchange::new(1, 2).wanted([9, 40_000]).least([1, 40_000]), at(60));
-    assert_eq!((large.granted[1], large.ttl), (40_000, Duration::from_secs(6)));
-    for (later, level) in [(6, 5_000), (9, 5_000), (19, 20_000), (29, 35_000), (40, 45_000), (500, 45_000)] {
-        let mut row = full.clone();
-        row.exchange(&scope, &Exchange::new(2, 1), at(60 + later));
-        assert_eq!(row.levels[1], level * 1_000_000, "{later} s later");
-    }
-    // Two that end one after the other.
-    let second = full.exchange(&scope, &Exchange::new(2, 1).wanted([1, 4_500]).least([1, 4_500]), at(62));
-    assert_eq!((second.granted[1], second.ttl), (4_500, Duration::from_secs(6)));
-    for (later, level) in [(9, 500), (10, 2_000), (11, 3_500), (12, 5_000), (40, 45_000)] {
-        let mut row = full.clone();
-        row.exchange(&scope, &Exchange::new(3, 1), at(60 + later));
-        assert_eq!(row.levels[1], level * 1_000_000, "{later} s later");
-    }
 }
 
 /// The clock is set by hours, back and forth: what is spent stays within the bound of a clock that stands, plus one burst for
@@ -417,7 +394,7 @@ fn a_clock_that_is_set_back_keeps_no_holder_alive() {
     row.exchange(&scope, &Exchange::new(2, 1), at(50_000));
     let first = &row.holders[&1];
     assert!(first.waits_since <= at(50_000) && first.served <= at(50_000));
-    assert!(first.spends_until <= at(50_300) && first.expires <= at(50_300));
+    assert!(first.expires <= at(50_300));
     row.exchange(&scope, &Exchange::new(2, 2), at(50_300));
     assert!(!row.holders.contains_key(&1));
 }

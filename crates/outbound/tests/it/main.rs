@@ -23,6 +23,7 @@ mod observers;
 mod orders;
 mod outages;
 mod quota_processes;
+mod quota_shared;
 mod quota_stores;
 mod quota_suite;
 mod records;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures::StreamExt;
-use outbound::{ErrorKind, Request, SendLog, Sending, Written};
+use outbound::{ErrorKind, Request, SendLog, Sending, Withdrawn, Written};
 use outbound_simulator::{Fault, Refusal, Simulator};
 use tokio::time::Instant;
 
@@ -120,6 +120,39 @@ async fn a_log_that_fails_stops_the_batch_and_sends_nothing_more() {
     assert_eq!(outcome.error_kind(), Some(ErrorKind::Stopped));
     assert!(outcome.unsent.is_some(), "it is handed back");
     assert_eq!(simulator.ledger().sends(), 5);
+}
+
+/// A log that withdraws every second request.
+struct EverySecond;
+
+impl SendLog for EverySecond {
+    fn sending<'a>(&'a self, request: Sending<'a>) -> Written<'a> {
+        let is_withdrawn = request.number % 2 == 1;
+        Box::pin(async move { if is_withdrawn { Err(Withdrawn.into()) } else { Ok(()) } })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_withdrawn_request_ends_alone() {
+    let simulator = provider().build();
+    let builder = manager(&simulator).max_concurrent(2).requests_per_minute(600);
+    let manager = builder.send_log(EverySecond).build().expect("a manager");
+    // More than a batch holds back after a stop.
+    let mut batch = manager.batch((0..100).map(chat));
+    let (mut succeeded, mut withdrawn) = (0, 0);
+    while let Some(outcome) = batch.next().await {
+        match outcome.error_kind() {
+            None => succeeded += 1,
+            Some(kind) => {
+                assert_eq!((kind, outcome.sends), (ErrorKind::Cancelled, 0), "{outcome:?}");
+                assert!(outcome.unsent.is_some(), "it is handed back");
+                withdrawn += 1;
+            }
+        }
+    }
+    assert_eq!((succeeded, withdrawn, simulator.ledger().sends()), (50, 50, 50));
+    assert!(batch.stopped().is_none());
+    assert_eq!(manager.snapshot().endpoints[0].quota.in_flight, 0, "nothing is held");
 }
 
 #[tokio::test(start_paused = true)]

@@ -25,7 +25,6 @@ create table quota_holder (
     answered bigint not null,
     expires bigint not null,
     outstanding bigint[] not null,
-    spends_until bigint not null,
     wanted bigint[] not null,
     least bigint[] not null,
     average bigint[] not null,
@@ -36,7 +35,7 @@ create table quota_holder (
 
 -- Whether a holder did not come when it was to come. It may have died, and nobody waits for its turn.
 create function outbound_quota_is_late(h quota_holder, now bigint) returns boolean language sql immutable as $$
-    select now > h.answered + h.next_poll + h.next_poll / 4 + 3000000
+    select now > h.answered + h.next_poll + h.next_poll / 4 + 1000000
 $$;
 
 -- Whether a holder came and got nothing: it comes again with the same request.
@@ -45,13 +44,9 @@ create function outbound_quota_waits(h quota_holder) returns boolean language sq
         and not exists (select from unnest(h.granted) as g where g > 0)
 $$;
 
--- What is granted and may be spent at any moment counts against the burst. There are no debts above a burst.
-create function outbound_quota_cap(levels numeric[], the_scope text, bursts bigint[], now bigint) returns numeric[]
-language sql stable as $$
-    select coalesce(array_agg(
-        greatest(least(level, (burst - (
-            select coalesce(sum(outstanding[n]), 0) from quota_holder where scope = the_scope and spends_until > now
-        )) * 1000000), -burst::numeric * 1000000) order by n), '{}')
+-- No more is saved up than a burst.
+create function outbound_quota_cap(levels numeric[], bursts bigint[]) returns numeric[] language sql immutable as $$
+    select coalesce(array_agg(least(level, burst::numeric * 1000000) order by n), '{}')
     from unnest(levels, bursts) with ordinality as rule (level, burst, n)
 $$;
 
@@ -68,7 +63,7 @@ declare
     idle_poll constant bigint := 1000000;
     half constant bigint := 5000000;
     longest_ttl constant bigint := 60000000;
-    shortest_ttl constant bigint := 3000000;
+    shortest_ttl constant bigint := 1000000;
     longest_pause constant bigint := 3600000000;
     rules constant int := cardinality(amounts);
     now bigint;
@@ -77,9 +72,7 @@ declare
     first quota_holder%rowtype;
     known boolean;
     far bigint;
-    far_spending bigint;
-    since bigint;
-    most numeric;
+    elapsed bigint;
     spent bigint;
     back bigint;
     free bigint;
@@ -117,28 +110,17 @@ begin
         q.generation := q.generation + 1;
         delete from quota_holder where scope = the_scope;
     end if;
-    since := least(now, q.at);
+    elapsed := greatest(now - q.at, 0);
     q.at := now;
     far := now + 2 * longest_poll * 150 / 100;
-    far_spending := now + longest_ttl * 150 / 100;
     update quota_holder set
-        spends_until = least(spends_until, far_spending), expires = least(expires, far), answered = least(answered, now),
-        served = least(served, now), waits_since = least(waits_since, now)
+        expires = least(expires, far), answered = least(answered, now), served = least(served, now), waits_since = least(waits_since, now)
     where scope = the_scope
-        and (spends_until > far_spending or expires > far or answered > now or served > now or waits_since > now);
-    -- At each moment there was room only beside what could be spent then: where a time to live ended meanwhile, the level was at
-    -- most what was free until then, and grew from that.
+        and (expires > far or answered > now or served > now or waits_since > now);
     for n in 1..rules loop
-        select min((bursts[n] - held) * 1000000 + div((now - ends)::numeric * amounts[n] * 1000000, pers[n])) into most
-        from (
-            select spends_until as ends, sum(outstanding[n]) over (order by spends_until desc) as held
-            from quota_holder where scope = the_scope and spends_until > since
-        ) as spending
-        where ends <= now;
-        -- A `least` passes over a null.
-        q.levels[n] := least(q.levels[n] + div((now - since)::numeric * amounts[n] * 1000000, pers[n]), most);
+        q.levels[n] := q.levels[n] + div(elapsed::numeric * amounts[n] * 1000000, pers[n]);
     end loop;
-    q.levels := outbound_quota_cap(q.levels, the_scope, bursts, now);
+    q.levels := outbound_quota_cap(q.levels, bursts);
     delete from quota_holder where scope = the_scope and expires <= now;
     if q.stage = 'paused' and q.stage_until <= now then
         q.stage := 'probing';
@@ -171,7 +153,6 @@ begin
         h.holder := the_holder;
         h.expires := now;
         h.outstanding := nothing;
-        h.spends_until := now;
         h.average := nothing;
         h.served := 0;
     end if;
@@ -180,18 +161,18 @@ begin
     for n in 1..rules loop
         spent := least(coalesce(the_used[n], 0), h.outstanding[n]);
         h.outstanding[n] := h.outstanding[n] - spent;
-        q.levels[n] := q.levels[n] - (coalesce(the_used[n], 0) - spent)::numeric * 1000000;
+        -- A number that cannot be true must not stop all for long.
+        q.levels[n] := greatest(
+            q.levels[n] - (coalesce(the_used[n], 0) - spent)::numeric * 1000000,
+            least(q.levels[n], -bursts[n]::numeric * 1000000));
         back := least(coalesce(the_returned[n], 0), h.outstanding[n]);
         h.outstanding[n] := h.outstanding[n] - back;
-        -- Afterwards the room that it had is not kept for it any more.
-        if h.spends_until > now then
-            q.levels[n] := q.levels[n] + back::numeric * 1000000;
-        end if;
+        q.levels[n] := q.levels[n] + back::numeric * 1000000;
     end loop;
     if known then
         update quota_holder set outstanding = h.outstanding where scope = the_scope and holder = the_holder;
     end if;
-    q.levels := outbound_quota_cap(q.levels, the_scope, bursts, now);
+    q.levels := outbound_quota_cap(q.levels, bursts);
 
     -- A refusal, or a success after one.
     if refused is not null then
@@ -201,6 +182,9 @@ begin
     elsif q.stage = 'probing' and q.prober = the_holder and exists (select from unnest(the_used) as u where u > 0) then
         q.stage := 'half';
         q.stage_until := now + half;
+    elsif q.stage = 'probing' and q.prober = the_holder and not exists (select from unnest(h.outstanding) as o where o > 0) then
+        -- It has given the probe back, so another one may send it.
+        q.prober := null;
     end if;
 
     h.seq := the_seq;
@@ -242,10 +226,11 @@ begin
         if q.stage = 'probing' then
             needed := h.least[n];
         end if;
-        if free < h.least[n] then
+        -- A request that is larger than what can be saved up makes the level negative.
+        if free < least(h.least[n], bursts[n]) then
             gets := false;
-        elsif least(needed, free) * whole < part * h.wanted[n] then
-            part := least(needed, free);
+        elsif least(needed, greatest(free, h.least[n])) * whole < part * h.wanted[n] then
+            part := least(needed, greatest(free, h.least[n]));
             whole := h.wanted[n];
         end if;
     end loop;
@@ -297,7 +282,7 @@ begin
                 there := there - div(chunk::numeric * floor(sqrt((9 * wanting)::float8))::bigint, 4) * 1000000;
                 there := case when there > 0 then div(there, 2) else there end;
             else
-                sum_expected := sum_expected + greatest(least(h.wanted[n], chunk), h.least[n]);
+                sum_expected := sum_expected + least(greatest(least(h.wanted[n], chunk), h.least[n]), bursts[n]);
             end if;
             longest := greatest(longest, div(
                 greatest(sum_expected * 1000000 - there, 0) * pers[n], amounts[n]::numeric * 1000000) + 1);
@@ -308,8 +293,7 @@ begin
             end;
     end if;
 
-    h.spends_until := greatest(h.spends_until, now + the_ttl + the_ttl * 50 / 100);
-    h.expires := greatest(h.spends_until, now + 2 * the_poll + 2 * the_poll * 50 / 100);
+    h.expires := greatest(h.expires, now + greatest(the_ttl, 2 * the_poll) * 150 / 100);
     h.granted := grants;
     h.ttl := the_ttl;
     h.next_poll := the_poll;

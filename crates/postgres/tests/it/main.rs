@@ -2,6 +2,7 @@
 
 mod batch;
 mod database;
+mod database_only;
 mod proxy;
 mod quota;
 #[path = "../../../outbound/tests/it/quota_processes.rs"]

@@ -61,8 +61,12 @@ struct World {
     /// A copy of the row, and what was granted since.
     copy: (Row, Vec<u64>),
     provider: Provider,
-    /// How much more than the rules allow may be spent, because of the faults up to now.
+    /// The same bucket for what is granted, returns aside.
+    granted: Provider,
+    /// How much more than the rules allow may be granted, because of the faults up to now.
     beyond: Vec<f64>,
+    /// The most that all had in hand at one moment.
+    held: Vec<u64>,
     holders: Vec<Holder>,
     names: u64,
     now: u64,
@@ -104,7 +108,9 @@ impl World {
             copy: (row.clone(), vec![0; rules]),
             row,
             provider: Provider::new(&scope),
+            granted: Provider::new(&scope),
             beyond: vec![0.0; rules],
+            held: vec![0; rules],
             holders: Vec::new(),
             names: 0,
             now: START,
@@ -174,6 +180,7 @@ impl World {
                 return;
             }
             self.provider.pass(then - self.now);
+            self.granted.pass(then - self.now);
             self.now = then;
             self.disturb(next);
             if self.holders[next].spend_at <= self.now {
@@ -188,14 +195,12 @@ impl World {
 
     fn check(&mut self, index: usize) {
         for (rule, limit) in self.scope.rules.iter().enumerate() {
-            let over = self.provider.taken[rule] - limit.burst as f64 - self.beyond[rule];
-            assert!(
-                over <= 1e-3,
-                "{}: {over} of rule {rule} too much at {}, {:?}",
-                self.seed,
-                self.now,
-                self.faults
-            );
+            let most = limit.burst as f64 + self.beyond[rule] + 1e-3;
+            let (granted, spent) = (self.granted.taken[rule], self.provider.taken[rule]);
+            let at = (self.seed, rule, self.now, self.faults);
+            assert!(granted <= most, "{at:?}: {granted} granted, {most} may be");
+            let most = most + self.held[rule] as f64;
+            assert!(spent <= most, "{at:?}: {spent} spent, {most} may be");
         }
         let patience = self.patience();
         match self.row.stage {
@@ -256,11 +261,6 @@ impl World {
             let generation = self.row.generation + 1;
             self.row = Row::new(&self.scope, generation, self.clock());
             self.copy = (self.row.clone(), vec![0; rules]);
-            for holder in self.holders.iter().filter(|holder| holder.hand_until > self.now) {
-                for (beyond, hand) in self.beyond.iter_mut().zip(&holder.hand) {
-                    *beyond += *hand as f64;
-                }
-            }
             self.wait_anew();
         }
         if self.fault(self.faults.rules, 100) {
@@ -274,6 +274,7 @@ impl World {
             self.beyond[rule] +=
                 (self.rate(rule) - rate).max(0.0) * unseen + old.burst.saturating_sub(burst) as f64;
             self.provider.rules.clone_from(&self.scope.rules);
+            self.granted.rules.clone_from(&self.scope.rules);
             self.copy = (self.row.clone(), vec![0; rules]);
             self.wait_anew();
         }
@@ -356,12 +357,23 @@ impl World {
         });
         let arrives = !self.fault(self.faults.replies, 15);
         let is_answered = arrives && !self.fault(self.faults.replies, 15);
-        let before = self.row.holders.get(&exchange.holder).map_or(0, |holder| holder.seq);
+        let known = self.row.holders.get(&exchange.holder);
+        let before = known.map_or(0, |holder| holder.seq);
+        // What counts as returned: of what is granted and neither spent nor forgotten.
+        let outstanding =
+            known.map_or_else(|| vec![0; exchange.used.len()], |holder| holder.outstanding.clone());
         let clock = self.clock();
         let grant = arrives.then(|| self.row.exchange(&self.scope, &exchange, clock));
         if let Some(grant) = &grant {
             if exchange.seq > before {
                 self.copy.1.iter_mut().zip(&grant.granted).for_each(|(sum, granted)| *sum += granted);
+                self.granted.spend(&grant.granted);
+                for (rule, outstanding) in outstanding.iter().enumerate() {
+                    let used = exchange.used.get(rule).copied().unwrap_or(0);
+                    let back = exchange.returned.get(rule).copied().unwrap_or(0);
+                    let back = back.min(outstanding.saturating_sub(used)) as f64;
+                    self.granted.taken[rule] = (self.granted.taken[rule] - back).max(0.0);
+                }
                 let some = grant.granted.iter().any(|granted| *granted > 0);
                 assert!(grant.pause.is_none() || !some, "{}: granted in a pause", self.seed);
                 let enough =
@@ -392,6 +404,9 @@ impl World {
             Habit::Late => self.now + left.saturating_sub(1),
             Habit::Between => self.now + (left as f64 * between) as u64,
         };
+        for (rule, held) in self.held.iter_mut().enumerate() {
+            *held = (*held).max(self.holders.iter().map(|holder| holder.hand[rule]).sum());
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use super::{Exchange, Provider, Row, Rule, SECOND, START, Scope, Stage};
+use super::{Exchange, Found, Provider, Row, Rule, SECOND, START, Scope, Stage, read, write};
 
 /// Faults that one history has.
 #[derive(Debug, Clone, Copy)]
@@ -159,7 +159,7 @@ impl World {
             (turns + 2 * self.scope.rules[rule].burst) as f64 / self.rate(rule)
         };
         (0..self.scope.rules.len()).map(time).fold(0.0, f64::max)
-            + if self.faults.steps { 200.0 } else { 15.0 }
+            + if self.faults.steps { 120.0 } else { 15.0 }
     }
 
     fn run(&mut self) {
@@ -196,6 +196,10 @@ impl World {
                 self.now,
                 self.faults
             );
+        }
+        if self.now % 37 == 0 {
+            let text = write(&self.row, "a clock", "a\nscope");
+            assert_eq!(read(&text, "a clock", "a\nscope"), Found::Row(self.row.clone()));
         }
         let patience = self.patience();
         match self.row.stage {
@@ -280,7 +284,7 @@ impl World {
     }
 
     fn clock(&self) -> u64 {
-        (self.now + 10_000 * SECOND).saturating_add_signed(self.ahead)
+        (self.now + 10_000_000 * SECOND).saturating_add_signed(self.ahead)
     }
 
     fn spend(&mut self, index: usize) {

@@ -104,12 +104,9 @@ impl Files {
         };
         let grant = row.exchange(scope, exchange, now);
         let after = write(&row, self.clock.name(), &scope.name);
-        // In place: a file that was written in part has a wrong checksum, and begins empty.
+        // In place: a file that was written in part has a wrong checksum, and begins empty. The rest of a longer one stays, and
+        // is passed over.
         file.rewind().and_then(|()| file.write_all(&after)).map_err(trouble("written"))?;
-        if after.len() < before.len() {
-            let length = u64::try_from(after.len()).unwrap_or(u64::MAX);
-            file.set_len(length).map_err(trouble("shortened"))?;
-        }
         Ok(grant)
     }
 }

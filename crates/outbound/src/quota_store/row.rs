@@ -412,11 +412,11 @@ impl Row {
     }
 
     /// Time enough to spend a grant: twice as long as the rate needs to bring as much again. What is more than a chunk is one
-    /// request, and sent at once.
+    /// request, and sent at once. Where the burst is a few units, it is less: what may be spent yet leaves no room.
     fn ttl(&self, granted: &[u64]) -> u64 {
         let times = self.rules.iter().zip(granted).map(|(limit, granted)| {
-            let chunk = u128::from((*granted).min(limit.chunk()));
-            2 * chunk * u128::from(micros(limit.per)) / u128::from(limit.amount)
+            let worth = (2 * limit.chunk().min(*granted)).min(2 * limit.burst / 5);
+            u128::from(worth) * u128::from(micros(limit.per)) / u128::from(limit.amount)
         });
         u64::try_from(times.max().unwrap_or(0)).unwrap_or(u64::MAX).clamp(SHORTEST_TTL, LONGEST_TTL)
     }

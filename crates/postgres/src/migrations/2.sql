@@ -79,6 +79,7 @@ declare
     kept bigint;
     needed bigint;
     chunk bigint;
+    worth bigint;
     part numeric := 1;
     whole numeric := 1;
     sum_expected numeric;
@@ -241,9 +242,10 @@ begin
             h.outstanding[n] := h.outstanding[n] + grants[n];
             got := got or grants[n] > 0;
             h.average[n] := case when h.average[n] = 0 then grants[n] else (3 * h.average[n] + grants[n]) / 4 end;
-            -- What is more than a chunk is one request, and sent at once.
-            the_ttl := greatest(the_ttl,
-                div(2::numeric * least(grants[n], greatest(bursts[n] / 10, 1)) * pers[n], amounts[n])::bigint);
+            -- What is more than a chunk is one request, and sent at once. Where the burst is a few units, what may be spent yet
+            -- leaves no room.
+            worth := least(2 * least(grants[n], greatest(bursts[n] / 10, 1)), 2 * bursts[n] / 5);
+            the_ttl := greatest(the_ttl, div(worth::numeric * pers[n], amounts[n])::bigint);
         end loop;
     end if;
     if got then

@@ -6,7 +6,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use super::{Exchange, Provider, Row, Rule, SECOND, START, Scope, Stage};
+use super::{Exchange, Found, Provider, Row, Rule, SECOND, START, Scope, Stage, read, write};
 
 /// Faults that one history has.
 #[derive(Debug, Clone, Copy)]
@@ -165,7 +165,7 @@ impl World {
             (turns + 2 * self.scope.rules[rule].burst) as f64 / self.rate(rule)
         };
         (0..self.scope.rules.len()).map(time).fold(0.0, f64::max)
-            + if self.faults.steps { 200.0 } else { 15.0 }
+            + if self.faults.steps { 120.0 } else { 15.0 }
     }
 
     fn run(&mut self) {
@@ -201,6 +201,10 @@ impl World {
             assert!(granted <= most, "{at:?}: {granted} granted, {most} may be");
             let most = most + self.held[rule] as f64;
             assert!(spent <= most, "{at:?}: {spent} spent, {most} may be");
+        }
+        if self.now % 37 == 0 {
+            let text = write(&self.row, "a clock", "a\nscope");
+            assert_eq!(read(&text, "a clock", "a\nscope"), Found::Row(self.row.clone()));
         }
         let patience = self.patience();
         match self.row.stage {
@@ -281,7 +285,7 @@ impl World {
     }
 
     fn clock(&self) -> u64 {
-        (self.now + 10_000 * SECOND).saturating_add_signed(self.ahead)
+        (self.now + 10_000_000 * SECOND).saturating_add_signed(self.ahead)
     }
 
     fn spend(&mut self, index: usize) {

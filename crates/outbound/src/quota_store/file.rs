@@ -108,7 +108,7 @@ impl Numbers {
         for (id, holder) in &row.holders {
             self.list(&[*id, holder.seq]);
             self.answer(&holder.answer);
-            self.list(&[holder.answered, holder.expires, holder.served]);
+            self.list(&[holder.answered, holder.expires, holder.spends_until, holder.served]);
             self.put(holder.waits_since);
             self.list(&holder.outstanding);
             self.list(&holder.wanted);
@@ -187,6 +187,7 @@ impl Reader<'_> {
             answer,
             answered: self.next()?,
             expires: self.next()?,
+            spends_until: self.next()?,
             served: self.next()?,
             waits_since: self.next()?,
             outstanding: self.list(all)?,

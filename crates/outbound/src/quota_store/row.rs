@@ -84,6 +84,8 @@ pub struct Holder {
     pub expires: u64,
     /// Granted, and not reported as spent or given back.
     pub outstanding: Vec<u64>,
+    /// Until then it may be spending that; it need not be heard of before.
+    pub spends_until: u64,
     /// What it asked for, and will ask for again: a holder that has no more to do says so.
     pub wanted: Vec<u64>,
     /// What its first request needs.
@@ -114,6 +116,7 @@ impl Holder {
             answered: now,
             expires: now,
             outstanding: nothing.clone(),
+            spends_until: now,
             wanted: nothing.clone(),
             least: nothing.clone(),
             average: nothing,
@@ -210,7 +213,8 @@ impl Row {
             holders: u32::try_from(self.holders.len()).unwrap_or(u32::MAX),
         };
         if let Some(holder) = self.holders.get_mut(&id) {
-            holder.expires = holder.expires.max(now + longer(ttl.max(2 * next_poll)));
+            holder.spends_until = holder.spends_until.max(now + longer(ttl));
+            holder.expires = holder.spends_until.max(now + longer(2 * next_poll));
             holder.answer.clone_from(&answer);
         }
         answer
@@ -228,6 +232,7 @@ impl Row {
         let elapsed = now.saturating_sub(self.at);
         self.at = now;
         for holder in self.holders.values_mut() {
+            holder.spends_until = holder.spends_until.min(now + longer(LONGEST_TTL));
             holder.expires = holder.expires.min(now + longer(2 * LONGEST_POLL));
             holder.answered = holder.answered.min(now);
             holder.served = holder.served.min(now);
@@ -328,7 +333,7 @@ impl Row {
             if free < self.there(rule, least) {
                 return nothing;
             }
-            // A request that is larger than what can be saved up makes the level negative.
+            // A request that is larger than what can be saved up leaves a debt.
             let most = needed.min(free.max(least));
             if u128::from(most) * whole < part * u128::from(wanted) {
                 (part, whole) = (u128::from(most), u128::from(wanted));
@@ -343,9 +348,11 @@ impl Row {
             .collect()
     }
 
-    /// How much has to be there for so much: all of it, or all that can be saved up.
+    /// How much has to be there for so much: all of it, or all that can be saved up. What comes in within a whole period is
+    /// never enough for more than that.
     fn there(&self, rule: usize, units: u64) -> u64 {
-        units.min(self.rules[rule].burst)
+        let Rule { amount, burst, .. } = self.rules[rule];
+        if units > burst.max(amount) { u64::MAX } else { units.min(burst) }
     }
 
     /// Whole units that can be granted.
@@ -412,10 +419,10 @@ impl Row {
     }
 
     /// Time enough to spend a grant: twice as long as the rate needs to bring as much again. What is more than a chunk is one
-    /// request, and sent at once. Where the burst is a few units, it is less: what may be spent yet leaves no room.
+    /// request, and sent at once.
     fn ttl(&self, granted: &[u64]) -> u64 {
         let times = self.rules.iter().zip(granted).map(|(limit, granted)| {
-            let worth = (2 * limit.chunk().min(*granted)).min(2 * limit.burst / 5);
+            let worth = 2 * limit.chunk().min(*granted);
             u128::from(worth) * u128::from(micros(limit.per)) / u128::from(limit.amount)
         });
         u64::try_from(times.max().unwrap_or(0)).unwrap_or(u64::MAX).clamp(SHORTEST_TTL, LONGEST_TTL)

@@ -237,6 +237,38 @@ fn nothing_is_wasted_where_nothing_fails() {
     }
 }
 
+/// A provider that holds little: a burst of 1.25 s of the rate, 50 requests a second, or 5. The chunks of 16 processes are more than
+/// the burst.
+#[test]
+fn a_small_burst_wastes_little() {
+    for (per_minute, burst) in [(3_000, 62), (300, 6), (60_000, 1_250)] {
+        for processes in [1, 4, 16] {
+            let scope =
+                Scope::new("small").rule(Rule::rate(per_minute, Duration::from_secs(60)).burst(burst));
+            let mut row = Row::new(&scope, 1, START);
+            let mut provider = Provider::new(&scope);
+            let mut all: Vec<Process> = (0..processes).map(|id| Process::new(id, 1)).collect();
+            for step in 0..60 * SECOND / 5_000 {
+                let now = START + step * 5_000;
+                provider.pass(5_000);
+                for process in &mut all {
+                    process.queue.resize_with(200, || (now, vec![1]));
+                    process.exchange(now, &mut row, &scope, false);
+                    process.spend(now, &mut provider);
+                }
+            }
+            let used = provider.spent[0] as f64 / per_minute as f64;
+            let exchanges = all.iter().map(|process| process.exchanges).sum::<u64>() as f64;
+            let bursts = provider.spent[0] as f64 / burst as f64;
+            println!(
+                "{per_minute}/min, {processes} processes: {used:.3}, {:.1} exchanges a burst",
+                exchanges / bursts
+            );
+            assert!(used >= 0.95, "{per_minute}/min, {processes} processes: {used}");
+        }
+    }
+}
+
 fn ask(holder: u64, seq: u64) -> Exchange {
     Exchange::new(holder, seq).wanted([20, 2_000]).least([1, 100])
 }
@@ -395,19 +427,6 @@ fn a_pause_ends_though_the_clock_was_set_back() {
     let pause = row.exchange(&scope, &ask(1, 2), at(50_000)).pause;
     assert_eq!(pause, Some(Duration::from_secs(3_600)));
     assert_eq!(row.exchange(&scope, &ask(1, 3), at(53_600)).granted, [1, 100]);
-}
-
-/// Where the burst is one request, a grant keeps the next one back for a part of the time only.
-#[test]
-fn a_small_burst_is_not_kept_back_for_long() {
-    let scope = Scope::new("slow").rule(Rule::rate(5, Duration::from_secs(50)).burst(1));
-    let mut row = Row::new(&scope, 1, START);
-    let ask = |holder, seq| Exchange::new(holder, seq).wanted([1]).least([1]);
-    row.exchange(&scope, &ask(1, 1), START);
-    let grant = row.exchange(&scope, &ask(1, 2), at(10));
-    assert_eq!((grant.granted[0], grant.ttl), (1, Duration::from_secs(3)));
-    row.exchange(&scope, &ask(2, 1), at(11));
-    assert_eq!(row.exchange(&scope, &ask(2, 2), at(25)).granted, [1]);
 }
 
 /// A holder that died before the clock was set back is forgotten as soon as one that died after it.

@@ -47,8 +47,7 @@ pub(crate) async fn conforms<S: Tested>(mut new: impl AsyncFnMut() -> S) {
     an_exchange_is_done_once(new().await).await;
     all_rules_are_granted_or_none(new().await).await;
     what_is_given_back_comes_back_once_and_debts_are_paid(new().await).await;
-    what_comes_back_late_is_lost(new().await).await;
-    what_a_dead_holder_has_is_kept_until_its_time_is_over(new().await).await;
+    what_a_dead_holder_has_does_not_come_back(new().await).await;
     a_refusal_pauses_all_then_one_probes_then_all_have_half(new().await).await;
     a_prober_that_dies_is_replaced(new().await).await;
     who_waits_longest_is_not_overtaken(new().await).await;
@@ -94,11 +93,12 @@ async fn drain(store: &impl Tested, holder: u64, scope: &Scope) -> u64 {
     for seq in 1..100 {
         let ask = Exchange::new(holder, seq).wanted([0, 3_000]).least([0, 1]);
         let granted = store.exchange(scope, ask).await.expect("works").granted[1];
-        if granted == 0 {
+        all += granted;
+        // What comes in meanwhile is there at once.
+        if granted < MEANWHILE {
             store.exchange(scope, Exchange::new(holder, 100)).await.expect("works");
             return all;
         }
-        all += granted;
     }
     panic!("it goes on for ever");
 }
@@ -132,7 +132,7 @@ async fn a_new_row_is_empty(store: impl Tested) {
     }
     assert!(grant.granted[0] >= 1 && grant.granted[1] >= 100 && grant.granted[1] <= 2_000);
     assert!(grant.granted[1] <= waited.as_secs() * 60_000 / 3_600 + MEANWHILE);
-    assert!(grant.ttl >= Duration::from_secs(3) && grant.ttl <= MINUTE);
+    assert!(grant.ttl >= Duration::from_secs(1) && grant.ttl <= MINUTE);
     assert_eq!(grant.generation, first.generation);
 }
 
@@ -158,7 +158,7 @@ async fn an_exchange_is_done_once(store: impl Tested) {
     for late in [1, 2, 0] {
         assert_eq!(exchange(&store, ask(1, late).used([9, 9_000])).await.granted, [0, 0]);
     }
-    assert_about(drain(&store, 2, &scope()).await, 28_000);
+    assert_about(drain(&store, 2, &scope()).await, 28_500);
 }
 
 async fn all_rules_are_granted_or_none(store: impl Tested) {
@@ -200,39 +200,25 @@ async fn what_is_given_back_comes_back_once_and_debts_are_paid(store: impl Teste
     assert_about(drain(&store, 4, &scope()).await, 200);
 }
 
-/// Its time is over, and the store has given its room to others.
-async fn what_comes_back_late_is_lost(store: impl Tested) {
-    // Little is there, so that it is told to come back late, and not forgotten before.
-    exchange(&store, Exchange::new(1, 1)).await;
-    store.advance(2 * MINUTE + MINUTE / 60).await;
-    let grant = exchange(&store, ask(1, 2)).await;
-    assert_eq!((&grant.granted[..], grant.ttl), (&[20, 2_000][..], MINUTE));
-    store.advance(Duration::from_secs(96)).await;
-    let late = exchange(&store, Exchange::new(1, 3).returned([20, 2_000])).await;
-    assert_eq!(late.holders, 1);
-    // What came since then, and the rest of before.
-    assert_about(drain(&store, 2, &scope()).await, 1_616);
-}
-
-async fn what_a_dead_holder_has_is_kept_until_its_time_is_over(store: impl Tested) {
+async fn what_a_dead_holder_has_does_not_come_back(store: impl Tested) {
     fill(&store).await;
     for holder in 1..=10 {
         let grant = exchange(&store, tokens(holder, 1, 3_000)).await;
         assert_eq!((&grant.granted[..], grant.ttl), (&[0, 3_000][..], MINUTE));
         // It wants no more, so that nothing is kept for it.
-        assert_eq!(exchange(&store, Exchange::new(holder, 2)).await.granted, [0, 0]);
+        exchange(&store, Exchange::new(holder, 2)).await;
     }
-    // They may be spending it yet: nothing else is there, though time has passed.
     store.advance(Duration::from_secs(75)).await;
-    assert_eq!(exchange(&store, tokens(11, 1, 170)).await.granted, [0, 0]);
-    assert_eq!(exchange(&store, Exchange::new(11, 2)).await.holders, 11);
-    // Then they are forgotten. What they had does not come back.
+    assert_eq!(exchange(&store, Exchange::new(11, 1)).await.holders, 11);
+    // One that comes late gives back what it did not spend.
+    exchange(&store, Exchange::new(10, 3).returned([0, 3_000])).await;
+    assert_about(drain(&store, 12, &scope()).await, 3_000 + 75 * 60_000 / 3_600);
+    // Then they are forgotten.
     store.advance(Duration::from_secs(50)).await;
-    assert_eq!(exchange(&store, Exchange::new(11, 3)).await.holders, 1);
-    let found = drain(&store, 12, &scope()).await;
-    assert!(found <= 1_000 + MEANWHILE, "{found}");
-    exchange(&store, Exchange::new(1, 3).returned([0, 3_000])).await;
-    assert!(drain(&store, 13, &scope()).await <= MEANWHILE);
+    for holder in 1..=9 {
+        exchange(&store, Exchange::new(holder, 3).returned([0, 3_000])).await;
+    }
+    assert_about(drain(&store, 13, &scope()).await, 50 * 60_000 / 3_600);
 }
 
 async fn a_refusal_pauses_all_then_one_probes_then_all_have_half(store: impl Tested) {

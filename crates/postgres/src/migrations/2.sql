@@ -25,6 +25,7 @@ create table quota_holder (
     answered bigint not null,
     expires bigint not null,
     outstanding bigint[] not null,
+    spends_until bigint not null,
     wanted bigint[] not null,
     least bigint[] not null,
     average bigint[] not null,
@@ -50,6 +51,11 @@ create function outbound_quota_cap(levels numeric[], bursts bigint[]) returns nu
     from unnest(levels, bursts) with ordinality as rule (level, burst, n)
 $$;
 
+-- How much has to be there for so much. What comes in within a whole period is never enough for more than that.
+create function outbound_quota_there(units bigint, amount bigint, burst bigint) returns bigint language sql immutable as $$
+    select case when units > greatest(burst, amount) then 9223372036854775807 else least(units, burst) end
+$$;
+
 create function outbound_quota_exchange_at(
     the_scope text, amounts bigint[], pers bigint[], bursts bigint[], the_holder bigint, the_seq bigint,
     the_used bigint[], the_returned bigint[], the_wanted bigint[], the_least bigint[], waited bigint, refused bigint,
@@ -72,6 +78,7 @@ declare
     first quota_holder%rowtype;
     known boolean;
     far bigint;
+    far_spending bigint;
     elapsed bigint;
     spent bigint;
     back bigint;
@@ -79,7 +86,6 @@ declare
     kept bigint;
     needed bigint;
     chunk bigint;
-    worth bigint;
     part numeric := 1;
     whole numeric := 1;
     sum_expected numeric;
@@ -114,10 +120,12 @@ begin
     elapsed := greatest(now - q.at, 0);
     q.at := now;
     far := now + 2 * longest_poll * 150 / 100;
+    far_spending := now + longest_ttl * 150 / 100;
     update quota_holder set
-        expires = least(expires, far), answered = least(answered, now), served = least(served, now), waits_since = least(waits_since, now)
+        spends_until = least(spends_until, far_spending), expires = least(expires, far), answered = least(answered, now),
+        served = least(served, now), waits_since = least(waits_since, now)
     where scope = the_scope
-        and (expires > far or answered > now or served > now or waits_since > now);
+        and (spends_until > far_spending or expires > far or answered > now or served > now or waits_since > now);
     for n in 1..rules loop
         q.levels[n] := q.levels[n] + div(elapsed::numeric * amounts[n] * 1000000, pers[n]);
     end loop;
@@ -154,6 +162,7 @@ begin
         h.holder := the_holder;
         h.expires := now;
         h.outstanding := nothing;
+        h.spends_until := now;
         h.average := nothing;
         h.served := 0;
     end if;
@@ -227,8 +236,9 @@ begin
         if q.stage = 'probing' then
             needed := h.least[n];
         end if;
-        -- A request that is larger than what can be saved up makes the level negative.
-        if free < least(h.least[n], bursts[n]) then
+        -- A request that is larger than what can be saved up leaves a debt. What comes in within a whole period is never enough
+        -- for more than that.
+        if free < outbound_quota_there(h.least[n], amounts[n], bursts[n]) then
             gets := false;
         elsif least(needed, greatest(free, h.least[n])) * whole < part * h.wanted[n] then
             part := least(needed, greatest(free, h.least[n]));
@@ -242,10 +252,9 @@ begin
             h.outstanding[n] := h.outstanding[n] + grants[n];
             got := got or grants[n] > 0;
             h.average[n] := case when h.average[n] = 0 then grants[n] else (3 * h.average[n] + grants[n]) / 4 end;
-            -- What is more than a chunk is one request, and sent at once. Where the burst is a few units, what may be spent yet
-            -- leaves no room.
-            worth := least(2 * least(grants[n], greatest(bursts[n] / 10, 1)), 2 * bursts[n] / 5);
-            the_ttl := greatest(the_ttl, div(worth::numeric * pers[n], amounts[n])::bigint);
+            -- What is more than a chunk is one request, and sent at once.
+            the_ttl := greatest(the_ttl,
+                div(2::numeric * least(grants[n], greatest(bursts[n] / 10, 1)) * pers[n], amounts[n])::bigint);
         end loop;
     end if;
     if got then
@@ -284,7 +293,7 @@ begin
                 there := there - div(chunk::numeric * floor(sqrt((9 * wanting)::float8))::bigint, 4) * 1000000;
                 there := case when there > 0 then div(there, 2) else there end;
             else
-                sum_expected := sum_expected + least(greatest(least(h.wanted[n], chunk), h.least[n]), bursts[n]);
+                sum_expected := sum_expected + outbound_quota_there(greatest(least(h.wanted[n], chunk), h.least[n]), amounts[n], bursts[n]);
             end if;
             longest := greatest(longest, div(
                 greatest(sum_expected * 1000000 - there, 0) * pers[n], amounts[n]::numeric * 1000000) + 1);
@@ -295,7 +304,8 @@ begin
             end;
     end if;
 
-    h.expires := greatest(h.expires, now + greatest(the_ttl, 2 * the_poll) * 150 / 100);
+    h.spends_until := greatest(h.spends_until, now + the_ttl * 150 / 100);
+    h.expires := greatest(h.spends_until, now + 2 * the_poll * 150 / 100);
     h.granted := grants;
     h.ttl := the_ttl;
     h.next_poll := the_poll;

@@ -197,7 +197,7 @@ impl World {
                 self.faults
             );
         }
-        if self.now % 37 == 0 {
+        if self.now.is_multiple_of(37) {
             let text = write(&self.row, "a clock", "a\nscope");
             assert_eq!(read(&text, "a clock", "a\nscope"), Found::Row(self.row.clone()));
         }

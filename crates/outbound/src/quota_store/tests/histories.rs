@@ -202,7 +202,7 @@ impl World {
             let most = most + self.held[rule] as f64;
             assert!(spent <= most, "{at:?}: {spent} spent, {most} may be");
         }
-        if self.now % 37 == 0 {
+        if self.now.is_multiple_of(37) {
             let text = write(&self.row, "a clock", "a\nscope");
             assert_eq!(read(&text, "a clock", "a\nscope"), Found::Row(self.row.clone()));
         }

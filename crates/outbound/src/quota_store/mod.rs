@@ -42,8 +42,9 @@
 //! | | |
 //! |---|---|
 //! | granted in `W` | at most `burst + rate × W`, returns aside |
-//! | spent in `W`, by holders that keep the time to live | at most `burst + rate × W`: what was granted and not reported as spent counts against the burst |
-//! | a holder that dies | what it had is lost until its time to live is over, and nothing of it comes back: less throughput, never an overrun. Its turn is waited for until a little after it was to ask again |
+//! | spent in `W`, by holders that keep the time to live | that, and what all had in hand when `W` began: each a [chunk](Rule::chunk) at most, or one request. One that has requests waiting spends its chunk at once |
+//! | a holder that dies | what it had does not come back: less throughput, never an overrun. Its turn is waited for until a second after it was to ask again |
+//! | a request larger than the burst | is granted when the burst is full, and leaves a debt; one larger than a whole period never |
 //! | a holder that asks when it was told | waits at most twice the time in which all holders are granted the largest that one of them gets, twice the time that fills the burst, and 15 seconds; pauses aside |
 //! | a store whose clock is set ahead | grants one burst more at most. Set back, it grants nothing more, and a wait may be two minutes longer |
 //! | an exchange that was asked twice | is done once, and answered alike |
@@ -53,10 +54,6 @@
 //! | exchanges | up to 16 holders that take all of a quota need 12 for each burst, and one holder never more than 10 a second |
 //!
 //! All rules of a scope are granted together or not at all.
-//!
-//! What a holder has leaves no room for others until it reports it as spent, or until its time to live is over; that is 3 seconds at
-//! least. So with many holders the burst has to be worth more than that: 16 holders of a quota with a burst of 1.25 seconds of its
-//! rate get 0.6 of the rate, 4 get 0.93, and one gets 0.97.
 
 mod clock;
 mod file;

@@ -3,7 +3,7 @@
 use std::{future::Future, time::Duration};
 
 use outbound::quota_store::{Exchange, Grant, QuotaStore, Rule, Scope};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -386,8 +386,10 @@ async fn a_lost_row_begins_empty_with_another_generation(store: impl Tested) {
 /// 32 handles ask at once, each of them everything twice.
 async fn many_handles_at_once(store: impl Tested) {
     fill(&store).await;
+    let begun = Instant::now();
     let mut tasks = JoinSet::new();
-    for holder in 1..=32 {
+    // Any number is a holder.
+    for holder in (1..=16).chain(u64::MAX - 15..=u64::MAX) {
         let handles = [store.another().await, store.another().await];
         tasks.spawn(async move {
             let (mut sum, scope) = (0, scope());
@@ -405,7 +407,7 @@ async fn many_handles_at_once(store: impl Tested) {
         });
     }
     let sum: u64 = tasks.join_all().await.into_iter().sum();
-    assert!(sum <= 30_000 + MEANWHILE, "{sum}");
+    assert!(sum <= 30_000 + 17 * (begun.elapsed().as_secs() + 2), "{sum}");
     // What is left is kept for who has waited longest.
     assert!(sum >= 29_600, "{sum}");
 }

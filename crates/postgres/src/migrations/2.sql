@@ -99,6 +99,8 @@ declare
     the_ttl bigint := 0;
     the_poll bigint;
 begin
+    -- What a crash of the database loses of the last moments is no more than a few chunks, and each commit would wait for the disk.
+    perform set_config('synchronous_commit', 'off', true);
     -- The row's lock: one exchange of a scope at a time. A new row is empty, since nobody knows what was spent before.
     select * into q from quota where scope = the_scope for update;
     if not found then

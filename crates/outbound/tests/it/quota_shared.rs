@@ -422,3 +422,90 @@ async fn limits_of_models_are_shared_by_model() {
     assert!(began.elapsed() <= s(46), "{:?}", began.elapsed());
     assert!(simulator.ledger().refused() <= 6, "{}", simulator.ledger().refused());
 }
+
+/// A request needs more than can be saved up: it waits until that is full, and those behind it pay.
+#[tokio::test(start_paused = true)]
+async fn requests_larger_than_a_chunk_or_than_the_burst_go_through() {
+    let simulator =
+        Simulator::builder().seed(11).latency(Latency::fixed(s(2))).tokens_per_minute(60_000).build();
+    let store = Store::new();
+    let managers = [1, 2]
+        .map(|seed| manager(&simulator, &store, seed).tokens_per_minute(60_000).build().expect("a manager"));
+    let requests = || {
+        let large = |id| {
+            let mut body = body(id);
+            body["max_tokens"] = json!(if id % 4 == 0 { 10_000 } else { 1_000 });
+            Request::chat(&body)
+        };
+        (0..20).map(large)
+    };
+    let began = Instant::now();
+    let runs = managers.iter().map(|manager| manager.batch(requests()).collect::<Vec<_>>());
+    for outcomes in join_all(runs).await {
+        all_succeeded(&outcomes);
+    }
+    // 130 s at the rate of a thousand tokens a second.
+    assert!(began.elapsed() <= s(140), "{:?}", began.elapsed());
+    assert_eq!(simulator.ledger().refused(), 0);
+}
+
+/// A limit that is changed while requests wait is that of all.
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_is_set_is_shared_at_once() {
+    let (simulator, store) = (plain().requests_per_minute(6_000).build(), Store::new());
+    let managers = [1, 2].map(|seed| manager(&simulator, &store, seed).build().expect("a manager"));
+    let began = Instant::now();
+    let set = async {
+        for manager in &managers {
+            manager.set_limits(None, &ModelLimits::new().requests_per_minute(300));
+        }
+        sleep(s(20)).await;
+        for manager in &managers {
+            manager.set_limits(None, &ModelLimits::new().requests_per_minute(1_200));
+        }
+    };
+    let ((), one, other) = tokio::join!(set, run(&managers[0], 150), run(&managers[1], 150));
+    all_succeeded(&one);
+    all_succeeded(&other);
+    // 100 in 20 s, and 200 in 10 s.
+    let took = began.elapsed();
+    assert!(took >= s(28) && took <= s(33), "{took:?}");
+}
+
+/// Several keys behind one name, each shared by two managers.
+#[tokio::test(start_paused = true)]
+async fn several_keys_are_shared_each() {
+    let simulator = plain().key("sk-one").key("sk-two").build();
+    let store = Store::new();
+    let managers = [1, 2].map(|seed| {
+        let other = Endpoint::new(Provider::openai())
+            .base_url("http://provider.test/v1")
+            .key("sk-two")
+            .client(crate::stack::client(&simulator))
+            .requests_per_minute(600);
+        let builder = manager(&simulator, &store, seed).key("sk-one").requests_per_minute(600);
+        builder.another_endpoint(other).build().expect("a manager")
+    });
+    let began = Instant::now();
+    let (one, other) = tokio::join!(run(&managers[0], 300), run(&managers[1], 300));
+    all_succeeded(&one);
+    all_succeeded(&other);
+    assert!(began.elapsed() <= s(34), "{:?}", began.elapsed());
+    assert!(simulator.ledger().refused() <= 3, "{}", simulator.ledger().refused());
+}
+
+/// Built outside of a runtime, used in one and then in another.
+#[test]
+fn a_manager_outlives_the_runtime_that_it_began_in() {
+    let runtime = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        runtime.expect("a runtime")
+    };
+    let (simulator, store) = runtime().block_on(async { (plain().build(), Store::new()) });
+    let manager = manager(&simulator, &store, 1).requests_per_minute(600).build().expect("a manager");
+    for _ in 0..2 {
+        let outcomes = runtime().block_on(async { run(&manager, 20).await });
+        all_succeeded(&outcomes);
+    }
+    assert!(store.state().asked.len() > 10);
+}

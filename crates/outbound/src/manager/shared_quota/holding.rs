@@ -213,6 +213,7 @@ impl Holding {
         } else {
             now + IDLE_LOOK
         };
+        let look = if is_spent && !probes { look.min(self.asked_at + REPORT) } else { look };
         Step::Wait(self.until.map_or(look, |until| look.min(until)))
     }
 

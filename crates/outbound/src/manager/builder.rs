@@ -25,7 +25,8 @@ use super::{
     send_log::SendLog,
     settings::Settings,
 };
-use crate::quota_store::QuotaStore;
+
+mod quota_store;
 
 /// Builds a [`RequestManager`](super::RequestManager). Made by [`RequestManager::builder`](super::RequestManager::builder).
 ///
@@ -299,12 +300,6 @@ impl RequestManagerBuilder {
     /// A log that is written before a request is sent. Default: none.
     pub fn send_log(mut self, log: impl SendLog) -> Self {
         self.settings.send_log = Some(Box::new(log));
-        self
-    }
-
-    /// Shares the limits with all processes that use the same key with the same store.
-    pub fn quota_store(mut self, store: impl QuotaStore + 'static) -> Self {
-        self.settings.quota_store = Some(Arc::new(store));
         self
     }
 

@@ -2,6 +2,7 @@
 
 mod crash;
 mod folder;
+mod lost;
 mod property;
 #[path = "work_suite.rs"]
 mod suite;

@@ -24,7 +24,7 @@ pub struct Health {
 }
 
 impl PostgresWork {
-    /// How healthy the tables are, as the database's own statistics say. They are about a second old.
+    /// How healthy the tables are, as the database's own statistics say. Some of them are up to ten seconds old.
     ///
     /// # Errors
     ///

@@ -2,6 +2,7 @@
 
 mod batch;
 mod database;
+mod members;
 mod proxy;
 mod quota;
 #[path = "../../../outbound/tests/it/work_suite.rs"]

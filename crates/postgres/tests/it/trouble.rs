@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The host and port of an address, and the rest of it for another port.
-fn through(address: &str, port: u16) -> (String, String) {
+pub(crate) fn through(address: &str, port: u16) -> (String, String) {
     let config: Config = address.parse().expect("an address");
     let host = match config.get_hosts().first() {
         Some(Host::Tcp(host)) => host.clone(),
@@ -41,7 +41,7 @@ fn through(address: &str, port: u16) -> (String, String) {
 }
 
 /// A store behind a proxy that cuts. The store does not try again to open, so the test does.
-async fn open_through(proxy: &Proxy, address: &str, schema: &Schema) -> PostgresWork {
+pub(crate) async fn open_through(proxy: &Proxy, address: &str, schema: &Schema) -> PostgresWork {
     let (_, cut) = through(address, proxy.address.port());
     let builder = PostgresWork::builder(&cut).schema(&schema.name).patience(Duration::from_secs(30));
     for _ in 0..20 {

@@ -356,8 +356,8 @@ fn serve_child(child: &Arc<WaitQueue<QuotaPolicy>>, now: Instant, context: Runti
 /// What the requests want that wait at a quota and at all below it. Each quota is locked by itself, so that this can run beside
 /// anything.
 pub(super) fn demand(queue: &WaitQueue<QuotaPolicy>, now: Instant) -> Demand {
-    let (own, children) = queue
-        .with_front(|policy, head| (policy.own_demand(head, now), policy.round_robin.children()));
+    let (own, children) =
+        queue.with_front(|policy, head| (policy.own_demand(head, now), policy.round_robin.children()));
     children.iter().map(|child| demand(child, now)).fold(own, |mut sum, below| {
         sum.queued += &below.queued;
         sum.first = sum.first.max(&below.first);

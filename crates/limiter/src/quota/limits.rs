@@ -188,7 +188,9 @@ impl Limits {
         }
         let now = Instant::now();
         let Self { meters, strict, .. } = self;
-        strict.iter_mut().for_each(|strict| strict.put_back(estimate, actual, readings_say(meters, strict), now));
+        strict
+            .iter_mut()
+            .for_each(|strict| strict.put_back(estimate, actual, readings_say(meters, strict), now));
     }
 
     /// Replaces the estimate, which was taken before, by the actual cost. It may be higher in some dimensions and lower in

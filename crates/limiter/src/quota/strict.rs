@@ -148,7 +148,14 @@ impl Strict {
     pub(super) fn snapshot(&self) -> Option<DimensionSnapshot> {
         let log = self.log()?;
         let (dimension, window) = (self.dimension, log.window());
-        Some(DimensionSnapshot { dimension, window, limit: log.limit(), available: log.available(), server_remaining: None, learned: false })
+        Some(DimensionSnapshot {
+            dimension,
+            window,
+            limit: log.limit(),
+            available: log.available(),
+            server_remaining: None,
+            learned: false,
+        })
     }
 
     /// Whether it counts by grants.

@@ -17,7 +17,7 @@
 //!  request
 //!  scope (a folder; in it: call, silence · account · model, reachability, sharing, endpoint ·
 //!         health, overload, breaker, fair_queue, quota · stopped)
-//!  settings
+//!  settings · shared_quota (a folder; in it: holding · away · rules, store)
 //!  metrics · guarded_observer
 //!  in_flight · route · observe
 //!  error · cache

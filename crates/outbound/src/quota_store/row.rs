@@ -325,9 +325,11 @@ impl Row {
             .collect()
     }
 
-    /// How much has to be there for so much: all of it, or all that can be saved up beside what the holder has.
+    /// How much has to be there for so much: all of it, or where that is more than can be saved up, all that can be saved up
+    /// beside what the holder has.
     fn there(&self, holder: &Holder, rule: usize, units: u64) -> u64 {
-        units.min(self.rules[rule].burst.saturating_sub(holder.outstanding[rule]))
+        let burst = self.rules[rule].burst;
+        if units > burst { burst.saturating_sub(holder.outstanding[rule]) } else { units }
     }
 
     /// Whole units that can be granted.

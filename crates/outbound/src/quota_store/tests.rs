@@ -272,6 +272,54 @@ fn all_rules_are_granted_or_none_and_never_more_than_a_chunk_but_for_one_large_r
 }
 
 #[test]
+fn a_request_larger_than_what_can_be_saved_up_waits_for_all_of_that_and_is_paid_off() {
+    let minute = Duration::from_secs(60);
+    let scope = Scope::new("one").rule(Rule::rate(60_000, minute).burst(1_000));
+    let ask = |holder, seq, units| Exchange::new(holder, seq).wanted([units]).least([units]);
+    let mut row = Row::new(&scope, 1, START);
+    assert_eq!(row.exchange(&scope, &ask(1, 1, 5_000), START).granted, [0]);
+    // Another one holds a part of it, so that it cannot be full.
+    assert_eq!(row.exchange(&scope, &ask(1, 2, 5_000).oldest_wait(minute), at(1)).granted, [5_000]);
+    assert_eq!(row.levels[0], -4_000_000_000);
+    // The debt is that of all: four seconds, and one more for what the next one needs.
+    assert_eq!(row.exchange(&scope, &ask(2, 1, 1_000), at(1)).granted, [0]);
+    assert_eq!(row.exchange(&scope, &Exchange::new(1, 3).used([5_000]), at(2)).granted, [0]);
+    assert_eq!(row.exchange(&scope, &ask(2, 2, 1_000), at(5)).granted, [0]);
+    assert_eq!(row.exchange(&scope, &ask(2, 3, 1_000), at(6)).granted, [1_000]);
+    // A large one waits for what another has, and is not overtaken meanwhile.
+    assert_eq!(row.exchange(&scope, &ask(1, 4, 2_000), at(7)).granted, [0]);
+    assert_eq!(row.exchange(&scope, &ask(2, 4, 10).used([900]), at(8)).granted, [0]);
+    assert_eq!(row.exchange(&scope, &ask(1, 5, 2_000).oldest_wait(minute), at(8)).granted, [0]);
+    assert_eq!(row.exchange(&scope, &ask(2, 5, 10).used([100]), at(8)).granted, [0]);
+    assert_eq!(row.exchange(&scope, &ask(1, 6, 2_000).oldest_wait(minute), at(9)).granted, [2_000]);
+}
+
+#[test]
+fn who_wants_more_than_a_chunk_asks_again_at_once_where_there_is_enough() {
+    let scope = scope();
+    let mut row = Row::new(&scope, 1, START);
+    let all = Exchange::new(1, 1).wanted([400, 40_000]).least([1, 100]);
+    row.exchange(&scope, &all, START);
+    let grant = row.exchange(&scope, &all.seq(2), at(60));
+    assert_eq!((grant.granted[1], grant.next_poll), (4_500, Duration::from_millis(100)));
+    let grant = row.exchange(&scope, &Exchange::new(1, 3).used([45, 4_500]), at(60));
+    assert_eq!(grant.next_poll, Duration::from_secs(1));
+}
+
+#[test]
+fn a_prober_that_gives_its_probe_back_lets_another_probe() {
+    let scope = scope();
+    let mut row = Row::new(&scope, 1, START);
+    row.exchange(&scope, &ask(1, 1), START);
+    row.exchange(&scope, &ask(1, 2).pause(Duration::from_secs(5)), at(10));
+    assert_eq!(row.exchange(&scope, &ask(1, 3), at(20)).granted, [1, 100]);
+    let other = row.exchange(&scope, &ask(2, 1), at(20));
+    assert_eq!((&other.granted[..], other.next_poll), (&[0, 0][..], Duration::from_secs(1)));
+    row.exchange(&scope, &Exchange::new(1, 4).returned([1, 100]), at(21));
+    assert_eq!(row.exchange(&scope, &ask(2, 2), at(21)).granted, [1, 100]);
+}
+
+#[test]
 fn what_a_holder_did_not_spend_comes_back_only_if_it_gives_it_back() {
     let scope = scope();
     let mut row = Row::new(&scope, 1, START);

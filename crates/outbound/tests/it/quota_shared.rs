@@ -1,57 +1,87 @@
 //! Several managers share the limits of one key through a store of quota.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use futures::future::join_all;
 use outbound::{
-    Client, Provider, Request, RequestManager, RequestManagerBuilder,
+    Client, Endpoint, ModelLimits, Provider, Request, RequestManager, RequestManagerBuilder,
     quota_store::{Exchange, Grant, MemoryQuota, QuotaError, QuotaStore, Scope},
 };
-use outbound_simulator::{Builder, Fault, Latency, LimitHeaders, Plan, Refusal, Simulator};
+use outbound_simulator::{
+    Builder, Charging, Fault, Latency, LimitHeaders, ModelSettings, Plan, Refusal, Simulator,
+};
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
-use crate::stack::{ms, s};
+use crate::stack::{all_succeeded, body, chat, ms, run, s};
 
 const REQUESTS: u64 = 3_000;
 const TOKENS: u64 = 600_000;
 
-/// A store that counts, and that can be away.
+/// A store over a network of 4 ms, which counts and can be away.
 #[derive(Clone)]
 struct Store {
     quota: MemoryQuota,
-    asked: Arc<AtomicU64>,
-    away: Arc<AtomicBool>,
-    start: Instant,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Mode {
+    #[default]
+    There,
+    Away,
+    /// It takes what is asked, and never answers.
+    Silent,
+}
+
+#[derive(Default)]
+struct State {
+    mode: Mode,
+    /// When each holder asked, and what.
+    asked: Vec<(Instant, Exchange)>,
 }
 
 impl Store {
     fn new() -> Self {
-        Self { quota: MemoryQuota::new(), asked: Arc::default(), away: Arc::default(), start: Instant::now() }
+        Self { quota: MemoryQuota::new(), state: Arc::default() }
     }
 
-    fn asked(&self) -> u64 {
-        self.asked.load(Ordering::SeqCst)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic")
+    }
+
+    /// The most exchanges of one holder within a second.
+    fn most_in_a_second(&self) -> usize {
+        let mut times = BTreeMap::<u64, Vec<Instant>>::new();
+        for (at, exchange) in &self.state().asked {
+            times.entry(exchange.holder).or_default().push(*at);
+        }
+        let most = |times: &Vec<Instant>| {
+            let within = |(index, at): (usize, &Instant)| {
+                times[index..].iter().take_while(|other| **other < *at + s(1)).count()
+            };
+            times.iter().enumerate().map(within).max().unwrap_or(0)
+        };
+        times.values().map(most).max().unwrap_or(0)
     }
 }
 
 impl QuotaStore for Store {
     async fn exchange(&self, scope: &Scope, exchange: Exchange) -> Result<Grant, QuotaError> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        if std::env::var("T").is_ok() { println!("{:.3} {:x} {} used {:?} back {:?} want {:?} least {:?} {:?} pause {:?}", self.start.elapsed().as_secs_f64(), exchange.holder & 0xffff, &scope.name[scope.name.len()-60.min(scope.name.len())..], exchange.used, exchange.returned, exchange.wanted, exchange.least, exchange.oldest_wait, exchange.pause); }
-        // As over a network.
-        tokio::time::sleep(ms(2)).await;
-        if self.away.load(Ordering::SeqCst) {
+        self.state().asked.push((Instant::now(), exchange.clone()));
+        sleep(ms(2)).await;
+        let mode = self.state().mode;
+        if mode == Mode::Silent {
+            std::future::pending::<()>().await;
+        }
+        if mode == Mode::Away {
             return Err(QuotaError::new("the store is away"));
         }
         let grant = self.quota.exchange(scope, exchange).await;
-        if std::env::var("T").is_ok() { let g=grant.as_ref().unwrap(); println!("    {:?} ttl {:?} next {:?} pause {:?} holders {}", g.granted, g.ttl, g.next_poll, g.pause, g.holders); }
-        tokio::time::sleep(ms(2)).await;
+        sleep(ms(2)).await;
         grant
     }
 }
@@ -97,7 +127,6 @@ fn provider(items: u32, seed: u64, faults: bool) -> Builder {
         .requests_per_minute(REQUESTS)
         .tokens_per_minute(TOKENS)
         .burst(s(1))
-        .charging(if std::env::var("C").is_ok() { outbound_simulator::Charging::Actual } else { outbound_simulator::Charging::Estimate })
         .bill_only_seen()
         .token_spread(0.1)
         .limit_headers(LimitHeaders::All)
@@ -107,24 +136,25 @@ fn provider(items: u32, seed: u64, faults: bool) -> Builder {
         .plan(plan)
 }
 
-fn manager(simulator: &Simulator, store: Option<&Store>, seed: u64) -> RequestManagerBuilder {
+fn manager(simulator: &Simulator, store: &Store, seed: u64) -> RequestManagerBuilder {
     let dialled = simulator.clone();
     let client = Client::builder().connector(move |_: &outbound::Origin| {
         let dialled = dialled.clone();
         async move { dialled.dial().await }
     });
-    let builder = RequestManager::builder()
+    RequestManager::builder()
         .provider(Provider::openai())
         .base_url("http://provider.test/v1")
         .key("sk-of-nobody")
         .client(client)
         .attempt_timeout(s(10))
         .seed(seed)
-        .wall_clock(std::time::SystemTime::UNIX_EPOCH + s(1_767_225_600));
-    match store {
-        Some(store) => builder.quota_store(store.clone()),
-        None => builder,
-    }
+        .wall_clock(std::time::SystemTime::UNIX_EPOCH + s(1_767_225_600))
+        .quota_store(store.clone())
+}
+
+fn with_limits(builder: RequestManagerBuilder) -> RequestManagerBuilder {
+    builder.requests_per_minute(REQUESTS).tokens_per_minute(TOKENS)
 }
 
 #[derive(Debug)]
@@ -132,31 +162,28 @@ struct Ran {
     /// The time of an oracle, divided by the time that it took.
     goodput: f64,
     refused_per_1_000: f64,
+    /// Exchanges in the time in which a burst comes in.
     exchanges_per_burst: f64,
-    exchanges_per_second: f64,
     failed: usize,
-    seconds: f64,
 }
 
+/// What the manager saves up, in time.
+const BURST: f64 = 1.25;
+
 /// Runs a batch, split among so many managers.
-async fn batch(managers: usize, told: bool, faults: bool, store: Option<Store>, seed: u64) -> Ran {
-    let items = 2_000;
+async fn batch(managers: usize, told: bool, charging: Charging, seed: u64) -> Ran {
+    let items = 1_000;
     let bodies = bodies(items, seed);
     let bytes: Vec<_> = bodies.iter().map(|body| body.to_string().into()).collect();
-    let best = provider(items, seed, faults).build().oracle(&bytes, 64 * managers, s(10));
-    let simulator = provider(items, seed, faults).build();
+    let simulator = || provider(items, seed, true).charging(charging).build();
+    let best = simulator().oracle(&bytes, 64 * managers, s(10));
+    let (simulator, store) = (simulator(), Store::new());
     let began = Instant::now();
     let runs = (0..managers).map(|number| {
-        let mut builder = manager(&simulator, store.as_ref(), seed + number as u64);
-        if told {
-            builder = builder.requests_per_minute(REQUESTS).tokens_per_minute(TOKENS);
-        }
+        let builder = manager(&simulator, &store, seed + number as u64);
+        let builder = if told { with_limits(builder) } else { builder };
         let manager = builder.build().expect("a manager");
         let part: Vec<_> = bodies.iter().skip(number).step_by(managers).map(Request::chat).collect();
-        if std::env::var("P").is_ok() && number == 0 {
-            let manager = manager.clone();
-            tokio::spawn(async move { for _ in 0..200 { tokio::time::sleep(s(2)).await; println!("{:.1} {manager_s}\n {:?}", began.elapsed().as_secs_f64(), manager.snapshot().endpoints[0].quota, manager_s = manager.snapshot()); } });
-        }
         async move {
             let outcomes: Vec<_> = manager.batch(part).collect().await;
             outcomes.iter().filter(|outcome| outcome.result.is_err()).count()
@@ -164,37 +191,234 @@ async fn batch(managers: usize, told: bool, faults: bool, store: Option<Store>, 
     });
     let failed = join_all(runs).await.into_iter().sum();
     let seconds = began.elapsed().as_secs_f64();
-    let ledger = simulator.ledger();
-    if std::env::var("L").is_ok() {
-        let mut per = std::collections::BTreeMap::<u64, (usize, usize)>::new();
-        for entry in ledger.entries() { let e = per.entry(entry.seen.at.as_secs()).or_default(); if entry.was_admitted() { e.0 += 1 } else { e.1 += 1 } }
-        println!("{per:?}");
-    }
-    let asked = store.as_ref().map_or(0, Store::asked) as f64;
+    assert!(store.most_in_a_second() <= 10, "{} exchanges in a second", store.most_in_a_second());
+    let asked = store.state().asked.len() as f64;
     Ran {
         goodput: best.time.as_secs_f64() / seconds,
-        refused_per_1_000: ledger.refused() as f64 * 1_000.0 / f64::from(items),
-        exchanges_per_burst: asked / seconds * 2.0,
-        exchanges_per_second: asked / seconds / managers as f64,
+        refused_per_1_000: simulator.ledger().refused() as f64 * 1_000.0 / f64::from(items),
+        exchanges_per_burst: asked / seconds * BURST,
         failed,
-        seconds,
+    }
+}
+
+/// Half of the batch of 2,000, with faults and an outage. Processes that do not share have a part of the limits each, or are
+/// refused by the hundred. Who asks first differs from run to run: of 2,000 requests 1.5 to 4 in 1,000 were refused.
+#[tokio::test(start_paused = true)]
+async fn several_managers_are_as_fast_as_one_and_hardly_refused() {
+    for (managers, told, charging, goodput, refused, exchanges) in [
+        (1, true, Charging::Estimate, 0.95, 5.0, 13.0),
+        (4, true, Charging::Estimate, 0.95, 10.0, 13.0),
+        // Each begins with a few calls at once, before it knows a limit.
+        (4, false, Charging::Estimate, 0.95, 10.0, 13.0),
+        (4, true, Charging::Actual, 0.85, 5.0, 16.0),
+        // Sixteen chunks of a tenth are more than the burst.
+        (16, true, Charging::Estimate, 0.9, 5.0, 25.0),
+    ] {
+        let ran = batch(managers, told, charging, 3).await;
+        println!("{managers} told {told} {charging:?}: {ran:.3?}");
+        assert_eq!(ran.failed, 0, "{managers} {told}: {ran:?}");
+        assert!(ran.goodput >= goodput, "{managers} {told}: {ran:?}");
+        assert!(ran.refused_per_1_000 <= refused, "{managers} {told}: {ran:?}");
+        assert!(ran.exchanges_per_burst <= exchanges, "{managers} {told}: {ran:?}");
+    }
+}
+
+/// A provider without faults. Its limit is ten requests a second.
+fn plain() -> Builder {
+    Simulator::builder().seed(11).latency(Latency::fixed(ms(200))).requests_per_minute(600).burst(s(1))
+}
+
+fn two(simulator: &Simulator, store: &Store) -> [RequestManager; 2] {
+    [1, 2].map(|seed| manager(simulator, store, seed).requests_per_minute(600).build().expect("a manager"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_one_has_nothing_to_do_the_other_has_all() {
+    let (simulator, store) = (plain().build(), Store::new());
+    let [one, other] = two(&simulator, &store);
+    // Both have asked once, so that each knows of the other.
+    all_succeeded(&run(&other, 10).await);
+    let began = Instant::now();
+    all_succeeded(&run(&one, 600).await);
+    let took = began.elapsed();
+    assert!(took <= s(62), "{took:?}");
+    assert_eq!(simulator.ledger().refused(), 0);
+    assert!(store.most_in_a_second() <= 10);
+    // When it begins again, it has its half soon.
+    let began = Instant::now();
+    let (first, second) = tokio::join!(run(&one, 300), run(&other, 300));
+    all_succeeded(&first);
+    all_succeeded(&second);
+    assert!(began.elapsed() <= s(62), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_away_fails_no_request_and_the_rate_stays_near() {
+    for mode in [Mode::Away, Mode::Silent] {
+        let (simulator, store) = (plain().build(), Store::new());
+        let managers = two(&simulator, &store);
+        let away = async {
+            sleep(s(30)).await;
+            store.state().mode = mode;
+            sleep(s(30)).await;
+            let snapshot = managers[0].snapshot().endpoints[0].quota_store.expect("there is a store");
+            assert!(snapshot.away_since.is_some_and(|since| since.elapsed() > s(28)), "{snapshot:?}");
+            assert_eq!(snapshot.holders, 2);
+            sleep(s(30)).await;
+            store.state().mode = Mode::There;
+            sleep(s(5)).await;
+            let snapshot = managers[0].snapshot().endpoints[0].quota_store.expect("there is a store");
+            assert!(snapshot.away_since.is_none(), "{snapshot:?}");
+        };
+        let began = Instant::now();
+        let ((), one, other) = tokio::join!(away, run(&managers[0], 600), run(&managers[1], 600));
+        all_succeeded(&one);
+        all_succeeded(&other);
+        let took = began.elapsed();
+        // 120 s at best.
+        assert!(took <= s(140), "{mode:?}: {took:?}");
+        assert!(simulator.ledger().refused() <= 6, "{mode:?}: {}", simulator.ledger().refused());
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn measure() {
-    let list = |name: &str, all: &str| -> Vec<usize> {
-        let text = std::env::var(name).unwrap_or(all.to_owned());
-        text.split(',').map(|part| part.parse().unwrap()).collect()
-    };
-    for faults in list("FAULTS", "0,1") {
-        for managers in list("MANAGERS", "1,4,16") {
-            for told in list("TOLD", "0,1") {
-                for seed in list("SEED", "3") {
-                    let ran = batch(managers, told == 1, faults == 1, Some(Store::new()), seed as u64).await;
-                    println!("{managers} told {told} faults {faults}: {ran:.3?}");
-                }
-            }
+async fn a_row_that_is_lost_costs_a_moment() {
+    let (simulator, mut store) = (plain().build(), Store::new());
+    let managers = two(&simulator, &store);
+    let began = Instant::now();
+    let lost = async {
+        for _ in 0..5 {
+            sleep(s(8)).await;
+            // The same store without what it knew.
+            store.quota.clone_from(&MemoryQuota::new());
         }
+    };
+    let ((), one, other) = tokio::join!(lost, run(&managers[0], 250), run(&managers[1], 250));
+    all_succeeded(&one);
+    all_succeeded(&other);
+    assert!(began.elapsed() <= s(56), "{:?}", began.elapsed());
+    assert!(simulator.ledger().refused() <= 3, "{}", simulator.ledger().refused());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_one_heard_pauses_all() {
+    let simulator =
+        plain().fault_during(Refusal::rate_limited().retry_after(s(8)), s(10)..ms(10_250)).build();
+    let store = Store::new();
+    let managers = two(&simulator, &store);
+    let (one, other) = tokio::join!(run(&managers[0], 200), run(&managers[1], 200));
+    all_succeeded(&one);
+    all_succeeded(&other);
+    let at: Vec<_> = simulator.ledger().entries().iter().map(|entry| entry.seen.at).collect();
+    let in_pause = at.iter().filter(|at| **at > ms(10_500) && **at < s(18)).count();
+    assert_eq!(in_pause, 0, "{at:?}");
+    // Then a single probe, until its reply is there.
+    let first = at.iter().filter(|at| **at >= s(18)).min().expect("it goes on");
+    let beside = at.iter().filter(|at| **at >= *first && **at < *first + ms(190)).count();
+    assert_eq!(beside, 1, "{at:?}");
+    assert!(*first < s(20), "{first:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_known_limit_nothing_is_held_back_and_pauses_are_shared() {
+    let simulator = Simulator::builder()
+        .seed(11)
+        .latency(Latency::fixed(ms(200)))
+        .limit_headers(LimitHeaders::RetryAfter)
+        .fault_during(Refusal::rate_limited().retry_after(s(8)), s(10)..ms(10_100))
+        .build();
+    let store = Store::new();
+    let managers =
+        [1, 2].map(|seed| manager(&simulator, &store, seed).max_concurrent(2).build().expect("a manager"));
+    let (one, other) = tokio::join!(run(&managers[0], 200), run(&managers[1], 200));
+    all_succeeded(&one);
+    all_succeeded(&other);
+    let at: Vec<_> = simulator.ledger().entries().iter().map(|entry| entry.seen.at).collect();
+    assert!(at.iter().filter(|at| **at < s(10)).count() >= 180);
+    let in_pause = at.iter().filter(|at| **at > ms(11_500) && **at < s(18)).count();
+    assert_eq!(in_pause, 0, "{at:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manager_that_ends_gives_back_what_it_has() {
+    for shutdown in [true, false] {
+        let (simulator, store) = (plain().build(), Store::new());
+        let [one, _other] = two(&simulator, &store);
+        all_succeeded(&run(&one, 30).await);
+        if shutdown {
+            one.shutdown(s(1)).await;
+        }
+        drop(one);
+        sleep(s(1)).await;
+        let asked = store.state().asked.len();
+        sleep(s(100)).await;
+        assert_eq!(store.state().asked.len(), asked, "it goes on asking");
+        let state = store.state();
+        let sum =
+            |of: fn(&Exchange) -> &Vec<u64>| -> u64 { state.asked.iter().flat_map(|(_, it)| of(it)).sum() };
+        // What was retried without an answer would count twice.
+        assert_eq!(sum(|exchange| &exchange.used), 30, "shutdown {shutdown}");
+        let (_, last) = state.asked.last().expect("it asked");
+        assert!(last.wanted.iter().all(|wanted| *wanted == 0), "{last:?}");
     }
+}
+
+/// Requests with priorities wait in a queue of the manager, and only one of them asks the limiter.
+#[tokio::test(start_paused = true)]
+async fn requests_with_priorities_have_the_whole_rate() {
+    let (simulator, store) = (plain().build(), Store::new());
+    let [one, _other] = two(&simulator, &store);
+    let began = Instant::now();
+    let requests = (0..300).map(|id| chat(id).priority(id as i32 % 3));
+    let outcomes: Vec<_> = one.batch(requests).collect().await;
+    all_succeeded(&outcomes);
+    assert!(began.elapsed() <= s(34), "{:?}", began.elapsed());
+}
+
+/// The limits are the models', and one manager is told what the other finds out.
+#[tokio::test(start_paused = true)]
+async fn limits_of_models_are_shared_by_model() {
+    let simulator = plain()
+        .requests_per_minute(6_000)
+        .model("small", ModelSettings::new().requests_per_minute(600))
+        .model("large", ModelSettings::new().requests_per_minute(300))
+        .build();
+    let store = Store::new();
+    let managers = [1, 2].map(|seed| {
+        let small = ModelLimits::new().requests_per_minute(600);
+        let large = ModelLimits::new().requests_per_minute(300);
+        let endpoint = Endpoint::new(Provider::openai())
+            .base_url("http://provider.test/v1")
+            .key("sk-of-nobody")
+            .client(crate::stack::client(&simulator))
+            .model("small", small)
+            .model("large", large);
+        RequestManager::builder()
+            .default_endpoint(endpoint)
+            .quota_store(store.clone())
+            .seed(seed)
+            .build()
+            .expect("a manager")
+    });
+    let requests = |of: &str| -> Vec<Request> {
+        (0..200)
+            .map(|id| {
+                let mut body = body(id);
+                body["model"] = json!(of);
+                Request::chat(&body)
+            })
+            .collect()
+    };
+    let began = Instant::now();
+    let runs = managers.iter().flat_map(|manager| {
+        [("small", 2), ("large", 1)].map(|(model, part)| {
+            manager.batch(requests(model).into_iter().take(100 * part)).collect::<Vec<_>>()
+        })
+    });
+    for outcomes in join_all(runs).await {
+        all_succeeded(&outcomes);
+    }
+    // 400 at ten a second, and 200 at five.
+    assert!(began.elapsed() <= s(46), "{:?}", began.elapsed());
+    assert!(simulator.ledger().refused() <= 6, "{}", simulator.ledger().refused());
 }

@@ -214,7 +214,7 @@ begin
             needed := h.least[n];
         end if;
         -- A request that is larger than what can be saved up makes the level negative.
-        if free < least(h.least[n], greatest(bursts[n] - h.outstanding[n], 0)) then
+        if free < case when h.least[n] > bursts[n] then greatest(bursts[n] - h.outstanding[n], 0) else h.least[n] end then
             gets := false;
         elsif least(needed, greatest(free, h.least[n])) * whole < part * h.wanted[n] then
             part := least(needed, greatest(free, h.least[n]));
@@ -257,8 +257,11 @@ begin
             select coalesce(sum(greatest(least(o.wanted[n], chunk), o.least[n])), 0) into sum_needed from quota_holder as o
             where o.scope = the_scope and o.holder <> the_holder
                 and (o.waits_since, o.holder) <= (h.waits_since, the_holder);
-            sum_needed := sum_needed
-                + least(greatest(least(h.wanted[n], chunk), h.least[n]), greatest(bursts[n] - h.outstanding[n], 0));
+            needed := greatest(least(h.wanted[n], chunk), h.least[n]);
+            if needed > bursts[n] then
+                needed := greatest(bursts[n] - h.outstanding[n], 0);
+            end if;
+            sum_needed := sum_needed + needed;
             longest := greatest(longest, div(
                 greatest(sum_needed * 1000000 - q.levels[n], 0) * pers[n], amounts[n]::numeric * 1000000) + 1);
         end loop;

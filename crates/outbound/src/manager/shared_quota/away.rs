@@ -105,7 +105,8 @@ impl Away {
             let whole = rule.amount as f64 / rule.per.as_secs_f64();
             let share = whole / f64::from(holders);
             let before = self.rate.get(index).copied().filter(|_| away < self.ttl);
-            let rate = before.map_or(share / 2_f64.powi(halvings.cast_signed()), |rate| rate.clamp(share, whole));
+            let rate =
+                before.map_or(share / 2_f64.powi(halvings.cast_signed()), |rate| rate.clamp(share, whole));
             let Some((parts, wanted)) = self.parts.get_mut(index).zip(wanted.get(index)) else { continue };
             *parts = (*parts + rate * seconds).min(*wanted as f64);
             units.push(*parts as u64);

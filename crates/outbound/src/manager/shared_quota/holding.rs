@@ -205,9 +205,11 @@ impl Holding {
 
     /// What was used since the last report, of each rule.
     fn spent(&self, seen: &Seen) -> Vec<u64> {
-        let spent = self.expected.iter().zip(&seen.units).map(|(expected, units)| {
-            u64::try_from((expected - units.level).max(0)).unwrap_or(u64::MAX)
-        });
+        let spent = self
+            .expected
+            .iter()
+            .zip(&seen.units)
+            .map(|(expected, units)| u64::try_from((expected - units.level).max(0)).unwrap_or(u64::MAX));
         spent.collect()
     }
 
@@ -254,7 +256,11 @@ impl Holding {
             u64::try_from(units).unwrap_or(u64::MAX)
         };
         let more = in_time(LITTLE).saturating_sub(remaining).div_ceil(SURCHARGE);
-        let less = if units.first > 0 && self.scarce { remaining.saturating_sub(in_time(MUCH)) / DISCOUNT } else { 0 };
+        let less = if units.first > 0 && self.scarce {
+            remaining.saturating_sub(in_time(MUCH)) / DISCOUNT
+        } else {
+            0
+        };
         let less = less.min(spent / 2);
         (spent - less + more, less)
     }

@@ -139,7 +139,9 @@ impl SharedQuota {
         let own = &self.0;
         // The limits that were hit are those of the model, or else those of the account.
         let hit = match &own.above {
-            Some(above) if !own.has_rules.load(Ordering::Relaxed) && above.has_rules.load(Ordering::Relaxed) => {
+            Some(above)
+                if !own.has_rules.load(Ordering::Relaxed) && above.has_rules.load(Ordering::Relaxed) =>
+            {
                 above
             }
             _ => own,

@@ -18,7 +18,7 @@ const EXCHANGE: &str =
 
 /// A quota in a Postgres database, shared by all who open the same schema. An exchange is one round trip.
 ///
-/// A clone is another handle of the same. All time is the database's; the numbers of holders are those below 2^63.
+/// A clone is another handle of the same. All time is the database's; a number of a holder is any.
 #[derive(Debug, Clone)]
 pub struct PostgresQuota {
     lane: Arc<Lane>,
@@ -49,7 +49,7 @@ impl QuotaStore for PostgresQuota {
         };
         let (used, returned) = (list(&exchange.used), list(&exchange.returned));
         let (wanted, least) = (list(&exchange.wanted), list(&exchange.least));
-        let (holder, seq) = (signed(exchange.holder), signed(exchange.seq));
+        let (holder, seq) = (exchange.holder.cast_signed(), signed(exchange.seq));
         let (wait, pause) = (micros(exchange.oldest_wait), exchange.pause.map(micros));
         let values: [Value<'_>; 12] = [
             &scope.name,

@@ -453,6 +453,10 @@ async fn an_export_loses_nothing_that_was_there() {
     assert_eq!(run.expect("it runs").status.code(), Some(0));
     assert_eq!(job.export("out.jsonl", 0).len(), 5);
     assert_eq!(ids(&answers(&job.path("out.jsonl.1"))), ["r7"]);
+    // A file that is named counts, also where the environment has the address of a database.
+    let shown =
+        outbound(&["status", text(&output)]).env("OUTBOUND_STORE", "postgres://127.0.0.1:1/none").output();
+    assert!(String::from_utf8_lossy(&shown.expect("it runs").stdout).contains("5 answered"));
     let shown = job.ask("export", &["-o", "-"]);
     assert_eq!(String::from_utf8_lossy(&shown.stdout).lines().count(), 5);
     let removed = job.ask("export", &["-o", text(&output), "--remove"]);
@@ -473,6 +477,15 @@ async fn no_message_shows_the_password() {
     let run = run.end();
     assert_eq!(run.status.code(), Some(130), "{}", said(&run));
     assert!(said(&run).contains("to go on: ") && said(&run).contains("postgres:***@"), "{}", said(&run));
+    assert!(!said(&run).contains("cret-0123"), "{}", said(&run));
+    let refused = job.store.replace("postgres:se'cret-0123@", "nobody-there:se'cret-0123@");
+    let run = outbound(&["status", "--store", &refused, "--name", "nightly"]).output().expect("it runs");
+    assert_eq!(run.status.code(), Some(2));
+    assert!(
+        said(&run).contains("--store: the database refused") && said(&run).contains("nobody-there"),
+        "{}",
+        said(&run)
+    );
     assert!(!said(&run).contains("cret-0123"), "{}", said(&run));
     job.store = job.store.replace("127.0.0.1", "127.0.0.1:1");
     let run = job.run(&[]);

@@ -214,7 +214,7 @@ begin
             needed := h.least[n];
         end if;
         -- A request that is larger than what can be saved up makes the level negative.
-        if free < case when h.least[n] > bursts[n] then greatest(bursts[n] - h.outstanding[n], 0) else h.least[n] end then
+        if free < (case when h.least[n] > bursts[n] then greatest(bursts[n] - h.outstanding[n], 0) else h.least[n] end) then
             gets := false;
         elsif least(needed, greatest(free, h.least[n])) * whole < part * h.wanted[n] then
             part := least(needed, greatest(free, h.least[n]));

@@ -623,6 +623,13 @@ impl Proxy {
         });
         Self { port, open }
     }
+
+    /// The same address, but through this way.
+    fn address(&self, address: &str) -> String {
+        let (user, rest) = address.split_once('@').expect("an address with a user");
+        let (_, name) = rest.rsplit_once('/').expect("an address with a database");
+        format!("{user}@127.0.0.1:{}/{name}", self.port)
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -630,9 +637,7 @@ async fn a_database_that_is_away_fails_nothing() {
     let Some(mut job) = Job::new(120, 100).await else { return };
     let proxy = Proxy::to(&job.store).await;
     let direct = job.store.clone();
-    let (before, _) = job.store.split_once('@').map_or(("postgres://postgres", ""), |parts| parts);
-    let name = job.store.rsplit_once('/').expect("a database").1.to_owned();
-    job.store = format!("{before}@127.0.0.1:{}/{name}", proxy.port);
+    job.store = proxy.address(&job.store);
     // The leases end while it is away.
     let run = job.start(&["--lease", "3s"]);
     received(&job.simulator, 30).await;
@@ -651,6 +656,24 @@ async fn a_database_that_is_away_fails_nothing() {
     job.store = direct;
     job.all_are_there(&job.export("out.jsonl", 0), 120);
     assert_eq!(job.sends(), 120, "what it had taken it has");
+    job.simulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_waits_a_little_for_a_database_that_is_not_there_yet() {
+    let Some(mut job) = Job::new(5, 1).await else { return };
+    let proxy = Proxy::to(&job.store).await;
+    job.store = proxy.address(&job.store);
+    proxy.open.send_replace(false);
+    let run = job.start(&[]);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    proxy.open.send_replace(true);
+    let run = run.end();
+    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    assert_eq!(said(&run).matches("it is tried for 10 s").count(), 1, "{}", said(&run));
+    proxy.open.send_replace(false);
+    let run = job.run(&[]);
+    assert_eq!(run.status.code(), Some(2), "{}", said(&run));
     job.simulator.shutdown().await;
 }
 

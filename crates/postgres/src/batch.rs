@@ -40,7 +40,7 @@ const LEAVE: &str = "
 with gone as (
     delete from member where batch = $1 and member = $2 returning member
 ), forgotten as (
-    delete from member where batch = $1 and member <> $2 and seen_at < outbound_clock() - interval '1 day'
+    delete from member where batch = $1 and member <> $2 and seen_at < outbound_clock() - interval '1 hour'
 )
 update batch_order set taken = greatest(taken - $3, 0)
 where batch = $1 and $3::bigint > 0 and exists (select from gone)

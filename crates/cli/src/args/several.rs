@@ -29,11 +29,12 @@ pub(crate) struct Several {
     pub(crate) lease: Duration,
 }
 
-/// A batch in a database, where `status` and `ctl` can have one in place of a file.
+/// A batch in a database, where `status` and `ctl` can have one in place of a file. If a file is named, it counts: the address may
+/// be in the environment for all commands.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Batch {
     /// Address of the Postgres database that has the batch, in place of OUT.jsonl. Needs --name.
-    #[arg(long, value_name = "ADDRESS", requires = "name")]
+    #[arg(long, value_name = "ADDRESS")]
     pub(crate) store: Option<String>,
 
     /// Name of the batch in the database.

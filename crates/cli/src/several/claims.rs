@@ -31,6 +31,8 @@ pub(super) struct Claim {
     pub(super) origin: Origin,
     /// This process may have sent it.
     pub(super) sent: bool,
+    /// Another process had it in between, and may have sent it.
+    pub(super) is_shared: bool,
     /// The manager has its request.
     pub(super) given: bool,
     /// The most that its request may cost, in millionths of a dollar. 0: there is no budget, or it was not given yet.
@@ -38,17 +40,19 @@ pub(super) struct Claim {
 }
 
 impl Claims {
-    /// Adds a line, and returns whether it is new. This process may have the line already, if its lease had ended without
-    /// another one who took it: then it goes on with the new lease, and the line is not sent again.
+    /// Adds a line, and returns whether it is new. This process may have the line already, if its lease had ended: then it goes on
+    /// with the new lease, and the line is not sent again. Another process may have had it between the two leases.
     pub(super) fn add(&self, mut lease: Lease, origin: Origin) -> bool {
         lease.payload = Bytes::new();
         match self.0.claims.lock().entry(Arc::clone(&lease.id)) {
             Entry::Occupied(known) => {
-                known.into_mut().lease = lease;
+                let claim = known.into_mut();
+                claim.is_shared |= lease.deliveries != claim.lease.deliveries + 1;
+                claim.lease = lease;
                 false
             }
             Entry::Vacant(free) => {
-                free.insert(Claim { lease, origin, sent: false, given: false, most: 0 });
+                free.insert(Claim { lease, origin, sent: false, is_shared: false, given: false, most: 0 });
                 true
             }
         }

@@ -14,7 +14,10 @@ use outbound::{
     work::{Ambiguous, Lease, WorkStore},
 };
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep},
+};
 
 use super::{
     budget::Budget,
@@ -25,6 +28,9 @@ use crate::{exit::Stop, input::Payload, output::Origin};
 
 /// At most this many lines are taken with one call.
 const AT_ONCE: usize = 1_000;
+
+/// How soon a process that has nothing more to do looks whether the batch is done.
+const SOON: Duration = Duration::from_millis(250);
 
 /// Requests with the ids of their lines.
 pub(super) type Requests = mpsc::UnboundedSender<(Arc<str>, Request)>;
@@ -86,17 +92,22 @@ impl<S: WorkStore, W: Fn() -> usize> Feed<S, W> {
             if found == room {
                 continue;
             }
+            let mut soon = None;
             if found == 0 {
+                let asked = Instant::now();
                 let counts = self.reach.during(self.store.counts()).await.map_err(|error| failed(&error))?;
                 if counts.ready + counts.ambiguous + counts.claimed == 0 {
                     self.is_done.store(true, Ordering::Relaxed);
                     return Ok(());
                 }
+                // The last lines may end at any moment, and nobody says it. A large batch takes long to count.
+                soon = Some(SOON.max(asked.elapsed() * 20)).filter(|_| self.claims.len() == 0);
             }
             tokio::select! {
                 biased;
                 _ = ending.wait_for(|ending| *ending) => return Ok(()),
                 () = self.store.wait() => {}
+                () = sleep(soon.unwrap_or_default()), if soon.is_some() => {}
                 // Perhaps that was the last line of all.
                 () = self.claims.emptied() => {}
             }

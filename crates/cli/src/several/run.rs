@@ -25,7 +25,7 @@ use super::{
     work::{Drive, Ended, Task},
 };
 use crate::{
-    args::Run,
+    args::{Concurrency, Run},
     control::{Controlled, Limits},
     exit::{ALL_SUCCEEDED, RESUMABLE, SOME_FAILED, Stop},
     input::Reading,
@@ -40,7 +40,7 @@ use crate::{
     watch::Watch,
 };
 
-/// How many requests may be in flight where no number is known.
+/// How many requests may be in flight where no number is given, and while the best one is not found yet.
 const USUAL_WIDTH: usize = 64;
 
 /// The shortest lease: a shorter one would end while the database takes a breath.
@@ -146,9 +146,9 @@ impl Ready {
             reach: Arc::clone(&reach),
             lease: arguments.several.lease,
             most: {
-                let watch = watch.clone();
+                let (watch, width) = (watch.clone(), width(arguments, target.keys.len()));
                 // What waits for its turn is as much as what is in flight, so that no place stays empty.
-                move || 2 * watch.read(|counts| counts.limits.places).unwrap_or(USUAL_WIDTH)
+                move || 2 * watch.read(|counts| counts.limits.places).unwrap_or(width)
             },
             base_path: target.base_path.clone(),
             refused: Arc::clone(&refused),
@@ -226,6 +226,15 @@ async fn write_output(work: &PostgresWork, reading: &Arc<Reading>, arguments: &R
         end::list_failures(reading, path, arguments).await;
     }
     Ok(())
+}
+
+/// How many requests may be in flight before the manager has said it.
+fn width(arguments: &Run, keys: usize) -> usize {
+    let of_each = match arguments.concurrency {
+        Some(Concurrency::Fixed(requests)) => requests,
+        Some(Concurrency::Auto) | None => USUAL_WIDTH,
+    };
+    of_each.saturating_mul(keys.max(1))
 }
 
 fn is_done(counts: &Counts) -> bool {

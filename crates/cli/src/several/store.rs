@@ -9,7 +9,7 @@ use std::{
 };
 
 use outbound_postgres::{Builder, PostgresBatch, PostgresQuota, PostgresWork};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::machine;
 use crate::{exit::Stop, say};
@@ -19,6 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(24 * 3_600);
 
 /// The same for a command that only looks.
 const SHORT_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a run waits for the database at its beginning: it may start together with it. The address may as well be wrong.
+const AT_THE_BEGINNING: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// After this time without an answer of the database that is said.
 const AWAY: Duration = Duration::from_secs(10);
@@ -37,12 +41,31 @@ pub(super) struct Stores {
 
 /// The batch of this name. It is made if it is not there.
 pub(super) async fn open(address: &str, name: &str) -> Result<Stores, Stop> {
+    let began = Instant::now();
+    let mut is_said = false;
+    loop {
+        match try_to_open(address, name).await {
+            Ok(Some(stores)) => return Ok(stores),
+            // Somebody removed it in between.
+            Ok(None) => return Err(none(name)),
+            Err(error) if error.is_transient() && began.elapsed() < AT_THE_BEGINNING => {
+                if !std::mem::replace(&mut is_said, true) {
+                    let (why, seconds) = (in_words(&error), AT_THE_BEGINNING.as_secs());
+                    say::line(format_args!("--store: {why}; it is tried for {seconds} s"));
+                }
+                sleep(AGAIN).await;
+            }
+            Err(error) => return Err(unusable(&error)),
+        }
+    }
+}
+
+async fn try_to_open(address: &str, name: &str) -> Result<Option<Stores>, outbound_postgres::Error> {
     let builder = builder(address, name).patience(PATIENCE);
-    let work = builder.clone().open().await.map_err(|error| unusable(&error))?;
-    let batch = builder.clone().open_batch().await.map_err(|error| unusable(&error))?;
-    let batch = batch.ok_or_else(|| none(name))?;
-    let quota = builder.open_quota().await.map_err(|error| unusable(&error))?;
-    Ok(Stores { work, batch, quota })
+    let work = builder.clone().open().await?;
+    let Some(batch) = builder.clone().open_batch().await? else { return Ok(None) };
+    let quota = builder.open_quota().await?;
+    Ok(Some(Stores { work, batch, quota }))
 }
 
 /// The batch of this name, for a command that only looks. It is not made.

@@ -34,8 +34,11 @@ const LEASE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Default)]
 struct Slow {
     work: MemoryWork,
-    /// How long a call takes that says what is sent, or what is finished.
-    takes: Duration,
+    /// Leases are extended.
+    keeps: bool,
+    /// How long a call takes that says what is sent, and one that says what is finished.
+    sent_takes: Duration,
+    finish_takes: Duration,
     sent: Arc<AtomicUsize>,
     finishes: Arc<AtomicUsize>,
     /// The most that were claimed at once, of all handles.
@@ -53,15 +56,18 @@ impl WorkStore for Slow {
     }
     async fn sent(&self, leases: &[&Lease]) -> Result<Held, WorkError> {
         self.sent.fetch_add(1, Ordering::Relaxed);
-        sleep(self.takes).await;
+        sleep(self.sent_takes).await;
         self.work.sent(leases).await
     }
     async fn renew(&self, leases: &[&Lease], ttl: Duration) -> Result<Held, WorkError> {
-        self.work.renew(leases, ttl).await
+        if self.keeps { self.work.renew(leases, ttl).await } else { Ok(vec![Ok(()); leases.len()]) }
     }
     async fn finish(&self, ends: &[(&Lease, End)]) -> Result<Held, WorkError> {
-        self.finishes.fetch_add(1, Ordering::Relaxed);
-        sleep(self.takes).await;
+        let before = self.finishes.fetch_add(1, Ordering::Relaxed);
+        // Where leases are not extended, only the first call is slow.
+        if self.keeps || before == 0 {
+            sleep(self.finish_takes).await;
+        }
         self.work.finish(ends).await
     }
     async fn release(&self, leases: &[&Lease], sent: bool) -> Result<Held, WorkError> {
@@ -89,7 +95,7 @@ impl WorkStore for Slow {
 
 impl Slow {
     async fn with(lines: usize, takes: Duration) -> Self {
-        let store = Self { takes, ..Self::default() };
+        let store = Self { sent_takes: takes, finish_takes: takes, keeps: true, ..Self::default() };
         let payload = r#"{"line":1,"request":"00000000000000ab","sends":{"method":"POST","url":"/v1/chat/completions",
             "to":"batch","model":null,"body":{"model":"m","messages":[{"role":"user","content":"Hello."}],"max_tokens":9}},"outbound":{}}"#;
         let work = (0..lines).map(|line| Work::new(format!("r{line}"), payload)).collect();
@@ -236,4 +242,37 @@ async fn a_line_that_is_taken_again_by_the_same_process_is_not_sent_again() {
     );
     claims.remove(&second);
     assert_eq!(claims.len(), 0);
+}
+
+/// The answer of one who lost its line to another one, and got it back, may be the second that was paid for.
+#[tokio::test(start_paused = true)]
+async fn a_line_that_another_process_had_in_between_is_flagged() {
+    let store = Slow::with(1, Duration::ZERO).await;
+    let claims = Claims::default();
+    let line = Line { line: 1, request: Digest(1) };
+    let take = async || store.claim(1, LEASE, Ambiguous::Take).await.expect("memory").remove(0);
+    claims.add(take().await, line);
+    sleep(LEASE * 2).await;
+    claims.add(take().await, line);
+    assert!(!claims.get("r0").expect("it is there").is_shared, "nobody else had it");
+    sleep(LEASE * 2).await;
+    let of_another = take().await;
+    store.sent(&[&of_another]).await.expect("memory");
+    sleep(LEASE * 2).await;
+    claims.add(take().await, line);
+    assert!(claims.get("r0").expect("it is there").is_shared);
+}
+
+/// The lease of an answer ends while it is being written, and the same process takes the line again.
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_written_with_the_lease_that_its_line_has_by_then() {
+    // Nothing extends the leases, as while the process stands still.
+    let (store, simulator) = (Slow::with(4, LEASE * 2).await, simulator());
+    let store = Slow { keeps: false, sent_takes: Duration::ZERO, ..store };
+    let interrupt = Interrupt::listen();
+    let run = store.run(&simulator, 4, &interrupt);
+    let (ended, outcomes, is_done) =
+        tokio::time::timeout(Duration::from_secs(3_600), run).await.expect("it ends");
+    let counts = store.counts().await.expect("memory");
+    assert!(is_done && ended.wrong.is_none() && counts.done == 4, "{counts:?} {outcomes:?}");
 }

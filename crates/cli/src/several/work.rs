@@ -55,19 +55,18 @@ pub(super) struct Ended {
     pub(super) late: u64,
 }
 
-/// A line with its end.
+/// A line with its end. Its output line is made when it is written: until then the lease may become another one.
 struct Answered {
+    id: Arc<str>,
     outcome: Outcome,
-    lease: Lease,
-    end: End,
 }
 
 /// What is written and put back with one call each.
 #[derive(Default)]
 struct Pending {
     answered: Vec<Answered>,
-    /// Lines that are for another run or another machine; and whether they may have been sent.
-    back: Vec<(Lease, bool)>,
+    /// Lines that are for another run or another machine.
+    back: Vec<Arc<str>>,
 }
 
 impl Pending {
@@ -76,7 +75,18 @@ impl Pending {
     }
 }
 
-type Writing<'a> = BoxFuture<'a, (Pending, Result<Held, WorkError>)>;
+/// What was written and put back.
+struct Written {
+    /// With the leases that they had.
+    answered: Vec<(Answered, Lease)>,
+    /// With the leases that they had.
+    back: Vec<Lease>,
+    held: Result<Held, WorkError>,
+    /// Answers whose lines have no lease any more.
+    late: u64,
+}
+
+type Writing<'a> = BoxFuture<'a, Written>;
 
 impl<S: WorkStore + 'static> Drive<'_, S> {
     /// Sends until the batch is done, the manager stops, the batch cannot be used, or the user interrupts. Attempts in flight are
@@ -109,7 +119,7 @@ impl<S: WorkStore + 'static> Drive<'_, S> {
             if writing.is_none() && !pending.is_empty() {
                 writing = Some(self.write(mem::take(&mut pending)).boxed());
             }
-            if has_ended && writing.is_none() {
+            if has_ended && writing.is_none() && pending.is_empty() {
                 break;
             }
             let mut outcomes = (&mut batch).ready_chunks(AT_ONCE);
@@ -120,9 +130,9 @@ impl<S: WorkStore + 'static> Drive<'_, S> {
                     break;
                 }
                 _ = &mut closing => {}
-                (written, held) = next(&mut writing) => {
+                written = next(&mut writing) => {
                     writing = None;
-                    if !self.note(written, held, &mut ended, &mut done) {
+                    if !self.note(written, &mut pending, &mut ended, &mut done) {
                         break;
                     }
                 }
@@ -149,16 +159,16 @@ impl<S: WorkStore + 'static> Drive<'_, S> {
                 ended.wrong = ended.wrong.take().or(wrong);
             }
             if let Some(writing) = writing.take() {
-                let (written, held) = writing.await;
-                self.note(written, held, &mut ended, &mut done);
+                let written = writing.await;
+                self.note(written, &mut pending, &mut ended, &mut done);
             }
             // What has no end, and answers that came in the last moment.
             let answered: HashSet<_> =
-                pending.answered.iter().map(|answered| answered.lease.number).collect();
-            let left = self.claims.all().into_iter().filter(|claim| !answered.contains(&claim.lease.number));
-            pending.back = left.map(|Claim { lease, sent, .. }| (lease, sent)).collect();
-            let (written, held) = self.write(mem::take(&mut pending)).await;
-            self.note(written, held, &mut ended, &mut done);
+                pending.answered.iter().map(|answered| Arc::clone(&answered.id)).collect();
+            let left = self.claims.all().into_iter().filter(|claim| !answered.contains(&claim.lease.id));
+            pending.back = left.map(|claim| claim.lease.id).collect();
+            let written = self.write(mem::take(&mut pending)).await;
+            self.note(written, &mut pending, &mut ended, &mut done);
         };
         if is_urgent {
             let _ = timeout(LAST, last).await;
@@ -177,67 +187,99 @@ impl<S: WorkStore + 'static> Drive<'_, S> {
     fn sort(&self, outcome: Outcome, pending: &mut Pending, done: &mut impl FnMut(&Outcome)) {
         let claim = outcome.id.as_deref().and_then(|id| self.claims.get(id));
         // Without one its lease had ended before it was sent: another machine has it.
-        let Some(Claim { lease, origin, sent, .. }) = claim else { return done(&outcome) };
+        let Some(Claim { lease, .. }) = claim else { return done(&outcome) };
         let code = outcome.error_kind().map(ErrorKind::as_str);
-        let is_refused = code.is_some_and(|code| !is_its_own(code));
-        if is_for_another_run(&outcome) || is_refused {
-            if is_refused {
-                self.refused.lock().insert(Arc::clone(&lease.id));
-            }
-            pending.back.push((lease, sent));
+        if is_for_another_run(&outcome) {
+            pending.back.push(lease.id);
             return done(&outcome);
         }
+        if code.is_some_and(|code| !is_its_own(code)) {
+            self.refused.lock().insert(Arc::clone(&lease.id));
+            pending.back.push(lease.id);
+            return done(&outcome);
+        }
+        pending.answered.push(Answered { id: Arc::clone(&lease.id), outcome });
+    }
+
+    /// The output line of an outcome, and the lease that it has now. `None`: it has none any more.
+    fn end(&self, answered: &mut Answered) -> Option<(Lease, End)> {
+        let Claim { lease, origin, is_shared, .. } = self.claims.get(&answered.id)?;
+        let outcome = &mut answered.outcome;
+        outcome.possible_duplicate |= is_shared;
         let mut line = Vec::new();
-        put(&mut line, &outcome, origin, self.keys);
+        put(&mut line, outcome, origin, self.keys);
         let line = Bytes::from(line);
-        let end = if code.is_some() { End::Failed(line) } else { End::Answered(line) };
-        pending.answered.push(Answered { outcome, lease, end });
+        Some((lease, if outcome.result.is_ok() { End::Answered(line) } else { End::Failed(line) }))
     }
 
     /// Writes answers, and puts back what is for others.
-    async fn write(&self, pending: Pending) -> (Pending, Result<Held, WorkError>) {
-        let ends: Vec<_> =
-            pending.answered.iter().map(|answered| (&answered.lease, answered.end.clone())).collect();
-        let finished = async {
-            if ends.is_empty() { Ok(Held::new()) } else { self.reach.during(self.store.finish(&ends)).await }
+    async fn write(&self, pending: Pending) -> Written {
+        let Pending { answered, back } = pending;
+        let mut written = Written {
+            answered: Vec::with_capacity(answered.len()),
+            back: Vec::new(),
+            held: Ok(Held::new()),
+            late: 0,
         };
-        let held = finished.await;
+        let mut ends = Vec::with_capacity(answered.len());
+        for mut answered in answered {
+            match self.end(&mut answered) {
+                Some((lease, end)) => {
+                    ends.push((lease.clone(), end));
+                    written.answered.push((answered, lease));
+                }
+                None => written.late += 1,
+            }
+        }
+        if !ends.is_empty() {
+            let ends: Vec<_> = ends.iter().map(|(lease, end)| (lease, end.clone())).collect();
+            written.held = self.reach.during(self.store.finish(&ends)).await;
+        }
+        let back: Vec<_> = back.iter().filter_map(|id| self.claims.get(id)).collect();
         for sent in [false, true] {
-            let of = pending.back.iter().filter(|(_, may_be)| *may_be == sent);
-            let leases: Vec<_> = of.map(|(lease, _)| lease).collect();
-            if !leases.is_empty() && held.is_ok() {
+            let of = back.iter().filter(|claim| claim.sent == sent);
+            let leases: Vec<_> = of.map(|claim| &claim.lease).collect();
+            if !leases.is_empty() && written.held.is_ok() {
                 // If it cannot be put back, its lease ends by itself.
                 let _ = self.reach.during(self.store.release(&leases, sent)).await;
             }
         }
-        drop(ends);
-        (pending, held)
+        written.back = back.into_iter().map(|claim| claim.lease).collect();
+        written
     }
 
-    /// Notes what was written. Returns whether the batch can be used.
+    /// Notes what was written. What was not accepted, since its line has another lease by now, goes back into `pending`.
+    /// Returns whether the batch can be used.
     fn note(
         &self,
-        written: Pending,
-        held: Result<Held, WorkError>,
+        written: Written,
+        pending: &mut Pending,
         ended: &mut Ended,
         done: &mut impl FnMut(&Outcome),
     ) -> bool {
-        let Pending { answered, back } = written;
-        back.iter().for_each(|(lease, _)| self.claims.remove(lease));
+        let Written { answered, back, held, late } = written;
+        ended.late += late;
+        for lease in back {
+            self.claims.remove(&lease);
+            if self.claims.get(&lease.id).is_some() {
+                pending.back.push(lease.id);
+            }
+        }
         let held = match held {
             Ok(held) => held,
             Err(error) => {
-                let lost = answered.len();
-                let stop = failed(&error);
+                let (stop, lost) = (failed(&error), answered.len());
                 ended.wrong =
                     Some(Stop::Output(format!("{stop}. {lost} answers that came are not in the batch")));
                 return false;
             }
         };
-        for (Answered { outcome, lease, .. }, held) in answered.into_iter().zip(held) {
+        for ((answered, lease), held) in answered.into_iter().zip(held) {
             self.claims.remove(&lease);
             match held {
-                Ok(()) => done(&outcome),
+                Ok(()) => done(&answered.outcome),
+                // This process took the line again while the answer was on its way.
+                Err(_) if self.claims.get(&answered.id).is_some() => pending.answered.push(answered),
                 Err(_) => ended.late += 1,
             }
         }
@@ -245,14 +287,14 @@ impl<S: WorkStore + 'static> Drive<'_, S> {
     }
 
     /// Lines that were taken and that the manager does not have.
-    fn not_given(&self) -> Vec<(Lease, bool)> {
+    fn not_given(&self) -> Vec<Arc<str>> {
         let waiting = self.claims.all().into_iter().filter(|claim| !claim.given);
-        waiting.map(|claim| (claim.lease, false)).collect()
+        waiting.map(|claim| claim.lease.id).collect()
     }
 }
 
 /// The end of what is being written; it never comes while nothing is.
-async fn next(writing: &mut Option<Writing<'_>>) -> (Pending, Result<Held, WorkError>) {
+async fn next(writing: &mut Option<Writing<'_>>) -> Written {
     match writing {
         Some(writing) => writing.await,
         None => std::future::pending().await,

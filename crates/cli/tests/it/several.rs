@@ -453,6 +453,10 @@ async fn an_export_loses_nothing_that_was_there() {
     assert_eq!(run.expect("it runs").status.code(), Some(0));
     assert_eq!(job.export("out.jsonl", 0).len(), 5);
     assert_eq!(ids(&answers(&job.path("out.jsonl.1"))), ["r7"]);
+    // A file that is named counts, also where the environment has the address of a database.
+    let shown =
+        outbound(&["status", text(&output)]).env("OUTBOUND_STORE", "postgres://127.0.0.1:1/none").output();
+    assert!(String::from_utf8_lossy(&shown.expect("it runs").stdout).contains("5 answered"));
     let shown = job.ask("export", &["-o", "-"]);
     assert_eq!(String::from_utf8_lossy(&shown.stdout).lines().count(), 5);
     let removed = job.ask("export", &["-o", text(&output), "--remove"]);
@@ -473,6 +477,15 @@ async fn no_message_shows_the_password() {
     let run = run.end();
     assert_eq!(run.status.code(), Some(130), "{}", said(&run));
     assert!(said(&run).contains("to go on: ") && said(&run).contains("postgres:***@"), "{}", said(&run));
+    assert!(!said(&run).contains("cret-0123"), "{}", said(&run));
+    let refused = job.store.replace("postgres:se'cret-0123@", "nobody-there:se'cret-0123@");
+    let run = outbound(&["status", "--store", &refused, "--name", "nightly"]).output().expect("it runs");
+    assert_eq!(run.status.code(), Some(2));
+    assert!(
+        said(&run).contains("--store: the database refused") && said(&run).contains("nobody-there"),
+        "{}",
+        said(&run)
+    );
     assert!(!said(&run).contains("cret-0123"), "{}", said(&run));
     job.store = job.store.replace("127.0.0.1", "127.0.0.1:1");
     let run = job.run(&[]);
@@ -610,6 +623,13 @@ impl Proxy {
         });
         Self { port, open }
     }
+
+    /// The same address, but through this way.
+    fn address(&self, address: &str) -> String {
+        let (user, rest) = address.split_once('@').expect("an address with a user");
+        let (_, name) = rest.rsplit_once('/').expect("an address with a database");
+        format!("{user}@127.0.0.1:{}/{name}", self.port)
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -617,9 +637,7 @@ async fn a_database_that_is_away_fails_nothing() {
     let Some(mut job) = Job::new(120, 100).await else { return };
     let proxy = Proxy::to(&job.store).await;
     let direct = job.store.clone();
-    let (before, _) = job.store.split_once('@').map_or(("postgres://postgres", ""), |parts| parts);
-    let name = job.store.rsplit_once('/').expect("a database").1.to_owned();
-    job.store = format!("{before}@127.0.0.1:{}/{name}", proxy.port);
+    job.store = proxy.address(&job.store);
     // The leases end while it is away.
     let run = job.start(&["--lease", "3s"]);
     received(&job.simulator, 30).await;
@@ -638,6 +656,24 @@ async fn a_database_that_is_away_fails_nothing() {
     job.store = direct;
     job.all_are_there(&job.export("out.jsonl", 0), 120);
     assert_eq!(job.sends(), 120, "what it had taken it has");
+    job.simulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_waits_a_little_for_a_database_that_is_not_there_yet() {
+    let Some(mut job) = Job::new(5, 1).await else { return };
+    let proxy = Proxy::to(&job.store).await;
+    job.store = proxy.address(&job.store);
+    proxy.open.send_replace(false);
+    let run = job.start(&[]);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    proxy.open.send_replace(true);
+    let run = run.end();
+    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    assert_eq!(said(&run).matches("it is tried for 10 s").count(), 1, "{}", said(&run));
+    proxy.open.send_replace(false);
+    let run = job.run(&[]);
+    assert_eq!(run.status.code(), Some(2), "{}", said(&run));
     job.simulator.shutdown().await;
 }
 

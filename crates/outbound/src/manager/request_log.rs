@@ -15,10 +15,10 @@ pub(super) struct RequestLog<'a> {
 
 impl<'a> RequestLog<'a> {
     pub(super) fn new(log: &'a dyn SendLog, id: Option<&'a str>, number: u64) -> Self {
-        Self { log, request: Sending { id, number } }
+        Self { log, request: Sending { id, number, is_logged: false } }
     }
 
-    /// Writes that the request is about to be sent, unless the log says so already.
+    /// Writes that the request is about to be sent, unless it has done so already.
     ///
     /// # Errors
     ///
@@ -29,16 +29,18 @@ impl<'a> RequestLog<'a> {
         admission: &Admission<'_>,
         record: &mut Record,
     ) -> Result<Admitted<'b>, Error> {
-        if record.logged != Logged::No {
-            return Ok(admitted);
-        }
-        record.logged = Logged::Sending;
-        match self.log.sending(self.request).await {
+        let (before, is_logged) = (record.logged, record.logged == Logged::Earlier);
+        record.logged = match before {
+            Logged::No => Logged::Sending,
+            Logged::Earlier => Logged::Permanent,
+            Logged::Sending | Logged::Permanent => return Ok(admitted),
+        };
+        match self.log.sending(Sending { is_logged, ..self.request }).await {
             Ok(()) => Ok(admitted),
             Err(error) => {
                 admitted.charge.refund();
                 if error.is::<Withdrawn>() {
-                    record.logged = Logged::No;
+                    record.logged = before;
                     return Err(Error::new(ErrorKind::Cancelled, error.to_string()));
                 }
                 let why = format!("the send log could not be written: {error}");

@@ -14,9 +14,11 @@ pub trait SendLog: Send + Sync + 'static {
     /// dropped.
     ///
     /// This is called before the first attempt. Before a later attempt it is called only after
-    /// [`not_processed`](Self::not_processed). It is not called for a request that [an earlier run may have
-    /// sent](super::Request::maybe_sent_before): the log has that request already, and has to keep it until the answer
-    /// is there.
+    /// [`not_processed`](Self::not_processed). A request that [an earlier run may have
+    /// sent](super::Request::maybe_sent_before) says [so](Sending::is_logged): the log has it already, and has to keep it
+    /// until the answer is there. `not_processed` is not called for it.
+    ///
+    /// Where it takes longer than a second, the request asks the limits again before it is sent.
     ///
     /// # Errors
     ///
@@ -46,6 +48,9 @@ pub struct Sending<'a> {
     pub id: Option<&'a str>,
     /// The number of the request in the manager, as in [`Event::number`](super::Event::number).
     pub number: u64,
+    /// [An earlier run may have sent it](super::Request::maybe_sent_before), and its log says so. Nothing has to be written. But a
+    /// log that finds it [withdrawn](Withdrawn) says that.
+    pub is_logged: bool,
 }
 
 /// The error of [`SendLog::sending`] for a request that is not this process's any more: its lease has ended, say, and

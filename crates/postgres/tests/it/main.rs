@@ -2,7 +2,7 @@
 
 mod batch;
 mod database;
-mod database_only;
+mod members;
 mod proxy;
 mod quota;
 #[path = "../../../outbound/tests/it/quota_processes.rs"]

@@ -44,7 +44,7 @@
 //! | granted in `W` | at most `burst + rate × W`, returns aside |
 //! | spent in `W`, by holders that keep the time to live | that, and what all had in hand when `W` began: each a [chunk](Rule::chunk) at most, or one request. One that has requests waiting spends its chunk at once |
 //! | a holder that dies | what it had does not come back: less throughput, never an overrun. Its turn is waited for until a second after it was to ask again |
-//! | a request larger than the burst | is granted when the burst is full, and leaves a debt; one larger than a whole period never |
+//! | a request larger than the burst | is granted when the burst is full, and what is beyond it is a debt: `burst` is then the size of that request. One larger than a whole period is never granted |
 //! | a holder that asks when it was told | waits at most twice the time in which all holders are granted the largest that one of them gets, twice the time that fills the burst, and 15 seconds; pauses aside |
 //! | a store whose clock is set ahead | grants one burst more at most. Set back, it grants nothing more, and a wait may be two minutes longer |
 //! | an exchange that was asked twice | is done once, and answered alike |

@@ -281,6 +281,18 @@ async fn a_store_that_is_away_fails_no_request_and_the_rate_stays_near() {
     }
 }
 
+/// Nobody knows how many share the limit: each takes a quarter.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_was_never_there_fails_no_request() {
+    let (simulator, store) = (plain().build(), Store::new());
+    store.state().mode = Mode::Away;
+    let [one, _other] = two(&simulator, &store);
+    let began = Instant::now();
+    all_succeeded(&run(&one, 50).await);
+    // Two and a half a second.
+    assert!(began.elapsed() >= s(17) && began.elapsed() <= s(23), "{:?}", began.elapsed());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_row_that_is_lost_costs_a_moment() {
     let (simulator, mut store) = (plain().build(), Store::new());

@@ -173,11 +173,11 @@ impl Holding {
     pub(super) fn step(&mut self, now: Instant, seen: &Seen) -> Step {
         let soonest = self.asked_at + SHORTEST;
         if self.seq > 0 && now < soonest {
-            return Step::Wait(soonest);
+            return self.wait(soonest);
         }
         if let Some(asked) = &self.asked {
             if let Some(retry) = self.away.retry_at().filter(|retry| *retry > now) {
-                return Step::Wait(retry.min(now + LOOK));
+                return self.wait(retry.min(now + LOOK));
             }
             self.asked_at = now;
             return Step::Ask(asked.clone());
@@ -214,7 +214,12 @@ impl Holding {
             now + IDLE_LOOK
         };
         let look = if is_spent && !probes { look.min(self.asked_at + REPORT) } else { look };
-        Step::Wait(self.until.map_or(look, |until| look.min(until)))
+        self.wait(look)
+    }
+
+    /// Until then, or until what is in hand has to be taken back.
+    fn wait(&self, until: Instant) -> Step {
+        Step::Wait(self.until.map_or(until, |over| over.min(until)))
     }
 
     /// What was used since the last report, of each rule.

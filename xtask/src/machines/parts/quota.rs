@@ -1,0 +1,124 @@
+//! `quota`: four processes share one quota. How near they come to the best time, beside the same four without a store.
+
+use std::{fs, time::Duration};
+
+use crate::{
+    machines::{
+        best::{Quota, best},
+        judge::Item,
+        process::Running,
+        referee::{Manners, Referee},
+        row::Row,
+        trial::{Setup, Trial},
+        wait::now,
+    },
+    run::Result,
+};
+
+const PROCESSES: usize = 4;
+/// In flight in one process, at most: the command's default.
+const AT_ONCE: usize = 64;
+const LIMIT: Duration = Duration::from_secs(400);
+/// BATCH-2000, variant A, without its outage.
+const FULL: (Manners, usize) = (
+    Manners {
+        quota: Quota { requests: 3_000, tokens: 600_000 },
+        latency: [0.8, 8.0, 12.0],
+        has_faults: true,
+    },
+    2_000,
+);
+const QUICK: (Manners, usize) = (
+    Manners { quota: Quota { requests: 3_000, tokens: 600_000 }, latency: [0.3, 2.5, 3.5], has_faults: true },
+    400,
+);
+/// The statements that ask for quota.
+const EXCHANGES: &str = "select coalesce(max(calls), 0) from pg_stat_user_functions where funcname like 'outbound_quota_exchange%'";
+
+pub(crate) fn run(setup: &Setup) -> Result<Vec<Row>> {
+    let (manners, items) = if setup.is_quick { QUICK } else { FULL };
+    let mut trial = Trial::new(setup, "quota", manners, items, 120.0)?;
+    if setup.database.is_own() {
+        setup.database.ask(&trial.database, "select pg_stat_reset()")?;
+    }
+    let began = now();
+    for _ in 0..PROCESSES {
+        trial.start(setup)?;
+    }
+    trial.wait(Some(setup), LIMIT)?;
+    let time = began.elapsed().as_secs_f64();
+    let database = trial.database.clone();
+    let exchanges: Option<f64> = match setup.database.is_own() {
+        // Statistics arrive a little later.
+        true => Some(setup.database.ask(&database, EXCHANGES)?.parse()?),
+        false => None,
+    };
+    let asked = trial.items.clone();
+    let ended = trial.end(setup)?;
+    let reference = best(&asked, &ended.sends, manners.quota, PROCESSES * AT_ONCE);
+    let (goodput, refused) = (reference / time, ended.verdict.refused_per_thousand());
+
+    let mut rows = ended.rows;
+    rows.push(Row::goal("E, best time / time", ">= 0.95", of(goodput, reference, time), goodput >= 0.95));
+    rows.push(Row::goal("refused of 1,000", "<= 5", format!("{refused:.1}"), refused <= 5.0));
+    if let Some(exchanges) = exchanges {
+        let bursts = items as f64 / manners.quota.requests_a_second();
+        let measured = format!("{:.1}; {exchanges} in all", exchanges / bursts);
+        rows.push(Row::goal("exchanges for one burst of 50", "<= 12", measured, exchanges <= 12.0 * bursts));
+        let a_second = exchanges / time / PROCESSES as f64;
+        rows.push(Row::goal(
+            "exchanges a second and process",
+            "<= 10",
+            format!("{a_second:.1}"),
+            a_second <= 10.0,
+        ));
+    }
+    for (name, share) in
+        [("without a store, each the whole quota", 1), ("without a store, each a quarter", 4)]
+    {
+        let (goodput, refused) = apart(setup, manners, &asked, share)?;
+        rows.push(Row::figure(name, format!("{goodput}; {refused:.1} refused")));
+    }
+    Ok(rows)
+}
+
+fn of(goodput: f64, reference: f64, time: f64) -> String {
+    format!("{goodput:.3} = {reference:.1} s / {time:.1} s")
+}
+
+/// The same requests in four files, a process for each, which know nothing of each other. Each is told a share of the quota.
+fn apart(setup: &Setup, manners: Manners, items: &[Item], share: u64) -> Result<(String, f64)> {
+    let folder = setup.folder.join(format!("apart-{share}"));
+    fs::create_dir_all(&folder)?;
+    let text = fs::read_to_string(setup.folder.join("quota").join("in.jsonl"))?;
+    let lines: Vec<&str> = text.lines().collect();
+    let referee = Referee::start(setup.command(), &folder, manners, items.len())?;
+    let began = now();
+    let mut workers = Vec::new();
+    for (number, lines) in lines.chunks(lines.len().div_ceil(PROCESSES)).enumerate() {
+        let input = folder.join(format!("in-{number}.jsonl"));
+        fs::write(&input, lines.join("\n"))?;
+        let Quota { requests, tokens } = manners.quota;
+        let mut command = setup.command();
+        command.arg("run").arg(&input).arg("-o").arg(folder.join(format!("out-{number}.jsonl")));
+        command.args([
+            "--base-url",
+            &referee.url,
+            "--key-env",
+            "OUTBOUND_MACHINES_KEY",
+            "--attempt-timeout",
+            "10s",
+        ]);
+        command.args(["--rpm", &(requests / share).to_string(), "--tpm", &(tokens / share).to_string()]);
+        workers.push(Running::start(&format!("worker-{number}"), command, &folder)?);
+    }
+    for mut worker in workers {
+        worker.wait(LIMIT)?;
+    }
+    let time = began.elapsed().as_secs_f64();
+    let sends = referee.end()?;
+    let reference = best(items, &sends, manners.quota, PROCESSES * AT_ONCE);
+    let refused =
+        sends.iter().filter(|send| send.is_over_quota()).count() as f64 * 1_000.0 / items.len() as f64;
+    Ok((of(reference / time, reference, time), refused))
+}

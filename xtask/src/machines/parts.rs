@@ -1,5 +1,6 @@
 //! The parts, each of which runs alone by its name.
 
+mod apart;
 mod away;
 mod clock;
 mod ctl;
@@ -24,10 +25,11 @@ pub(crate) const PARTS: &[Part] = &[
         about: "one process a second is killed, some are stopped for longer than their lease",
         run: |setup| kill::run(setup),
     },
+    Part { name: "quota", about: "four processes share one quota", run: |setup| quota::run(setup) },
     Part {
-        name: "quota",
-        about: "four processes share one quota, beside four that share nothing",
-        run: |setup| quota::run(setup),
+        name: "apart",
+        about: "four processes that share nothing, for comparison; not with --quick unless it is named",
+        run: |setup| apart::run(setup),
     },
     Part { name: "away", about: "the database crashes in the middle, and comes back", run: away::run },
     Part {

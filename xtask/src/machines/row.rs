@@ -47,6 +47,6 @@ impl Row {
             Mark::Violated => "VIOLATED",
             Mark::Figure => "",
         };
-        println!("| {part:<10} | {:<52} | {:<12} | {:<24} | {mark} |", self.what, self.goal, self.measured);
+        println!("| {part:<10} | {:<56} | {:<9} | {:<26} | {mark} |", self.what, self.goal, self.measured);
     }
 }

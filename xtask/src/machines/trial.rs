@@ -20,7 +20,7 @@ use super::{
 use crate::run::Result;
 
 /// The environment variable with the key: not a real one.
-const KEY: (&str, &str) = ("OUTBOUND_MACHINES_KEY", "a-key-for-the-proof");
+pub(crate) const KEY: (&str, &str) = ("OUTBOUND_MACHINES_KEY", "a-key-for-the-proof");
 const NAME: &str = "nightly";
 /// How long `export` may take.
 const EXPORT: Duration = Duration::from_secs(120);
@@ -187,9 +187,8 @@ impl Trial {
             }
             self.workers = at_work;
             if self.bad_ends.len() > RESTARTS {
-                return Err(
-                    format!("processes end with errors all the time: {}", self.bad_ends.concat()).into()
-                );
+                let last = self.bad_ends.last().map_or("", String::as_str);
+                return Err(format!("processes end with errors all the time: {last}").into());
             }
             if let Some(setup) = again {
                 (0..bad).try_for_each(|_| self.start(setup))?;

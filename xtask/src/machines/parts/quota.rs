@@ -1,13 +1,11 @@
-//! `quota`: four processes share one quota. How near they come to the best time, beside the same four without a store.
+//! `quota`: four processes share one quota: how near they come to the best time.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use crate::{
     machines::{
         best::{Quota, best},
-        judge::Item,
-        process::Running,
-        referee::{Manners, Referee},
+        referee::Manners,
         row::Row,
         trial::{Setup, Trial},
         wait::now,
@@ -15,10 +13,10 @@ use crate::{
     run::Result,
 };
 
-const PROCESSES: usize = 4;
+pub(super) const PROCESSES: usize = 4;
 /// In flight in one process, at most: the command's default.
-const AT_ONCE: usize = 64;
-const LIMIT: Duration = Duration::from_secs(400);
+pub(super) const AT_ONCE: usize = 64;
+pub(super) const LIMIT: Duration = Duration::from_secs(400);
 /// BATCH-2000, variant A, without its outage.
 const FULL: (Manners, usize) = (
     Manners {
@@ -35,8 +33,13 @@ const QUICK: (Manners, usize) = (
 /// The statements that ask for quota.
 const EXCHANGES: &str = "select coalesce(max(calls), 0) from pg_stat_user_functions where funcname like 'outbound_quota_exchange%'";
 
+/// What is asked of whom.
+pub(super) fn size(setup: &Setup) -> (Manners, usize) {
+    if setup.is_quick { QUICK } else { FULL }
+}
+
 pub(crate) fn run(setup: &Setup) -> Result<Vec<Row>> {
-    let (manners, items) = if setup.is_quick { QUICK } else { FULL };
+    let (manners, items) = size(setup);
     let mut trial = Trial::new(setup, "quota", manners, items, 120.0)?;
     if setup.database.is_own() {
         setup.database.ask(&trial.database, "select pg_stat_reset()")?;
@@ -73,52 +76,9 @@ pub(crate) fn run(setup: &Setup) -> Result<Vec<Row>> {
             a_second <= 10.0,
         ));
     }
-    for (name, share) in
-        [("without a store, each the whole quota", 1), ("without a store, each a quarter", 4)]
-    {
-        let (goodput, refused) = apart(setup, manners, &asked, share)?;
-        rows.push(Row::figure(name, format!("{goodput}; {refused:.1} refused")));
-    }
     Ok(rows)
 }
 
-fn of(goodput: f64, reference: f64, time: f64) -> String {
+pub(super) fn of(goodput: f64, reference: f64, time: f64) -> String {
     format!("{goodput:.3} = {reference:.1} s / {time:.1} s")
-}
-
-/// The same requests in four files, a process for each, which know nothing of each other. Each is told a share of the quota.
-fn apart(setup: &Setup, manners: Manners, items: &[Item], share: u64) -> Result<(String, f64)> {
-    let folder = setup.folder.join(format!("apart-{share}"));
-    fs::create_dir_all(&folder)?;
-    let text = fs::read_to_string(setup.folder.join("quota").join("in.jsonl"))?;
-    let lines: Vec<&str> = text.lines().collect();
-    let referee = Referee::start(setup.command(), &folder, manners, items.len())?;
-    let began = now();
-    let mut workers = Vec::new();
-    for (number, lines) in lines.chunks(lines.len().div_ceil(PROCESSES)).enumerate() {
-        let input = folder.join(format!("in-{number}.jsonl"));
-        fs::write(&input, lines.join("\n"))?;
-        let Quota { requests, tokens } = manners.quota;
-        let mut command = setup.command();
-        command.arg("run").arg(&input).arg("-o").arg(folder.join(format!("out-{number}.jsonl")));
-        command.args([
-            "--base-url",
-            &referee.url,
-            "--key-env",
-            "OUTBOUND_MACHINES_KEY",
-            "--attempt-timeout",
-            "10s",
-        ]);
-        command.args(["--rpm", &(requests / share).to_string(), "--tpm", &(tokens / share).to_string()]);
-        workers.push(Running::start(&format!("worker-{number}"), command, &folder)?);
-    }
-    for mut worker in workers {
-        worker.wait(LIMIT)?;
-    }
-    let time = began.elapsed().as_secs_f64();
-    let sends = referee.end()?;
-    let reference = best(items, &sends, manners.quota, PROCESSES * AT_ONCE);
-    let refused =
-        sends.iter().filter(|send| send.is_over_quota()).count() as f64 * 1_000.0 / items.len() as f64;
-    Ok((of(reference / time, reference, time), refused))
 }

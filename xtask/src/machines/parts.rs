@@ -6,6 +6,7 @@ mod clock;
 mod ctl;
 mod cut;
 mod kill;
+mod late;
 mod many;
 mod namespaces;
 mod quota;
@@ -24,6 +25,11 @@ pub(crate) const PARTS: &[Part] = &[
         name: "kill",
         about: "one process a second is killed, some are stopped for longer than their lease",
         run: |setup| kill::run(setup),
+    },
+    Part {
+        name: "late",
+        about: "a process that was stopped takes again what another one sent meanwhile",
+        run: |setup| late::run(setup),
     },
     Part { name: "quota", about: "four processes share one quota", run: |setup| quota::run(setup) },
     Part {

@@ -137,7 +137,7 @@ impl Trial {
         let Quota { requests, tokens } = self.quota();
         let lease = format!("{}ms", self.lease.as_millis());
         command.arg("run").arg(&self.input).args(["--store", &self.store, "--name", NAME, "--lease", &lease]);
-        command.args(["--base-url", &self.url, "--key-env", KEY.0, "--attempt-timeout", "10s"]);
+        command.args(["--base-url", &self.url, "--key-env", KEY.0, "--attempt-timeout", "20s"]);
         command.args(["--rpm", &requests.to_string(), "--tpm", &tokens.to_string()]);
         command
     }

@@ -23,13 +23,15 @@ pub(crate) struct Manners {
     pub(crate) quota: Quota,
     /// Median, 99 of 100, and the longest, in seconds.
     pub(crate) latency: [f64; 3],
+    /// What the command is told: how long one attempt may take, in seconds.
+    pub(crate) attempt_timeout: u32,
     /// Whether it has the faults of BATCH-2000.
     pub(crate) has_faults: bool,
 }
 
 impl Manners {
     fn scenario(&self, items: usize) -> String {
-        let Self { quota, latency: [median, p99, longest], has_faults } = *self;
+        let Self { quota, latency: [median, p99, longest], has_faults, .. } = *self;
         let faults = [
             "{ status = 500, chance = 0.01 }",
             "{ status = 503, retry_after = \"1s\", chance = 0.005 }",

@@ -137,7 +137,8 @@ impl Trial {
         let Quota { requests, tokens } = self.quota();
         let lease = format!("{}ms", self.lease.as_millis());
         command.arg("run").arg(&self.input).args(["--store", &self.store, "--name", NAME, "--lease", &lease]);
-        command.args(["--base-url", &self.url, "--key-env", KEY.0, "--attempt-timeout", "20s"]);
+        command.args(["--base-url", &self.url, "--key-env", KEY.0]);
+        command.args(["--attempt-timeout", &self.manners.attempt_timeout.to_string()]);
         command.args(["--rpm", &requests.to_string(), "--tpm", &tokens.to_string()]);
         command
     }

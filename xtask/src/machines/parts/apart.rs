@@ -44,7 +44,8 @@ fn together(setup: &Setup, share: u64) -> Result<(String, f64)> {
         fs::write(&input, lines.join("\n"))?;
         let mut command = setup.command();
         command.arg("run").arg(&input).arg("-o").arg(folder.join(format!("out-{number}.jsonl")));
-        command.args(["--base-url", &referee.url, "--key-env", KEY.0, "--attempt-timeout", "10s"]);
+        command.args(["--base-url", &referee.url, "--key-env", KEY.0]);
+        command.args(["--attempt-timeout", &manners.attempt_timeout.to_string()]);
         command.args(["--rpm", &(requests / share).to_string(), "--tpm", &(tokens / share).to_string()]);
         workers.push(Running::start(&format!("worker-{number}"), command, &folder)?);
     }

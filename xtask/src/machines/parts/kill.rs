@@ -29,6 +29,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 pub(super) const MANNERS: Manners = Manners {
     quota: Quota { requests: 3_000, tokens: 3_000_000 },
     latency: [0.4, 6.0, 12.0],
+    attempt_timeout: 15,
     has_faults: true,
 };
 

@@ -21,6 +21,7 @@ const LEASE: f64 = 2.0;
 const MANNERS: Manners = Manners {
     quota: Quota { requests: 6_000, tokens: 6_000_000 },
     latency: [9.0, 9.2, 9.4],
+    attempt_timeout: 20,
     has_faults: false,
 };
 

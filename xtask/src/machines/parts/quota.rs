@@ -17,19 +17,12 @@ pub(super) const PROCESSES: usize = 4;
 /// In flight in one process, at most: the command's default.
 pub(super) const AT_ONCE: usize = 64;
 pub(super) const LIMIT: Duration = Duration::from_secs(400);
+const QUOTA: Quota = Quota { requests: 3_000, tokens: 600_000 };
 /// BATCH-2000, variant A, without its outage.
-const FULL: (Manners, usize) = (
-    Manners {
-        quota: Quota { requests: 3_000, tokens: 600_000 },
-        latency: [0.8, 8.0, 12.0],
-        has_faults: true,
-    },
-    2_000,
-);
-const QUICK: (Manners, usize) = (
-    Manners { quota: Quota { requests: 3_000, tokens: 600_000 }, latency: [0.3, 2.5, 3.5], has_faults: true },
-    400,
-);
+const FULL: (Manners, usize) =
+    (Manners { quota: QUOTA, latency: [0.8, 8.0, 12.0], attempt_timeout: 10, has_faults: true }, 2_000);
+const QUICK: (Manners, usize) =
+    (Manners { quota: QUOTA, latency: [0.3, 2.5, 3.5], attempt_timeout: 4, has_faults: true }, 400);
 /// The statements that ask for quota.
 const EXCHANGES: &str = "select coalesce(max(calls), 0) from pg_stat_user_functions where funcname like 'outbound_quota_exchange%'";
 

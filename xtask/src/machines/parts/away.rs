@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::kill::{MANNERS, back_at};
+use super::kill::{QUOTA, back_at, manners};
 use crate::{
     machines::{
         best::pace,
@@ -23,7 +23,7 @@ struct Size {
 
 /// A lease ends while the database is away.
 const FULL: Size = Size { items: 3_000, away: 60.0, lease: 30.0 };
-const QUICK: Size = Size { items: 600, away: 8.0, lease: 5.0 };
+const QUICK: Size = Size { items: 500, away: 8.0, lease: 4.0 };
 
 pub(crate) fn run(setup: &mut Setup) -> Result<Vec<Row>> {
     if !setup.database.is_own() {
@@ -31,7 +31,7 @@ pub(crate) fn run(setup: &mut Setup) -> Result<Vec<Row>> {
         return Ok(Vec::new());
     }
     let size = if setup.is_quick { QUICK } else { FULL };
-    let mut trial = Trial::new(setup, "away", MANNERS, size.items, size.lease)?;
+    let mut trial = Trial::new(setup, "away", manners(setup), size.items, size.lease)?;
     for _ in 0..4 {
         trial.start(setup)?;
     }
@@ -43,7 +43,7 @@ pub(crate) fn run(setup: &mut Setup) -> Result<Vec<Row>> {
     let back = trial.time();
     trial.wait(Some(setup), LIMIT)?;
     let ended = trial.end(setup)?;
-    let full = MANNERS.quota.requests_a_second();
+    let full = QUOTA.requests_a_second();
     let mut rows = ended.rows;
     let sent = ended.sends.iter().filter(|send| (gone..back).contains(&send.at)).count();
     rows.push(Row::figure("away, sent meanwhile", format!("{:.0} s, {sent}", back - gone)));

@@ -2,7 +2,7 @@
 
 use std::{process::Command, time::Duration};
 
-use super::kill::MANNERS;
+use super::kill::manners;
 use crate::{
     machines::{
         draw::Draw,
@@ -14,11 +14,11 @@ use crate::{
 };
 
 const LIMIT: Duration = Duration::from_secs(240);
-const LEASE: f64 = 10.0;
+const LEASE: f64 = 6.0;
 
 pub(crate) fn run(setup: &Setup) -> Result<Vec<Row>> {
     let (items, jumps) = if setup.is_quick { (500, 5) } else { (2_500, 25) };
-    let mut trial = Trial::new(setup, "clock", MANNERS, items, LEASE)?;
+    let mut trial = Trial::new(setup, "clock", manners(setup), items, LEASE)?;
     let has_faketime = succeeds("faketime", &["--version"]);
     if !has_faketime {
         println!("clock: no faketime here, so that only the database's clock is moved");

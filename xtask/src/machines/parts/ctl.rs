@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::kill::MANNERS;
+use super::kill::{QUOTA, manners};
 use crate::{
     machines::{
         best::pace,
@@ -17,18 +17,18 @@ use crate::{
 const PROCESSES: usize = 3;
 const LIMIT: Duration = Duration::from_secs(180);
 /// How long a command may take until all have followed it.
-const FOLLOWED: f64 = 3.0;
+const FOLLOWED: f64 = 2.5;
 /// How long the processes are watched after each command.
-const WATCHED: f64 = 4.0;
+const WATCHED: f64 = 3.0;
 /// Requests a minute, after `limits`.
 const SLOW: u64 = 600;
 
 pub(crate) fn run(setup: &Setup) -> Result<Vec<Row>> {
-    let mut trial = Trial::new(setup, "ctl", MANNERS, if setup.is_quick { 700 } else { 1_500 }, 20.0)?;
+    let mut trial = Trial::new(setup, "ctl", manners(setup), if setup.is_quick { 500 } else { 1_500 }, 20.0)?;
     for _ in 0..PROCESSES {
         trial.start(setup)?;
     }
-    pause(seconds(4.0));
+    pause(seconds(3.0));
     let paused = after(&trial, setup, &["pause"])?;
     let resumed = after(&trial, setup, &["resume"])?;
     let slowed = after(&trial, setup, &["limits", "--rpm", &SLOW.to_string()])?;
@@ -47,7 +47,7 @@ pub(crate) fn run(setup: &Setup) -> Result<Vec<Row>> {
     let mut rows = end.rows;
     let sent = |from: f64| end.sends.iter().filter(|send| within(send, from)).count();
     rows.push(Row::goal("calls while paused", "0", sent(paused), sent(paused) == 0));
-    let full = MANNERS.quota.requests_a_second();
+    let full = QUOTA.requests_a_second();
     let again = pace(&end.sends, resumed, resumed + WATCHED) / full;
     rows.push(Row::goal("answers after resume, of full rate", ">= 0.7", format!("{again:.2}"), again >= 0.7));
     let slow = sent(slowed) as f64 / WATCHED;

@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use super::kill::MANNERS;
+use super::kill::manners;
 use crate::{
     machines::{
         proxy::{Proxy, Target},
@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(240);
 
 pub(crate) fn run(setup: &Setup) -> Result<Vec<Row>> {
     let items = if setup.is_quick { 500 } else { 2_500 };
-    let mut trial = Trial::new(setup, "cut", MANNERS, items, 20.0)?;
+    let mut trial = Trial::new(setup, "cut", manners(setup), items, 20.0)?;
     let proxy = Proxy::with_trouble(Target::Tcp(setup.database.server().to_owned()), setup.seed, SILENCE)?;
     let direct = trial.store.clone();
     trial.store = setup.database.address_through(&proxy.address, &trial.database);

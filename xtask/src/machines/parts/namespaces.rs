@@ -2,7 +2,7 @@
 
 use std::{process::Command, time::Duration};
 
-use super::kill::MANNERS;
+use super::kill::manners;
 use crate::{
     machines::{
         process::Running,
@@ -14,7 +14,7 @@ use crate::{
 };
 
 const LIMIT: Duration = Duration::from_secs(240);
-const LEASE: f64 = 5.0;
+const LEASE: f64 = 4.0;
 const MACHINES: u32 = 3;
 /// Only inside these namespaces, which have no way out.
 const HUB_ADDRESS: &str = "10.83.0.1";
@@ -93,10 +93,10 @@ pub(crate) fn run(setup: &Setup) -> Result<Vec<Row>> {
         println!("namespaces: skipped, since no network namespace can be made here");
         return Ok(Vec::new());
     };
-    let items = if setup.is_quick { 600 } else { 2_500 };
+    let items = if setup.is_quick { 500 } else { 2_500 };
     let hub = network.hub();
     let referee = setup.inside(within(&hub, &setup.outbound));
-    let mut trial = Trial::with_referee(setup, "namespaces", MANNERS, items, LEASE, referee)?;
+    let mut trial = Trial::with_referee(setup, "namespaces", manners(setup), items, LEASE, referee)?;
     // This program itself, as a proxy inside the hub.
     let listen = |name: &str, port: u16, target: &str| {
         let mut command = within(&hub, &std::env::current_exe()?);

@@ -44,7 +44,7 @@ pub(crate) struct Proxy {
 }
 
 /// How many pieces of one direction a connection hands on before trouble comes.
-const LIFE: std::ops::Range<u64> = 12..200;
+const LIFE: std::ops::Range<u64> = 12..60;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trouble {
@@ -234,7 +234,7 @@ mod tests {
             let threads: Vec<_> = (0..24).map(|_| scope.spawn(one)).collect();
             threads.into_iter().map(|thread| thread.join().expect("ends")).collect()
         });
-        assert!(all.iter().all(|bytes| (12..200).contains(bytes)), "{all:?}");
+        assert!(all.iter().all(|bytes| (12..60).contains(bytes)), "{all:?}");
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
         assert!(count(&proxy.counts.cut) > 0 && count(&proxy.counts.swallowed) > 0, "{:?}", proxy.counts);
     }

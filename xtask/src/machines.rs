@@ -34,17 +34,19 @@ use self::{
 use crate::run::{Result, program};
 
 const HELP: &str = "\
-cargo xtask machines [--quick] [--seed N] [--outbound FILE] [PART ...]
+cargo xtask machines [--quick] [--seed N] [--outbound FILE] [--keep] [PART ...]
 
 --quick      a small form of each part, about two minutes in all
 --seed N     the seed of what goes wrong and when
 --outbound   the command that is judged; without it, it is built
+--keep       what the processes wrote stays; it does so too where something is wrong
 
 It starts a Postgres cluster of its own. Where there are no programs for that, it uses OUTBOUND_TEST_POSTGRES.
 Without a PART all are run:";
 
 struct Arguments<'a> {
     is_quick: bool,
+    keeps: bool,
     seed: u64,
     outbound: Option<PathBuf>,
     parts: Vec<&'a Part>,
@@ -62,7 +64,7 @@ pub(crate) fn machines(arguments: &[String]) -> Result {
     fs::create_dir(&folder)?;
     let result = in_folder(&arguments, &folder);
     let _ = fs::remove_dir_all(folder.join("database"));
-    if result.is_err() {
+    if result.is_err() || arguments.keeps {
         println!("what the processes wrote is in {}", folder.display());
     } else {
         let _ = fs::remove_dir_all(&folder);
@@ -71,12 +73,13 @@ pub(crate) fn machines(arguments: &[String]) -> Result {
 }
 
 fn read(arguments: &[String]) -> Result<Arguments<'_>> {
-    let mut read = Arguments { is_quick: false, seed: 1, outbound: None, parts: Vec::new() };
+    let mut read = Arguments { is_quick: false, keeps: false, seed: 1, outbound: None, parts: Vec::new() };
     let mut words = arguments.iter().map(String::as_str);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
         match word {
             "--quick" => read.is_quick = true,
+            "--keep" => read.keeps = true,
             "--seed" => read.seed = value()?.parse()?,
             "--outbound" => read.outbound = Some(fs::canonicalize(value()?)?),
             name => match PARTS.iter().find(|part| part.name == name) {

@@ -74,13 +74,14 @@ impl Database {
             }
         };
         // The server gives up, too: a call that nobody waits for any more should not hold a lock. And each row is found by an
-        // index: a plan that was made while a table was empty, or had no statistics, reads no whole table when that is full.
+        // index: a plan that was made while a table was empty, or had no statistics, reads no whole table when that is full. Where
+        // there is no index, the cost of such a plan is so high that it would be compiled first, which takes longer than any of it.
         let limit = self.limit.as_millis();
         client
             .batch_execute(&format!(
                 "set search_path to {}; set statement_timeout to {limit}; \
                  set idle_in_transaction_session_timeout to {limit}; \
-                 set enable_seqscan to off; set enable_bitmapscan to off",
+                 set enable_seqscan to off; set enable_bitmapscan to off; set jit to off",
                 self.schema
             ))
             .await?;

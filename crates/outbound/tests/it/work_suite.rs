@@ -357,6 +357,7 @@ async fn dropped_calls_leave_nothing_half_done(store: impl Tested) {
     assert_eq!(claim(&store, 100).await.len(), 50, "what a dropped claim took comes back");
     store.advance(TTL).await;
     let leases = claim(&store, 100).await;
+    assert_eq!(leases.len(), 50);
     let all: Vec<_> = leases.iter().collect();
     begin(store.sent(&all)).await;
     assert!(store.sent(&all).await.expect("works").iter().all(Result::is_ok));

@@ -42,6 +42,7 @@
 //! |---|---|
 //! | granted in `W` | at most `burst + rate × W`, returns aside |
 //! | spent in `W`, by holders that keep the time to live | at most `burst + rate × W`: what was granted and not reported as spent counts against the burst |
+//! | a request larger than the burst | is granted when all that can be saved up is there, and what is beyond it is a debt: `burst` is then the size of that request |
 //! | a holder that dies | what it had is lost until its time to live is over, and nothing of it comes back: less throughput, never an overrun |
 //! | an exchange that was asked twice | is done once, and answered alike |
 //! | a store that lost its row | begins empty, with another [generation](Grant::generation) |

@@ -241,7 +241,8 @@ impl Row {
             let outstanding: u64 = spending().map(|holder| holder.outstanding[rule]).sum();
             let most = i128::from(limit.burst) - i128::from(outstanding);
             let level = &mut self.levels[rule];
-            *level = (*level).min(most * UNIT);
+            // A debt is paid off all the same.
+            *level = (*level).min(most.max(0) * UNIT);
         }
     }
 

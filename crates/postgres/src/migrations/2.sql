@@ -37,9 +37,10 @@ create table quota_holder (
 create function outbound_quota_cap(levels numeric[], the_scope text, bursts bigint[], now bigint) returns numeric[]
 language sql stable as $$
     select coalesce(array_agg(
-        least(level, (burst - (
+        -- A debt is paid off all the same.
+        least(level, greatest(burst - (
             select coalesce(sum(outstanding[n]), 0) from quota_holder where scope = the_scope and spends_until > now
-        )) * 1000000) order by n), '{}')
+        ), 0) * 1000000) order by n), '{}')
     from unnest(levels, bursts) with ordinality as rule (level, burst, n)
 $$;
 

@@ -239,6 +239,10 @@ impl Account {
             model.resume();
             model.quota.open_gate(now);
         });
+        if self.shared.is_some() {
+            // A refusal that another process has heard may have closed it.
+            self.quota.open_gate(now);
+        }
         self.reach.resume();
     }
 
@@ -317,6 +321,7 @@ impl Account {
         for (dimension, limit) in limits.per_minute() {
             self.quota.set_limit(dimension, Some(limit));
         }
+        self.shared.iter().for_each(SharedQuota::limits_changed);
     }
 
     /// The calls in flight, divided by the weight.

@@ -27,6 +27,9 @@ const MUCH: Duration = Duration::from_millis(750);
 const SURCHARGE: u64 = 20;
 const DISCOUNT: u64 = 4;
 
+/// A probe without a reply after this time holds the others back no longer.
+const PROBE: Duration = Duration::from_secs(30);
+
 /// What the limiter says of one dimension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Units {
@@ -45,8 +48,9 @@ pub(super) struct Units {
 pub(super) struct Seen {
     /// Of each rule, in their order.
     pub(super) units: Vec<Units>,
-    /// Whether requests wait or are in flight.
-    pub(super) active: bool,
+    /// Whether requests are in flight, and whether some wait.
+    pub(super) in_flight: bool,
+    pub(super) waiting: bool,
 }
 
 /// What is to be done.
@@ -169,38 +173,53 @@ impl Holding {
     pub(super) fn step(&mut self, now: Instant, seen: &Seen) -> Step {
         let soonest = self.asked_at + SHORTEST;
         if self.seq > 0 && now < soonest {
-            return Step::Wait(soonest);
+            return self.wait(soonest);
         }
         if let Some(asked) = &self.asked {
             if let Some(retry) = self.away.retry_at().filter(|retry| *retry > now) {
-                return Step::Wait(retry.min(now + LOOK));
+                return self.wait(retry.min(now + LOOK));
             }
             self.asked_at = now;
             return Step::Ask(asked.clone());
         }
-        let wants = self.wants(seen);
-        let waits = wants.least.iter().any(|least| *least > 0);
-        self.waits_since = if waits { self.waits_since.or(Some(now)) } else { None };
         let spent = self.spent(seen);
         let is_spent = spent.iter().any(|spent| *spent > 0);
+        if let Some(since) = self.probing {
+            if self.back.iter().any(|back| *back > 0) && !is_spent {
+                // It was not sent, and another process may send one.
+                (self.probing, self.after_pause) = (None, true);
+            } else if now >= since + PROBE || (now >= since + LOOK && is_spent && !seen.in_flight) {
+                self.probing = None;
+            }
+        }
+        let wants = self.wants(seen);
+        let active = seen.in_flight || seen.waiting;
+        let waits = wants.least.iter().any(|least| *least > 0);
+        self.waits_since = if waits { self.waits_since.or(Some(now)) } else { None };
         let urgent = self.pause.is_some() || self.back.iter().any(|back| *back > 0);
         let probes = self.probing.is_some();
         let asks = urgent
             || (now >= self.next && !probes && (waits || wants.is_worth_it()))
             || (is_spent && !probes && now >= self.asked_at + REPORT)
-            || (self.rules.is_empty() && seen.active && now >= self.next.max(self.asked_at + REPORT));
+            || (self.rules.is_empty() && active && now >= self.next.max(self.asked_at + REPORT));
         if asks {
             return Step::Ask(self.ask(now, &wants, &spent, seen));
         }
         let holds = seen.units.iter().any(|units| units.level != 0);
         let look = if waits && !probes {
             self.next.max(now + Duration::from_millis(1))
-        } else if holds || is_spent || (seen.active && !self.rules.is_empty()) {
+        } else if holds || is_spent || (active && !self.rules.is_empty()) {
             now + LOOK
         } else {
             now + IDLE_LOOK
         };
-        Step::Wait(self.until.map_or(look, |until| look.min(until)))
+        let look = if is_spent && !probes { look.min(self.asked_at + REPORT) } else { look };
+        self.wait(look)
+    }
+
+    /// Until then, or until what is in hand has to be taken back.
+    fn wait(&self, until: Instant) -> Step {
+        Step::Wait(self.until.map_or(until, |over| over.min(until)))
     }
 
     /// What was used since the last report, of each rule.
@@ -322,6 +341,11 @@ impl Holding {
                 self.probing = Some(now);
             }
         }
+    }
+
+    /// Whether an exchange has no answer.
+    pub(super) fn is_asked(&self) -> bool {
+        self.asked.is_some()
     }
 
     /// When what is in hand has to be taken back.

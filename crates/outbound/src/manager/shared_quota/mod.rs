@@ -101,9 +101,10 @@ impl SharedQuota {
             ended: AtomicBool::new(false),
             task: Mutex::default(),
         };
+        let shared = Self(Arc::new(inner));
         // From the start, so that no request goes before the first grant.
-        inner.follow(&mut inner.holding.lock(), rules::shared(&inner.quota.snapshot().dimensions));
-        Self(Arc::new(inner))
+        shared.limits_changed();
+        shared
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn AnyStore> {
@@ -131,6 +132,13 @@ impl SharedQuota {
         self.0.start();
     }
 
+    /// The limits of the quota are others now.
+    pub(crate) fn limits_changed(&self) {
+        let limits = rules::shared(&self.0.quota.snapshot().dimensions);
+        self.0.follow(&mut self.0.holding.lock(), limits);
+        self.0.changed.notify_one();
+    }
+
     /// The provider has refused a request of this quota, and nothing is sent until then. All who share it are told.
     pub(crate) fn refused(&self, now: Instant, until: Instant) {
         if until < now + SHORTEST_PAUSE {
@@ -139,11 +147,7 @@ impl SharedQuota {
         let own = &self.0;
         // The limits that were hit are those of the model, or else those of the account.
         let hit = match &own.above {
-            Some(above)
-                if !own.has_rules.load(Ordering::Relaxed) && above.has_rules.load(Ordering::Relaxed) =>
-            {
-                above
-            }
+            Some(above) if !own.has_rules() && above.has_rules() => above,
             _ => own,
         };
         hit.holding.lock().refused(until);
@@ -253,8 +257,8 @@ impl Inner {
             let wake = if silent > now { silent } else { now + holding::SHORTEST };
             return (holding.over_at().map_or(wake, |over| wake.min(over.max(now))), None);
         }
-        if holding.rules.is_empty() && self.above_has_rules() {
-            // The account's limits hold, and pauses are told there.
+        if holding.rules.is_empty() && self.above.as_ref().is_none_or(|above| above.has_rules()) {
+            // Pauses are told where there are limits, and else where the model is.
             return (now + ATTEMPT / 2, None);
         }
         match holding.step(now, &seen) {
@@ -267,8 +271,8 @@ impl Inner {
         }
     }
 
-    fn above_has_rules(&self) -> bool {
-        self.above.as_ref().is_some_and(|above| above.has_rules.load(Ordering::Relaxed))
+    fn has_rules(&self) -> bool {
+        self.has_rules.load(Ordering::Relaxed)
     }
 
     /// Counts those dimensions by grants that have rules.
@@ -301,7 +305,7 @@ impl Inner {
                 remaining: said.filter(|(at, _)| at.elapsed() < FRESH).map(|(_, remaining)| remaining),
             })
         });
-        Seen { units: units.collect(), active: snapshot.in_flight + snapshot.waiting > 0 }
+        Seen { units: units.collect(), in_flight: snapshot.in_flight > 0, waiting: snapshot.waiting > 0 }
     }
 
     fn put(&self, holding: &Holding, units: &[u64]) {
@@ -325,6 +329,10 @@ impl Inner {
     fn answered(&self, answer: Answer, since: Instant) {
         let now = Instant::now();
         let mut holding = self.holding.lock();
+        if !holding.is_asked() {
+            // Other dimensions are counted since then, in another scope.
+            return;
+        }
         let failure = match answer {
             Ok(Ok(grant)) => {
                 if holding.away.since().is_some() {

@@ -39,11 +39,11 @@ fn seen(levels: [i128; 2], queued: [u64; 2], first: [u64; 2]) -> Seen {
         first: first[rule],
         remaining: None,
     };
-    Seen { units: vec![units(0), units(1)], active: queued[0] > 0 }
+    Seen { units: vec![units(0), units(1)], in_flight: true, waiting: queued[0] > 0 }
 }
 
 fn nothing(levels: [i128; 2]) -> Seen {
-    seen(levels, [0, 0], [0, 0])
+    Seen { in_flight: false, ..seen(levels, [0, 0], [0, 0]) }
 }
 
 fn grant(granted: [u64; 2]) -> Grant {
@@ -102,7 +102,7 @@ fn a_large_request_is_asked_for_as_a_whole() {
 #[test]
 fn what_is_not_spent_in_time_is_given_back_and_what_was_spent_is_reported_once() {
     let (mut holding, start) = holding();
-    asks(holding.step(start, &seen([0, 0], [2, 600], [1, 300])));
+    let _ = asks(holding.step(start, &seen([0, 0], [2, 600], [1, 300])));
     holding.answered(&grant([2, 600]), start, start);
     assert!(!holding.is_over(start + ms(999)) && holding.is_over(start + ms(1_000)));
     // One of the two was sent.
@@ -156,7 +156,7 @@ fn the_same_is_asked_again_and_the_share_goes_on_meanwhile() {
 fn a_store_that_is_silent_counts_as_away_after_half_a_second() {
     let (mut holding, start) = holding();
     let backlog = seen([0, 0], [50, 15_000], [1, 300]);
-    asks(holding.step(start, &backlog));
+    let _ = asks(holding.step(start, &backlog));
     assert_eq!(holding.away.waits(start, start + ms(100)), start + ms(500));
     assert_eq!(holding.credit(start + ms(100), &backlog), [0, 0]);
     holding.away.waits(start, start + ms(500));
@@ -169,7 +169,7 @@ fn a_store_that_is_silent_counts_as_away_after_half_a_second() {
 fn a_refusal_is_told_at_once_and_once_and_a_probe_is_reported_when_its_reply_is_there() {
     let (mut holding, start) = holding();
     let backlog = |levels| seen(levels, [50, 15_000], [1, 300]);
-    asks(holding.step(start, &backlog([0, 0])));
+    let _ = asks(holding.step(start, &backlog([0, 0])));
     holding.answered(&grant([4, 1_200]), start, start);
     holding.refused(start + ms(8_050));
     assert!(holding.is_over(start + ms(50)), "nothing in hand is spent any more");
@@ -193,13 +193,39 @@ fn a_refusal_is_told_at_once_and_once_and_a_probe_is_reported_when_its_reply_is_
     assert_eq!(asks(holding.step(at + ms(1_700), &backlog([0, 0]))).used, [1, 300]);
 }
 
+/// Its request was cancelled, before it was sent or after.
+#[test]
+fn a_probe_that_comes_to_nothing_holds_nobody_back() {
+    let backlog = |levels| seen(levels, [50, 15_000], [1, 300]);
+    for sent in [false, true] {
+        let (mut holding, start) = holding();
+        let _ = asks(holding.step(start, &backlog([0, 0])));
+        holding.answered(&Grant { pause: Some(ms(500)), ..grant([0, 0]) }, start, start);
+        let at = start + ms(600);
+        let _ = asks(holding.step(at, &backlog([0, 0])));
+        holding.answered(&grant([1, 300]), at, at);
+        assert_eq!(holding.probing, Some(at));
+        let at = at + ms(1_000);
+        if sent {
+            waits(holding.step(at, &backlog([0, 0])));
+            let ended = Seen { in_flight: false, ..backlog([0, 0]) };
+            assert_eq!(asks(holding.step(at, &ended)).used, [1, 300]);
+        } else {
+            holding.took_back(&[1, 300]);
+            let back = asks(holding.step(at, &backlog([0, 0])));
+            assert_eq!((&back.used[..], &back.returned[..]), (&[0, 0][..], &[1, 300][..]));
+        }
+        assert_eq!(holding.probing, None);
+    }
+}
+
 #[test]
 fn after_a_pause_a_whole_chunk_is_no_probe() {
     let (mut holding, start) = holding();
     let backlog = seen([0, 0], [50, 15_000], [1, 300]);
-    asks(holding.step(start, &backlog));
+    let _ = asks(holding.step(start, &backlog));
     holding.answered(&Grant { pause: Some(ms(500)), ..grant([0, 0]) }, start, start);
-    asks(holding.step(start + ms(600), &backlog));
+    let _ = asks(holding.step(start + ms(600), &backlog));
     holding.answered(&grant([4, 1_200]), start + ms(600), start + ms(600));
     assert_eq!(holding.probing, None);
 }
@@ -217,7 +243,7 @@ fn what_the_provider_has_left_corrects_the_report() {
         (9_500, false, 1_200, 0),
     ] {
         let (mut holding, start) = holding();
-        asks(holding.step(start, &seen([0, 0], [50, 15_000], [1, 300])));
+        let _ = asks(holding.step(start, &seen([0, 0], [50, 15_000], [1, 300])));
         let next_poll = if scarce { ms(200) } else { ms(100) };
         holding.answered(&Grant { next_poll, ..grant([4, 1_200]) }, start, start);
         let mut now = seen([0, 0], [50, 15_000], [1, 300]);
@@ -230,7 +256,7 @@ fn what_the_provider_has_left_corrects_the_report() {
 #[test]
 fn other_dimensions_are_another_scope_and_another_amount_is_not() {
     let (mut holding, start) = holding();
-    asks(holding.step(start, &seen([0, 0], [2, 600], [1, 300])));
+    let _ = asks(holding.step(start, &seen([0, 0], [2, 600], [1, 300])));
     holding.answered(&grant([2, 600]), start, start);
     let mut more = limits();
     more[1].rule = Rule::rate(300_000, MINUTE);
@@ -242,7 +268,7 @@ fn other_dimensions_are_another_scope_and_another_amount_is_not() {
 fn the_last_exchange_gives_all_back() {
     let (mut holding, start) = holding();
     assert_eq!(holding.last(start, &nothing([0, 0])), None);
-    asks(holding.step(start, &seen([0, 0], [2, 600], [1, 300])));
+    let _ = asks(holding.step(start, &seen([0, 0], [2, 600], [1, 300])));
     holding.answered(&grant([2, 600]), start, start);
     holding.took_back(&[1, 300]);
     let last = holding.last(start + ms(10), &nothing([0, 0])).expect("something to say");

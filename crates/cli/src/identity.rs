@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 ///
 /// With 1,000,000 ids, the probability that two have the same digest is 3 in 100,000,000. That is then reported as an error;
 /// no line is lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Digest(pub(crate) u64);
 
 impl Digest {

@@ -12,7 +12,7 @@ use tokio_postgres::{Row, error::SqlState, types::FromSql};
 use crate::{
     database::Database,
     error::Error,
-    lane::{Lane, Value},
+    lane::{Lane, Value, micros},
     schema,
 };
 
@@ -76,6 +76,22 @@ update batch_order set
 where batch = $1 and limits->>'budget' is not null
 returning last_taken";
 
+/// `$2` the digest, `$3` the member, `$4` for how many microseconds.
+const LOAD: &str = "
+with mine as (
+    insert into batch_input as i (batch, digest, member, until)
+    values ($1, $2, $3, outbound_clock() + $4::bigint * interval '1 microsecond')
+    on conflict (batch, digest) do update set member = excluded.member, until = excluded.until
+    where not i.is_whole and (i.member = excluded.member or i.until <= outbound_clock())
+    returning member
+)
+select exists (select from mine),
+    coalesce((select is_whole from batch_input where batch = $1 and digest = $2), false)";
+
+/// `$2` the digest.
+const LOADED: &str =
+    "update batch_input set is_whole = true where batch = $1 and digest = $2 returning digest";
+
 /// `$2` ids.
 const PUSHED: &str = "select id, payload from body where batch = $1 and id = any($2::bytea[])";
 
@@ -129,6 +145,18 @@ pub struct Orders {
     pub others: u64,
 }
 
+/// Whether a process is to push an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Load {
+    /// It is. The others wait for it, until its time is over.
+    Push,
+    /// Another one does it. Ask again soon.
+    Wait,
+    /// All of it is there.
+    Done,
+}
+
 /// What all members of a batch are told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -159,7 +187,7 @@ impl PostgresBatch {
         schema::migrate(&database).await?;
         let batch: i64 = row.try_get(0)?;
         let member = i64::from_ne_bytes(RandomState::new().hash_one(batch).to_ne_bytes());
-        let lane = Lane::new(database, &[REPORT, LEAVE, MEMBERS, ORDER, ORDERED, TAKE, PUSHED]);
+        let lane = Lane::new(database, &[REPORT, LEAVE, MEMBERS, ORDER, ORDERED, TAKE, LOAD, LOADED, PUSHED]);
         Ok(Some(Self { batch, member, holder, lane }))
     }
 
@@ -236,6 +264,32 @@ impl PostgresBatch {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let rows = self.ask(TAKE, &[&most]).await?;
         rows.first().map_or(Ok(0), |row| Ok(get::<i64>(row, 0)?.unsigned_abs()))
+    }
+
+    /// Asks whether this process is to push an input, of which `digest` is a digest of the caller's own. Many who start at once
+    /// would else push the same lines. To be called again before the time `ttl` is over, while it pushes.
+    ///
+    /// # Errors
+    ///
+    /// As [`report`](Self::report).
+    pub async fn load(&self, digest: u64, ttl: Duration) -> Result<Load, Error> {
+        let (digest, ttl) = (digest.cast_signed(), micros(ttl));
+        let rows = self.ask(LOAD, &[&digest, &self.member, &ttl]).await?;
+        let Some(row) = rows.first() else { return Ok(Load::Wait) };
+        Ok(match (get(row, 0)?, get(row, 1)?) {
+            (true, _) => Load::Push,
+            (false, true) => Load::Done,
+            (false, false) => Load::Wait,
+        })
+    }
+
+    /// Says that the whole input was pushed.
+    ///
+    /// # Errors
+    ///
+    /// As [`report`](Self::report).
+    pub async fn loaded(&self, digest: u64) -> Result<(), Error> {
+        self.ask(LOADED, &[&digest.cast_signed()]).await.map(drop)
     }
 
     /// The payloads that were pushed under these ids, in any order. An id that was not pushed is left out.

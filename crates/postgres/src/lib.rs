@@ -108,7 +108,7 @@ mod schema;
 mod tls;
 mod work;
 
-pub use batch::{Member, Order, Orders, PostgresBatch};
+pub use batch::{Load, Member, Order, Orders, PostgresBatch};
 pub use builder::Builder;
 pub use error::Error;
 pub use quota::PostgresQuota;

@@ -20,6 +20,8 @@ pub(crate) struct Job {
     /// Requests among those that failed.
     pub(super) failed: u64,
     pub(crate) tokens: u64,
+    /// A digest of all ids and of what is sent.
+    pub(crate) input: Digest,
     /// Requests that failed before and are sent again.
     pub(super) again: BTreeSet<Digest>,
 }
@@ -39,7 +41,9 @@ pub(crate) async fn survey(reading: &Arc<Reading>, earlier: &Earlier) -> Result<
         if earlier.is_sent_again(id) {
             job.again.insert(id);
         }
-        let known = known(&line, id, line.fingerprint(), earlier, reading)?;
+        let request = line.fingerprint();
+        job.input = Digest::of(&[&job.input.0.to_le_bytes(), &id.0.to_le_bytes(), &request.0.to_le_bytes()]);
+        let known = known(&line, id, request, earlier, reading)?;
         job.done += u64::from(known.is_some());
         job.failed += u64::from(known == Some(State::Failed));
         job.tokens = job.tokens.saturating_add(estimate.input).saturating_add(estimate.output);

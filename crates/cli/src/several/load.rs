@@ -1,10 +1,11 @@
 //! Puts the lines of the input into the batch. What is there already stays as it is.
 
-use std::{pin::pin, sync::Arc};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use outbound::work::{Pushed, Work, WorkStore};
-use outbound_postgres::{PostgresBatch, PostgresWork};
+use outbound_postgres::{Load as Turn, PostgresBatch, PostgresWork};
+use tokio::time::sleep;
 
 use super::store::{Reach, failed};
 use crate::{
@@ -16,6 +17,10 @@ use crate::{
 /// This many lines are put with one call.
 const AT_ONCE: usize = 1_000;
 
+/// After this time without a sign of the machine that puts the lines another one goes on.
+const TURN: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(200);
+
 /// A line whose id was put into the batch before with another content, by its id.
 struct Known {
     custom_id: Arc<str>,
@@ -26,39 +31,50 @@ struct Known {
 /// Where the lines go.
 pub(super) struct Load<'a> {
     pub(super) reading: &'a Arc<Reading>,
+    /// The digest of the whole input.
+    pub(super) input: Digest,
     pub(super) work: &'a PostgresWork,
     pub(super) batch: &'a PostgresBatch,
     pub(super) reach: &'a Reach,
 }
 
 impl Load<'_> {
-    /// Puts all lines, and returns how many are done already.
+    /// Puts all lines, unless this very input was put before. Of many machines that start at once one does it.
     ///
     /// # Errors
     ///
     /// Where another request is in the batch under the id of a line.
-    pub(super) async fn all(&self) -> Result<u64, Stop> {
-        let mut done = 0;
+    pub(super) async fn all(&self) -> Result<(), Stop> {
+        while self.may_push().await? == Turn::Wait {
+            sleep(AGAIN).await;
+        }
         let mut lines = pin!(self.reading.lines().await?.chunks(AT_ONCE));
-        while let Some(some) = lines.next().await {
+        // Before each part, so that the others do not take over.
+        while self.may_push().await? != Turn::Done {
+            let Some(some) = lines.next().await else {
+                return self
+                    .reach
+                    .during(self.batch.loaded(self.input.0))
+                    .await
+                    .map_err(|error| failed(&error));
+            };
             let (mut work, mut known) = (Vec::with_capacity(some.len()), Vec::with_capacity(some.len()));
             for line in some {
                 let (id, payload) = line?.into_payload();
                 let custom_id = Arc::from(id);
-                known.push(Known {
-                    custom_id: Arc::clone(&custom_id),
-                    line: payload.line,
-                    request: payload.request,
-                });
                 let bytes = serde_json::to_vec(&payload).map_err(|error| Stop::Input(error.to_string()))?;
-                work.push(Work::new(custom_id, bytes).priority(priority(&payload)));
+                work.push(Work::new(Arc::clone(&custom_id), bytes).priority(priority(&payload)));
+                known.push(Known { custom_id, line: payload.line, request: payload.request });
             }
             let pushed = self.reach.during(self.work.push(work)).await.map_err(|error| failed(&error))?;
-            done += pushed.iter().filter(|pushed| **pushed == Pushed::Done).count() as u64;
             let changed = pushed.iter().zip(known).filter(|(pushed, _)| **pushed == Pushed::Changed);
             self.compare(changed.map(|(_, known)| known).collect()).await?;
         }
-        Ok(done)
+        Ok(())
+    }
+
+    async fn may_push(&self) -> Result<Turn, Stop> {
+        self.reach.during(self.batch.load(self.input.0, TURN)).await.map_err(|error| failed(&error))
     }
 
     /// Only what is sent counts: a line may stand in another place now.

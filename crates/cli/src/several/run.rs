@@ -88,7 +88,7 @@ pub(crate) async fn run(arguments: &Run, interrupt: &Interrupt) -> Result<u8, St
         let told = async { batch.order(&order).await.map_err(|error| failed(&error)) };
         interrupt.ends(told).await?;
     }
-    let load = Load { reading: &reading, work: &work, batch: &batch, reach: &reach };
+    let load = Load { reading: &reading, input: job.input, work: &work, batch: &batch, reach: &reach };
     interrupt.ends(load.all()).await?;
     let counts = async { work.counts().await.map_err(|error| failed(&error)) };
     let counts = interrupt.ends(counts).await?;

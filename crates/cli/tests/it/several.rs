@@ -92,7 +92,7 @@ async fn a_second_interrupt_says_what_may_have_been_sent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ctl_reaches_all_machines_and_those_that_join() {
-    let Some(job) = Job::new(400, 50).await else { return };
+    let Some(job) = Job::new(900, 50).await else { return };
     let (first, second) = (job.start(&[]), job.start(&[]));
     received(&job.simulator, 20).await;
     let done = |arguments: &[&str]| {
@@ -140,7 +140,7 @@ async fn ctl_reaches_all_machines_and_those_that_join() {
     done(&["limits", "--concurrency", "50"]);
     let later = later.end();
     assert_eq!(later.status.code(), Some(0), "{}", said(&later));
-    job.all_are_there(&job.export("out.jsonl", 0), 400);
+    job.all_are_there(&job.export("out.jsonl", 0), 900);
     job.simulator.shutdown().await;
 }
 
@@ -286,7 +286,7 @@ async fn no_message_shows_the_password() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_budget_is_for_all_machines_together() {
     let simulator =
-        Simulator::builder().latency(Latency::fixed(Duration::from_millis(50))).output_tokens(10..=10);
+        Simulator::builder().latency(Latency::fixed(Duration::from_millis(300))).output_tokens(10..=10);
     let Some(job) = Job::with(100, simulator.build()).await else { return };
     // An answer costs a dollar, and may cost 3.20.
     let prices = job.path("prices.json");

@@ -24,3 +24,13 @@ create table batch_order (
     -- What the last one took.
     last_taken bigint not null default 0
 );
+
+-- Inputs that were put into a batch as a whole, or are being put by a member until a time.
+create table batch_input (
+    batch bigint not null references batch on delete cascade,
+    digest bigint not null,
+    member bigint not null,
+    until timestamptz not null,
+    is_whole boolean not null default false,
+    primary key (batch, digest)
+);

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use outbound::work::{Work, WorkStore};
-use outbound_postgres::{Order, PostgresBatch};
+use outbound_postgres::{Load, Order, PostgresBatch};
 
 use crate::database::{Schema, address};
 
@@ -111,4 +111,22 @@ async fn what_all_take_stays_within_the_budget() {
     assert_eq!(all[2].take(50).await.expect("answered"), 7);
     all[2].order(&Order::Limits(r#"{"budget": 0.00005}"#.to_owned())).await.expect("ordered");
     assert_eq!(all[2].take(50).await.expect("answered"), 0, "less than what is taken already");
+}
+
+#[tokio::test]
+async fn one_puts_an_input_and_the_others_wait_for_it() {
+    let Some(schema) = schema().await else { return };
+    let (one, two) = (batch(&schema, "a").await, batch(&schema, "b").await);
+    let asked = async |who: &PostgresBatch, digest| {
+        who.load(digest, Duration::from_secs(30)).await.expect("answered")
+    };
+    assert_eq!(asked(&one, u64::MAX).await, Load::Push);
+    assert_eq!(asked(&two, u64::MAX).await, Load::Wait);
+    assert_eq!(asked(&one, u64::MAX).await, Load::Push, "it goes on");
+    assert_eq!(asked(&two, 7).await, Load::Push, "another input");
+    schema.shift(Duration::from_secs(40)).await;
+    assert_eq!(asked(&two, u64::MAX).await, Load::Push, "the first one died");
+    assert_eq!(asked(&one, u64::MAX).await, Load::Wait);
+    two.loaded(u64::MAX).await.expect("said");
+    assert_eq!((asked(&one, u64::MAX).await, asked(&two, u64::MAX).await), (Load::Done, Load::Done));
 }

@@ -15,6 +15,8 @@ mod resume;
 mod runs;
 mod secrets;
 mod several;
+mod several_job;
+mod several_trouble;
 mod status;
 mod summary;
 mod support;

@@ -167,12 +167,13 @@ struct Ran {
     failed: usize,
 }
 
-/// What the manager saves up, in time.
-const BURST: f64 = 1.25;
+/// What is saved up where several managers share a limit, in seconds, and where one has it alone.
+const SEVERAL: f64 = 0.85;
+const ALONE: f64 = 1.25;
 
 /// Runs a batch, split among so many managers.
 async fn batch(managers: usize, told: bool, charging: Charging, seed: u64) -> Ran {
-    let items = 1_000;
+    let items = 2_000;
     let bodies = bodies(items, seed);
     let bytes: Vec<_> = bodies.iter().map(|body| body.to_string().into()).collect();
     let simulator = || provider(items, seed, true).charging(charging).build();
@@ -196,23 +197,21 @@ async fn batch(managers: usize, told: bool, charging: Charging, seed: u64) -> Ra
     Ran {
         goodput: best.time.as_secs_f64() / seconds,
         refused_per_1_000: simulator.ledger().refused() as f64 * 1_000.0 / f64::from(items),
-        exchanges_per_burst: asked / seconds * BURST,
+        exchanges_per_burst: asked / seconds * if managers > 1 { SEVERAL } else { ALONE },
         failed,
     }
 }
 
-/// Half of the batch of 2,000, with faults and an outage. Processes that do not share have a part of the limits each, or are
-/// refused by the hundred. Who asks first differs from run to run: of 2,000 requests 1.5 to 4 in 1,000 were refused.
+/// The batch of 2,000 with faults and an outage. Processes that do not share have a part of the limits each, or are refused by
+/// the hundred. Who asks first differs from run to run: 1.5 to 5 of 1,000 requests were refused.
 #[tokio::test(start_paused = true)]
 async fn several_managers_are_as_fast_as_one_and_hardly_refused() {
     for (managers, told, charging, goodput, refused, exchanges) in [
-        (1, true, Charging::Estimate, 0.95, 5.0, 13.0),
-        (4, true, Charging::Estimate, 0.95, 10.0, 13.0),
-        // Each begins with a few calls at once, before it knows a limit. That is a second of forty.
-        (4, false, Charging::Estimate, 0.91, 12.0, 13.0),
-        (4, true, Charging::Actual, 0.85, 5.0, 16.0),
-        // Sixteen chunks of a tenth are more than the burst.
-        (16, true, Charging::Estimate, 0.9, 5.0, 25.0),
+        (1, true, Charging::Estimate, 0.95, 5.0, 12.0),
+        (4, true, Charging::Estimate, 0.95, 5.0, 12.0),
+        (4, false, Charging::Estimate, 0.95, 5.0, 12.0),
+        (4, true, Charging::Actual, 0.85, 5.0, 17.0),
+        (16, true, Charging::Estimate, 0.95, 5.0, 17.0),
     ] {
         let ran = batch(managers, told, charging, 3).await;
         println!("{managers} told {told} {charging:?}: {ran:.3?}");

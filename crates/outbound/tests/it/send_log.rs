@@ -174,7 +174,11 @@ impl SendLog for All {
 async fn after_a_long_write_the_limits_are_asked_again() {
     let simulator = provider().build();
     let (began, written) = (Instant::now(), Instant::now() + s(60));
-    let builder = manager(&simulator).max_concurrent(100).requests_per_minute(600).send_log(All(written)).quota_store(outbound::quota_store::MemoryQuota::new());
+    let builder = manager(&simulator)
+        .max_concurrent(100)
+        .requests_per_minute(600)
+        .send_log(All(written))
+        .quota_store(outbound::quota_store::MemoryQuota::new());
     let manager = builder.build().expect("a manager");
     let mut batch = manager.batch((0..100).map(chat));
     let ended = async {

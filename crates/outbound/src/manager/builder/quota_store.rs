@@ -27,7 +27,7 @@ impl RequestManagerBuilder {
     ///
     /// | when | then |
     /// |---|---|
-    /// | a limit is known, changes, or turns out to be a model's own | it is shared from then on, with what comes in during 1.25 s as the burst |
+    /// | a limit is known, changes, or turns out to be a model's own | it is shared from then on, with what comes in during 0.85 s as the burst, 1.25 s where one process is alone |
     /// | a limit is for more than five minutes, or was only guessed from refusals | each process keeps it by itself |
     /// | no limit is known | a model begins with 4 calls at once, and nothing is held back |
     /// | one process has nothing to do | the others have its part after a second |

@@ -134,8 +134,11 @@ impl SharedQuota {
 
     /// The limits of the quota are others now.
     pub(crate) fn limits_changed(&self) {
-        let limits = rules::shared(&self.0.quota.snapshot().dimensions);
-        self.0.follow(&mut self.0.holding.lock(), limits);
+        let limits = self.0.quota.snapshot().dimensions;
+        let mut holding = self.0.holding.lock();
+        let rules = rules::shared(&limits, holding.holders);
+        self.0.follow(&mut holding, rules);
+        drop(holding);
         self.0.changed.notify_one();
     }
 
@@ -240,7 +243,7 @@ impl Inner {
         let snapshot = self.quota.snapshot();
         let mut holding = self.holding.lock();
         let holding = &mut *holding;
-        self.follow(holding, rules::shared(&snapshot.dimensions));
+        self.follow(holding, rules::shared(&snapshot.dimensions, holding.holders));
         let mut seen = self.seen(holding);
         if holding.is_over(now) {
             self.take_back(holding);

@@ -285,9 +285,11 @@ async fn the_strictest_limit_of_each_dimension_is_shared_and_days_are_not() {
         .limit(requests, Duration::from_secs(86_400), 10_000)
         .build()
         .expect("a quota");
-    let shared = rules::shared(&quota.snapshot().dimensions);
+    let shared = rules::shared(&quota.snapshot().dimensions, 1);
     let rule = |dimension, amount, burst| Shared { dimension, rule: Rule::rate(amount, MINUTE).burst(burst) };
     assert_eq!(shared, [rule(requests, 600, 12), rule(tokens, 90_000, 1_875)]);
+    let several = rules::shared(&quota.snapshot().dimensions, 2);
+    assert_eq!(several, [rule(requests, 600, 8), rule(tokens, 90_000, 1_275)]);
     let name = account_name("openai", "https://api.example.com", Some("sk-1"));
     assert!(!name.contains("sk-1"), "{name}");
     assert_eq!(

@@ -36,7 +36,7 @@ use crate::run::{Result, program};
 const HELP: &str = "\
 cargo xtask machines [--quick] [--seed N] [--outbound FILE] [--keep] [PART ...]
 
---quick      a small form of each part, about two minutes in all
+--quick      a small form of each part, about four minutes in all
 --seed N     the seed of what goes wrong and when
 --outbound   the command that is judged; without it, it is built
 --keep       what the processes wrote stays; it does so too where something is wrong

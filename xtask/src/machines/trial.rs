@@ -28,6 +28,8 @@ const EXPORT: Duration = Duration::from_secs(120);
 const RESTARTS: usize = 60;
 /// Calls are counted in spans of so many seconds.
 const SPAN: f64 = 10.0;
+/// What can be saved up, and calls that were on their way, in seconds of the rate.
+const BURST: f64 = 2.0;
 
 /// What all parts have in common.
 #[derive(Debug)]
@@ -72,6 +74,8 @@ pub(crate) struct Trial {
     started: usize,
     /// Processes that ended with an error, and why.
     pub(crate) bad_ends: Vec<String>,
+    /// How many seconds' worth of the rate may come on top of it in any ten seconds.
+    pub(crate) burst: f64,
 }
 
 /// What came of a trial.
@@ -116,6 +120,7 @@ impl Trial {
             workers: Vec::new(),
             started: 0,
             bad_ends: Vec::new(),
+            burst: BURST,
         })
     }
 
@@ -216,7 +221,12 @@ impl Trial {
         let sends = self.referee.end()?;
         let verdict = judge(&self.items, &sends, &fs::read_to_string(&export)?)?;
         setup.database.remove(&self.database);
-        let rows = facts(&verdict, &sends, self.manners.quota, &self.bad_ends);
+        let rows = facts(
+            &verdict,
+            &sends,
+            self.manners.quota.requests_a_second() * (SPAN + self.burst),
+            &self.bad_ends,
+        );
         note(&self.folder, &verdict, &self.bad_ends)?;
         Ok(Ended { sends, verdict, rows })
     }
@@ -229,11 +239,9 @@ fn note(folder: &Path, verdict: &Verdict, bad_ends: &[String]) -> Result {
 }
 
 /// What every trial has to hold.
-fn facts(verdict: &Verdict, sends: &[Send], quota: Quota, bad_ends: &[String]) -> Vec<Row> {
+fn facts(verdict: &Verdict, sends: &[Send], bound: f64, bad_ends: &[String]) -> Vec<Row> {
     let none = |what: &str, count: usize| Row::must(what, "0", count, count == 0);
     let most = most_in(sends, SPAN);
-    // What the provider lets through in such a span, and one second's worth for calls that were on their way.
-    let bound = quota.requests_a_second() * (SPAN + 2.0);
     vec![
         none("lost", verdict.lost.len()),
         none("failed", verdict.failed.len()),

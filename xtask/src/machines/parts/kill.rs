@@ -73,11 +73,14 @@ pub(crate) fn run(setup: &Setup) -> Result<Vec<Row>> {
     trial.wait(Some(setup), LIMIT)?;
     let ended = trial.end(setup)?;
 
+    // The figures begin with the first send: before it the lines are put into the batch.
+    let began = ended.sends.first().map_or(first, |send| send.at).max(first);
     let full = QUOTA.requests_a_second();
     let back = back_at(&ended.sends, last, full);
     let share = |pace: f64| format!("{:.2} of full rate", pace / full);
     let mut rows = ended.rows;
     rows.push(Row::figure("killed, stopped", format!("{kills} {stops}")));
+    rows.push(Row::figure("the first send after", format!("{:.1} s", began - first)));
     rows.push(match back {
         Some(time) => Row::goal(
             "full rate again after the last kill",
@@ -87,8 +90,8 @@ pub(crate) fn run(setup: &Setup) -> Result<Vec<Row>> {
         ),
         None => Row::goal("full rate again after the last kill", "one lease", "not seen", false),
     });
-    rows.push(Row::figure("answers a second while killing", share(pace(&ended.sends, first, last))));
-    let lowest = lowest_pace(&ended.sends, first + size.lease, last, size.lease);
+    rows.push(Row::figure("answers a second while killing", share(pace(&ended.sends, began, last))));
+    let lowest = lowest_pace(&ended.sends, began + size.lease, last, size.lease);
     rows.push(Row::figure("the lowest in a span of one lease", share(lowest)));
     Ok(rows)
 }

@@ -1,24 +1,15 @@
 //! What a store knows of one scope, and how an exchange changes it. Pure: the time is an argument, and nothing waits.
 
+mod grant;
+mod times;
+
 use std::{collections::BTreeMap, time::Duration};
 
+use self::times::{LONGEST_POLL, LONGEST_TTL, again};
 use super::{Exchange, Grant, Rule, Scope, types::LARGEST};
 
 /// Levels are counted in millionths, so that nothing of the rate is lost between two exchanges.
 const UNIT: i128 = 1_000_000;
-
-/// The shortest time between two exchanges of one holder.
-const SHORTEST_POLL: u64 = 100_000;
-
-/// The longest.
-const LONGEST_POLL: u64 = 90_000_000;
-
-/// The longest and the shortest time to live of a grant.
-const LONGEST_TTL: u64 = 60_000_000;
-const SHORTEST_TTL: u64 = 1_000_000;
-
-/// The time between two exchanges of a holder that lacks nothing, or that waits for the probe of another.
-const IDLE_POLL: u64 = 1_000_000;
 
 /// A holder that comes so much later than it was to come may have died.
 const LATE: u64 = 1_000_000;
@@ -304,139 +295,6 @@ impl Row {
                 self.stage = Stage::Probing { holder: None };
             }
         }
-    }
-
-    /// What one holder gets: for each rule at least what its first request needs, or nothing of any.
-    fn grant(&self, id: u64, holder: &Holder, now: u64) -> Vec<u64> {
-        let nothing = vec![0; self.rules.len()];
-        if holder.wanted.iter().all(|wanted| *wanted == 0) {
-            return nothing;
-        }
-        let probe = match self.stage {
-            Stage::Paused { .. } | Stage::Probing { holder: Some(_) } => return nothing,
-            Stage::Probing { holder: None } => true,
-            Stage::Open | Stage::Half { .. } => false,
-        };
-        let first = self.first_in_line(id, now);
-        // The most of each rule, and the smallest part of what is wanted that these allow, as a fraction.
-        let (mut part, mut whole) = (1, 1);
-        for rule in 0..self.rules.len() {
-            let (wanted, least) = (holder.wanted[rule], holder.least[rule]);
-            if wanted == 0 {
-                continue;
-            }
-            // Who has waited longest is not overtaken: its chunk is kept for it.
-            let kept =
-                first.filter(|(first, _)| *first != id).map_or(0, |(_, first)| self.needed(first, rule));
-            let free = self.free(rule).saturating_sub(kept);
-            let needed = if probe { least } else { self.needed(holder, rule) };
-            if free < self.there(rule, least) {
-                return nothing;
-            }
-            // A request that is larger than what can be saved up leaves a debt.
-            let most = needed.min(free.max(least));
-            if u128::from(most) * whole < part * u128::from(wanted) {
-                (part, whole) = (u128::from(most), u128::from(wanted));
-            }
-        }
-        (0..self.rules.len())
-            .map(|rule| {
-                let (wanted, least) = (holder.wanted[rule], holder.least[rule]);
-                let scaled = u128::from(wanted) * part / whole;
-                u64::try_from(scaled).unwrap_or(wanted).clamp(least, wanted)
-            })
-            .collect()
-    }
-
-    /// How much has to be there for so much: all of it, or all that can be saved up. What comes in within a whole period is
-    /// never enough for more than that.
-    fn there(&self, rule: usize, units: u64) -> u64 {
-        let Rule { amount, burst, .. } = self.rules[rule];
-        if units > burst.max(amount) { u64::MAX } else { units.min(burst) }
-    }
-
-    /// Whole units that can be granted.
-    fn free(&self, rule: usize) -> u64 {
-        u64::try_from(self.levels[rule].max(0) / UNIT).unwrap_or(u64::MAX)
-    }
-
-    fn chunk(&self, rule: usize) -> u64 {
-        let whole = self.rules[rule].chunk();
-        if matches!(self.stage, Stage::Half { .. }) { (whole / 2).max(1) } else { whole }
-    }
-
-    /// What a holder is granted at once: a chunk, or its first request where that is more.
-    fn needed(&self, holder: &Holder, rule: usize) -> u64 {
-        holder.wanted[rule].min(self.chunk(rule)).max(holder.least[rule])
-    }
-
-    /// Who has waited longest, of those who came in vain and of the one who asks.
-    fn first_in_line(&self, asks: u64, now: u64) -> Option<(u64, &Holder)> {
-        let waiting =
-            self.holders.iter().filter(|(id, holder)| **id == asks || holder.waits() && !holder.is_late(now));
-        waiting
-            .map(|(id, holder)| (*id, holder))
-            .max_by_key(|(id, holder)| (now - holder.waits_since, u64::MAX - id))
-    }
-
-    /// When a holder's next chunk will be there, if all who are expected before it get theirs.
-    ///
-    /// One that got nothing is told the moment at which there is enough for it. One that was served will ask for what nobody
-    /// knows yet, and so will others before it. So that it does not come in vain, a reserve is built up that grows with the
-    /// root of their number, as the error of a sum does. Half of what is there above the reserve is shared out at once: if
-    /// it were all, everybody would come early together, and late together after that.
-    fn next_poll(&self, id: u64, holder: &Holder, served: bool, now: u64) -> u64 {
-        match self.stage {
-            Stage::Paused { until } => return (until - now).clamp(SHORTEST_POLL, LONGEST_POLL),
-            // It is not a matter of the level.
-            Stage::Probing { holder: Some(_) } => return IDLE_POLL,
-            _ => {}
-        }
-        let mut longest = 0;
-        for (rule, limit) in self.rules.iter().enumerate().filter(|(rule, _)| holder.wanted[*rule] > 0) {
-            let others = || self.holders.iter().filter(|(other, it)| **other != id && !it.is_late(now));
-            let before = others().filter(|(other, it)| (it.waits_since, **other) < (holder.waits_since, id));
-            let expected =
-                before.map(|(_, it)| if it.waits() { self.needed(it, rule) } else { it.average[rule] });
-            let own = if served { holder.average[rule] } else { self.there(rule, self.needed(holder, rule)) };
-            let sum: i128 = expected.chain([own]).map(i128::from).sum();
-            let mut there = self.levels[rule];
-            if served {
-                let wanting = 1 + others().filter(|(_, it)| it.wanted[rule] > 0).count() as u64;
-                there -= i128::from(self.chunk(rule) * (9 * wanting).isqrt() / 4) * UNIT;
-                there = if there > 0 { there / 2 } else { there };
-            }
-            let short = (sum * UNIT - there).max(0);
-            let time = short * i128::from(micros(limit.per)) / (i128::from(limit.amount) * UNIT) + 1;
-            longest = longest.max(u64::try_from(time).unwrap_or(u64::MAX));
-        }
-        match longest {
-            0 => IDLE_POLL,
-            _ if served => longest.clamp(SHORTEST_POLL, LONGEST_POLL),
-            // A little later: who comes too early comes again.
-            _ => longest.saturating_add(longest / 10).clamp(SHORTEST_POLL, LONGEST_POLL),
-        }
-    }
-
-    /// Time enough to spend a grant: twice as long as the rate needs to bring as much again. What is more than a chunk is one
-    /// request, and sent at once.
-    fn ttl(&self, granted: &[u64]) -> u64 {
-        let times = self.rules.iter().zip(granted).map(|(limit, granted)| {
-            let worth = 2 * limit.chunk().min(*granted);
-            u128::from(worth) * u128::from(micros(limit.per)) / u128::from(limit.amount)
-        });
-        u64::try_from(times.max().unwrap_or(0)).unwrap_or(u64::MAX).clamp(SHORTEST_TTL, LONGEST_TTL)
-    }
-}
-
-/// The answer to an exchange that was done before: what is left of its times.
-fn again(holder: &Holder, now: u64) -> Grant {
-    let since = Duration::from_micros(now.saturating_sub(holder.answered));
-    Grant {
-        ttl: holder.answer.ttl.saturating_sub(since),
-        next_poll: holder.answer.next_poll.saturating_sub(since).max(Duration::from_micros(SHORTEST_POLL)),
-        pause: holder.answer.pause.map(|pause| pause.saturating_sub(since)),
-        ..holder.answer.clone()
     }
 }
 

@@ -5,6 +5,7 @@ mod api;
 mod chart;
 mod deny;
 mod examples;
+mod machines;
 mod package;
 mod quick;
 mod results;
@@ -36,6 +37,7 @@ cargo xtask TASK
   loom      the models of the lock-free and wake-up code
   goodput   how near a batch comes to what its quota allows; `ci` runs a small part of it
   chart     the chart of README.md, from a run; --check compares the committed files with one
+  machines  the command with a store, over processes that are killed, cut off and stopped; --quick, --seed N, or a PART
   miri      the intrusive list under Miri, where the toolchain has it
   results   measures all of it and writes benches/RESULTS.md; --quick, --only TOPIC, --page, --check
   peers     ours measured beside every peer, in a workspace of its own; not part of ci
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         "loom" => loom(),
         "goodput" => cargo(&["bench", "--package", "outbound-benches", "--bench", "goodput"]),
         "chart" => chart::chart(std::env::args().any(|argument| argument == "--check")),
+        "machines" => machines::machines(&arguments[1..]),
         "miri" => miri(),
         "peers" => cargo(&["run", "--release", "--manifest-path", "benches/peers/Cargo.toml"]),
         "results" => results::results(std::env::args().skip(2)),

@@ -12,6 +12,8 @@ pub(crate) struct Setting {
     pub(crate) count_refused: bool,
     pub(crate) hopeless: f64,
     pub(crate) smoke: bool,
+    /// So many managers share the quota and the items.
+    pub(crate) managers: usize,
     /// Nothing is late: no time to dial or to arrive, and headers as fresh as the reply.
     pub(crate) kind: bool,
 }
@@ -37,6 +39,7 @@ impl Arguments {
             count_refused: false,
             hopeless: 0.0,
             smoke: false,
+            managers: 1,
             kind: false,
         };
         let (mut variants, mut chargings, mut windows) = (None, None, None);
@@ -61,6 +64,7 @@ impl Arguments {
                 "--trace" => read.trace = true,
                 "--gate" => read.gate = true,
                 "--usual" => read.usual = true,
+                "--managers" => base.managers = number::<usize>(&value()?)?.max(1),
                 "--hopeless" => base.hopeless = number(&value()?)?,
                 "--seeds" => read.seeds = (1..=number(&value()?)?).collect(),
                 "--seed" => read.seeds = vec![number(&value()?)?],

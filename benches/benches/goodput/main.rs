@@ -13,6 +13,7 @@
 //! | `--streamed` | with streamed answers |
 //! | `--kind` | no time to dial or to arrive, and headers as fresh as the reply |
 //! | `--count-refused` | refused requests count against the limit of requests |
+//! | `--managers 4` | so many managers share the items, and the quota through a store in memory |
 //! | `--hopeless 0.01` | this share of the items is refused for good |
 //! | `--seeds 5`, `--seed 3` | how many seeds, or the only one |
 //! | `--prompts FILE` | a file of prompts in the place of the committed ones; also `GOODPUT_PROMPTS` |

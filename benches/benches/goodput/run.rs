@@ -59,7 +59,8 @@ async fn on_the_paused_clock(setting: &Setting, seed: u64, prompts: &[Value]) ->
     let bodies = scenario::bodies(setting, seed, prompts);
     let attempt_timeout = size.attempt_timeout();
     let bytes: Vec<_> = bodies.iter().map(|body| body.to_string().into()).collect();
-    let oracle = |builder: Builder| builder.build().oracle(&bytes, CONCURRENT, attempt_timeout);
+    let oracle =
+        |builder: Builder| builder.build().oracle(&bytes, CONCURRENT * setting.managers, attempt_timeout);
 
     let plain = || scenario::simulator(setting, seed, &size);
     let mut best = oracle(plain());
@@ -79,7 +80,13 @@ async fn on_the_paused_clock(setting: &Setting, seed: u64, prompts: &[Value]) ->
         plain().build()
     };
 
-    let told = Told { limits: scenario::told(setting), max_concurrent: CONCURRENT, attempt_timeout, seed };
+    let told = Told {
+        limits: scenario::told(setting),
+        max_concurrent: CONCURRENT,
+        attempt_timeout,
+        seed,
+        managers: setting.managers,
+    };
     let started = Instant::now();
     let outcomes = client::batch(&simulator, told, &bodies).await;
     let time = started.elapsed();

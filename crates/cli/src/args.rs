@@ -12,11 +12,15 @@ mod control;
 pub(crate) mod input;
 mod reporting;
 mod sending;
+mod several;
+mod sim;
 
 pub(crate) use self::{
     control::{Ctl, CtlCommand, Status},
     reporting::{ProgressFormat, Reporting},
     sending::Sending,
+    several::{Batch, Export, Several},
+    sim::Sim,
 };
 
 /// Send a file of requests, and bring every answer back.
@@ -51,12 +55,15 @@ pub(crate) enum Command {
     Status(Status),
     /// Control a run while it works: pause it, resume it, change its limits, or end it.
     Ctl(Ctl),
+    /// Write the answers of a batch that several machines work on to a file.
+    Export(Export),
 }
 
 /// The headings in the help of `run`, in order.
 mod heading {
     pub(super) const INPUT: &str = "Input";
     pub(super) const OUTPUT: &str = "Output and resuming";
+    pub(super) const SEVERAL: &str = "Several machines";
     pub(super) const SERVER: &str = "Server and keys";
     pub(super) const LIMITS: &str = "Limits and times";
     pub(super) const RETRIES: &str = "Retries and fewer calls";
@@ -65,7 +72,7 @@ mod heading {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES, after_long_help = format!("{}\n\n{GOING_ON}\n\n{OPTIONS_FILE}\n\n{EXIT_CODES}", input::INPUT))]
+#[command(after_help = EXIT_CODES, after_long_help = format!("{}\n\n{GOING_ON}\n\n{SEVERAL}\n\n{OPTIONS_FILE}\n\n{EXIT_CODES}", input::INPUT))]
 pub(crate) struct Run {
     /// The requests: JSON lines, a JSON array, plain text or CSV. `-` is standard input.
     #[arg(value_name = "IN")]
@@ -179,6 +186,9 @@ pub(crate) struct Run {
     pub(crate) sending: Sending,
 
     #[command(flatten)]
+    pub(crate) several: Several,
+
+    #[command(flatten)]
     pub(crate) reporting: Reporting,
 }
 
@@ -196,6 +206,14 @@ A run that stopped goes on when the same command is given again. Beside OUT.json
   OUT.jsonl.1         the OUT.jsonl from before --fresh
 Ctrl-C once: requests in flight are finished. Twice: the run stops at once, and requests in flight may have to be paid for.";
 
+const SEVERAL: &str = "\
+Several machines work on one batch: on each of them, give the same command with
+  --store postgres://USER:PASSWORD@HOST/DATABASE --name NAME
+Nothing is written beside the output then: what was sent, and the answers, are in the database. --rpm and --tpm are for all
+machines together, and --concurrency is for each. `outbound status`, `outbound ctl` and `outbound export` take --store and --name,
+too. A machine that dies costs nothing but the time of its lease, and what it may have sent is marked as a possible duplicate.
+While the database is away nothing new is sent, and nothing fails.";
+
 const OPTIONS_FILE: &str = "\
 Options can also be given in a file outbound.toml in this folder, under [run], as `rpm = 500`, and in the environment, as
 OUTBOUND_RPM=500. The command line overrides the environment, and the environment overrides the file.";
@@ -203,12 +221,12 @@ OUTBOUND_RPM=500. The command line overrides the environment, and the environmen
 const EXIT_CODES: &str = "\
 Exit codes:
   0    all succeeded
-  1    some failed; OUT.failed.jsonl has their lines
+  1    some failed; OUT.failed.jsonl has their lines (with --store: if there is an --output)
   2    an option or the environment is wrong
   3    the input is wrong; the message names the line
   4    the key was refused or the quota is used up; correct that, then give the same command again
   5    stopped early and nothing failed; the same command goes on
-  6    the output cannot be written, or belongs to another input
+  6    the output cannot be written, or belongs to another input; or the database refused
   130  interrupted; the same command goes on";
 
 #[derive(Debug, Args)]
@@ -233,41 +251,6 @@ pub(crate) struct Plan {
     /// It is JSON: {"MODEL": {"input": 0.15, "output": 0.60}}. The price of gpt-4o also counts for gpt-4o-2024-08-06.
     #[arg(long, value_name = "FILE")]
     pub(crate) prices: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Sim {
-    /// Port to listen on, on 127.0.0.1. With 0 the system chooses a free one. The address is printed.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) port: u16,
-
-    /// The key that requests must have; any other is refused. [default: no key is needed]
-    #[arg(long, value_name = "KEY")]
-    pub(crate) key: Option<String>,
-
-    /// Requests per minute it grants.
-    #[arg(long, value_name = "N", default_value_t = 600, value_parser = positive::<u64>)]
-    pub(crate) rpm: u64,
-
-    /// Tokens per minute it grants.
-    #[arg(long, value_name = "N", default_value_t = 600_000, value_parser = positive::<u64>)]
-    pub(crate) tpm: u64,
-
-    /// Misbehave, with the faults of `run --simulate`.
-    #[arg(long)]
-    pub(crate) faults: bool,
-
-    /// Seed of the random numbers: the same seed gives the same delays and faults.
-    #[arg(long, default_value_t = 1)]
-    pub(crate) seed: u64,
-
-    /// A scenario (TOML) whose `[server]` says how to behave, such as those in crates/simulator/scenarios.
-    #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["rpm", "tpm", "faults", "seed"])]
-    pub(crate) scenario: Option<PathBuf>,
-
-    /// A file for a record of all received requests, one JSON object on each line. It is written at the end.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) ledger: Option<PathBuf>,
 }
 
 /// How many requests may be in flight at once.

@@ -92,7 +92,8 @@ impl Controlled {
         (self.stands(), request == Request::Drain)
     }
 
-    fn limit(&self, limits: Limits) -> Result<(), String> {
+    /// Changes the limits of the run.
+    pub(crate) fn limit(&self, limits: Limits) -> Result<(), String> {
         let Limits { rpm, tpm, concurrency, budget } = limits;
         if limits == Limits::default() {
             return Err(String::from("give a limit: rpm, tpm, concurrency or budget"));
@@ -132,7 +133,8 @@ impl Controlled {
         Ok(())
     }
 
-    fn stands(&self) -> Reply {
+    /// How the run stands.
+    pub(crate) fn stands(&self) -> Reply {
         let snapshot = self.manager.snapshot();
         let interrupted = self.interrupt.asked();
         let status = self.watch.read(|counts| Progressing::of(counts, &snapshot, self.of, interrupted));

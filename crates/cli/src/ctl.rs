@@ -7,15 +7,21 @@ use crate::{
     control::{Limits, Request, ask},
     exit::{ALL_SUCCEEDED, Stop},
     progress::plain,
+    several,
     status::find,
     stdout::print,
 };
 
 pub(crate) async fn ctl(arguments: Ctl) -> Result<u8, Stop> {
+    let Some(output) = &arguments.output else {
+        let (address, name) =
+            arguments.batch.both().ok_or_else(|| Stop::Usage(String::from("--store needs a --name")))?;
+        return several::ctl(address, name, arguments.command, arguments.json).await;
+    };
     if !cfg!(unix) {
         return Err(Stop::Usage(String::from("this system has no `ctl`: it needs unix sockets")));
     }
-    let output = find(&arguments.output)?;
+    let output = find(output)?;
     let request = match arguments.command {
         CtlCommand::Pause => Request::Pause,
         CtlCommand::Resume => Request::Resume,

@@ -16,7 +16,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use tokio::io::AsyncRead;
 
-pub(crate) use self::line::Line;
+pub(crate) use self::line::{Line, Payload};
 use self::{
     ids::Ids,
     line::Members,

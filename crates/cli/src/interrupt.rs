@@ -37,7 +37,6 @@ impl Interrupt {
     }
 
     /// Has the effect of the first signal. Calling it again has no effect: it never counts as the second signal.
-    #[cfg(unix)]
     pub(crate) fn ask(&self) {
         self.0.send_modify(|times| *times = (*times).max(1));
     }

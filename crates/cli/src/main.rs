@@ -11,6 +11,15 @@
 //! outbound run prompts.jsonl -o answers.jsonl
 //! ```
 //!
+//! Several machines work on one batch that is in a Postgres database: the same command on each.
+//!
+//! ```sh
+//! export OUTBOUND_STORE=postgres://USER:PASSWORD@HOST/DATABASE
+//! outbound run prompts.jsonl --name nightly
+//! outbound status --name nightly
+//! outbound export --name nightly -o answers.jsonl
+//! ```
+//!
 //! `outbound run --help` has all options. The guide of the crate `outbound` has a page about a batch overnight.
 //!
 //! # What is in it
@@ -25,13 +34,14 @@
 //! | `watch`, `progress`, `summary`, `report` | an observer that counts, and three ways to show what it counted |
 //! | `check`, `plan`, `tally`, `status` | what reads and does not send |
 //! | `control`, `ctl`, `interrupt` | what is asked of a run at work: over its socket, or by Ctrl-C |
+//! | `several` | one batch on several machines, in a database (feature `postgres`, on by default) |
 //! | `sim`, `simulate` | the simulated provider: alone, or inside a run |
 //! | `say`, `exit` | standard error and the exit code |
 //!
 //! # Guarantees
 //!
 //! - **Nothing is lost.** What has its answer in the output is not sent again. A line is written down before its bytes leave, so
-//!   that a later run knows what may be paid for.
+//!   that a later run knows what may be paid for. With several machines both are in the database.
 //! - **The input is read first.** A mistake in its last line costs nothing. (Standard input is read as it comes.)
 //! - **Memory.** Of a line that is done, a digest of some bytes is kept, and no more. An array or a table is never held whole.
 //! - **No key** is in the output, the journal, a message or the report.
@@ -40,6 +50,7 @@
 //!
 //! It decides nothing about sending, and runs no batch of a provider's own batch API.
 #![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "postgres"), allow(dead_code, unused_imports, reason = "some is only for --store"))]
 
 #[expect(clippy::doc_markdown, reason = "its comments are help texts, for a terminal")]
 mod args;
@@ -59,6 +70,11 @@ mod run;
 mod same_file;
 mod say;
 mod secrets;
+#[cfg(feature = "postgres")]
+mod several;
+#[cfg(not(feature = "postgres"))]
+#[path = "several/without.rs"]
+mod several;
 mod sim;
 mod simulate;
 mod state;
@@ -107,6 +123,7 @@ fn main() -> ExitCode {
             Command::Completions { shell } => completions(shell),
             Command::Ctl(arguments) => ctl::ctl(arguments).await,
             Command::Status(arguments) => status::status(arguments).await,
+            Command::Export(arguments) => several::export(arguments).await,
         }
     });
     // The runtime is not waited for: a read of standard input may never end.

@@ -11,8 +11,8 @@ use outbound::Outcome;
 
 use self::sync::Syncer;
 pub(crate) use self::{
-    earlier::{Changed, Earlier, State},
-    line::Origin,
+    earlier::{Changed, Earlier, State, is_its_own},
+    line::{Origin, put},
     lines::{Entry, Lines},
     sync::Fsync,
 };
@@ -30,6 +30,8 @@ pub(crate) enum Existing {
     Resume,
     /// It goes on, and also sends again what failed.
     RetryFailed,
+    /// An export replaces it.
+    Export,
     /// It begins anew. With `keep` the old file gets another name, else its content is lost.
     Fresh { keep: bool },
 }
@@ -82,9 +84,8 @@ impl Found {
             .open(path)
             .map_err(|error| unwritable(&name, &error))?;
         lock(&file, path, &name)?;
-        if let Existing::Resume | Existing::RetryFailed = existing {
-            let retry_failed = existing == Existing::RetryFailed;
-            found.earlier = Earlier::read(&mut file, &name, retry_failed)?;
+        if !matches!(existing, Existing::Fresh { .. }) {
+            found.earlier = Earlier::read(&mut file, &name, existing)?;
         }
         found.file = Some(file);
         Ok(found)
@@ -122,7 +123,7 @@ impl Found {
                     file
                 }
             }
-            (Some(mut file), Existing::RetryFailed | Existing::Resume) => {
+            (Some(mut file), Existing::RetryFailed | Existing::Resume | Existing::Export) => {
                 if earlier.has_lines_to_drop() {
                     file = without_what_is_sent_again(file, &path, &earlier, &name)?;
                 }
@@ -283,7 +284,7 @@ fn has_name(_file: &File, _path: &Path) -> bool {
 }
 
 /// The path with the first number after it that no file has: `OUT.1`, `OUT.2` and so on.
-fn free_name(path: &Path) -> PathBuf {
+pub(crate) fn free_name(path: &Path) -> PathBuf {
     let numbered = |number: u32| {
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".{number}"));

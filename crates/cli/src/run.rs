@@ -13,7 +13,7 @@ use crate::{
     interrupt::Interrupt,
     plan,
     progress::{How, Progress},
-    say,
+    say, several,
     simulate::{Beside, Mishaps, Simulated},
     summary::Summary,
     watch::Watch,
@@ -21,14 +21,17 @@ use crate::{
 
 mod begin;
 mod drive;
-mod end;
+pub(crate) mod end;
 mod failed;
 mod keys;
 mod resume_command;
 mod survey;
 mod target;
 
-pub(crate) use self::drive::is_for_another_run;
+pub(crate) use self::{
+    drive::is_for_another_run, failed::path_of as failed_list, resume_command::command as go_on,
+    survey::survey, target::Target,
+};
 
 pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     if arguments.dry_run {
@@ -36,6 +39,9 @@ pub(crate) async fn run(arguments: Run) -> Result<u8, Stop> {
     }
     let interrupt = Interrupt::listen();
     say::in_json(arguments.reporting.progress == ProgressFormat::Json);
+    if arguments.several.store.is_some() {
+        return several::run(&arguments, &interrupt).await;
+    }
     match begin(&arguments, &interrupt).await? {
         Begin::NothingToSend(code) => Ok(code),
         Begin::Ready(ready) => send(*ready, &arguments, &interrupt).await,

@@ -1,4 +1,4 @@
-//! Keys that were given on the command line by mistake. No message repeats them.
+//! Keys that were given on the command line by mistake, and passwords in the address of a database. No message repeats them.
 
 use std::sync::OnceLock;
 
@@ -11,18 +11,55 @@ const BEGINNINGS: [&str; 13] = [
 /// Options after which a user may write a key, although no option takes one.
 const KEY_OPTIONS: [&str; 5] = ["--key", "--api-key", "--token", "--key-env", "--auth"];
 
-/// The text, with such keys replaced by `***`.
+/// The shortest password that is replaced wherever it stands. A shorter one is replaced in an address.
+const LONG: usize = 6;
+
+/// The text, with such keys and passwords replaced by `***`.
 pub(crate) fn hidden(text: String) -> String {
-    static KEYS: OnceLock<Vec<String>> = OnceLock::new();
-    let keys = KEYS.get_or_init(|| {
+    static SECRETS: OnceLock<Vec<Secret>> = OnceLock::new();
+    let secrets = SECRETS.get_or_init(|| {
         let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
-        keys_in(&arguments.collect::<Vec<_>>())
+        let arguments: Vec<_> = arguments.collect();
+        let address = std::env::var("OUTBOUND_STORE").ok();
+        let passwords = arguments.iter().chain(&address).flat_map(|argument| password_in(argument));
+        passwords.chain(keys_in(&arguments).into_iter().map(|key| (key, String::from("***")))).collect()
     });
-    hide(text, keys)
+    hide(text, secrets)
 }
 
-fn hide(text: String, keys: &[String]) -> String {
-    keys.iter().fold(text, |text, key| if text.contains(key) { text.replace(key, "***") } else { text })
+/// A secret with what stands around it, and what is shown in its place.
+type Secret = (String, String);
+
+fn hide(text: String, secrets: &[Secret]) -> String {
+    let replaced = |text: String, (secret, shown): &Secret| {
+        if text.contains(secret) { text.replace(secret, shown) } else { text }
+    };
+    secrets.iter().fold(text, replaced)
+}
+
+/// The password in an address: `scheme://user:PASSWORD@host`, or `password=PASSWORD`.
+fn password_in(argument: &str) -> Vec<Secret> {
+    let of_user = || {
+        let (_, rest) = argument.split_once("://")?;
+        let (user, _) = rest.rsplit_once('@')?;
+        let (_, password) = user.split_once(':')?;
+        Some((password, format!(":{password}@"), String::from(":***@")))
+    };
+    let of_name = || {
+        let (_, rest) = argument.split_once("password=")?;
+        let password = rest.split([' ', '&']).next()?;
+        Some((password, format!("password={password}"), String::from("password=***")))
+    };
+    let mut secrets = Vec::new();
+    for (password, in_address, shown) in [of_user(), of_name()].into_iter().flatten() {
+        if !password.is_empty() {
+            secrets.push((in_address, shown));
+        }
+        if password.len() >= LONG {
+            secrets.push((password.to_owned(), String::from("***")));
+        }
+    }
+    secrets
 }
 
 fn keys_in(arguments: &[String]) -> Vec<String> {
@@ -68,7 +105,23 @@ mod tests {
         let keys = keys_in(&given.map(String::from));
         assert_eq!(keys, ["sk-canary-1234", "canary-5678", "canary-9012"]);
         let text = String::from("no such file: sk-canary-1234; OPENAI_API_KEY canary-5678");
+        let keys: Vec<_> = keys.into_iter().map(|key| (key, String::from("***"))).collect();
         assert_eq!(hide(text, &keys), "no such file: ***; OPENAI_API_KEY ***");
         assert!(keys_in(&["run", "sk-folder/in.jsonl", "-o", "out.jsonl"].map(String::from)).is_empty());
+    }
+
+    #[test]
+    fn the_password_of_an_address_is_hidden() {
+        for (address, shown) in [
+            ("postgres://me:pa:ss/wo@rd@host:5432/db", "postgres://me:***@host:5432/db"),
+            ("--store=postgres://me:pw@host/db", "--store=postgres://me:***@host/db"),
+            ("host=h user=me password=pw dbname=db", "host=h user=me password=*** dbname=db"),
+            ("postgres://me@host/db", "postgres://me@host/db"),
+            ("http://127.0.0.1:80/v1", "http://127.0.0.1:80/v1"),
+        ] {
+            assert_eq!(hide(address.to_owned(), &password_in(address)), shown);
+        }
+        let secrets = password_in("postgres://me:long-password@host/db");
+        assert_eq!(hide(String::from("no long-password here"), &secrets), "no *** here");
     }
 }

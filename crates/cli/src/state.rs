@@ -204,7 +204,10 @@ struct Log(Arc<Journal>);
 
 impl SendLog for Log {
     fn sending<'a>(&'a self, request: Sending<'a>) -> Written<'a> {
-        Box::pin(async move { Ok(self.sent(request.id.unwrap_or_default()).await?) })
+        Box::pin(async move {
+            // What an earlier run has sent is in the journal.
+            if request.is_logged { Ok(()) } else { Ok(self.sent(request.id.unwrap_or_default()).await?) }
+        })
     }
 
     fn not_processed(&self, request: Sending<'_>) {

@@ -17,12 +17,18 @@ use crate::{
     identity::Digest,
     output::{self, Entry, Lines},
     progress::plain,
+    several,
     state::State,
     stdout::print,
 };
 
 pub(crate) async fn status(arguments: args::Status) -> Result<u8, Stop> {
-    let output = find(&arguments.output)?;
+    let Some(output) = &arguments.output else {
+        let (address, name) =
+            arguments.batch.both().ok_or_else(|| Stop::Usage(String::from("--store needs a --name")))?;
+        return several::status(address, name, arguments.json).await;
+    };
+    let output = find(output)?;
     // The run is asked before the output is read. If it ends in between, the output has all its answers.
     let reply = ask(&output, &Request::Status).await;
     let mut found = Status::of(&output)?;

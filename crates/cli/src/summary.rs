@@ -50,6 +50,8 @@ pub(crate) struct Summary {
     pub(crate) output: String,
     /// The command that goes on where this run ended.
     pub(crate) go_on: Option<String>,
+    /// Only with several machines: how the whole batch stands.
+    pub(crate) batch: Option<Whole>,
     /// Only for a demonstration: what the provider did, and the result of the usual loop.
     pub(crate) simulated: Option<Simulated>,
     failures: BTreeMap<&'static str, Failures>,
@@ -67,6 +69,22 @@ pub(crate) struct Failures {
     /// The id of the first, and its error message.
     pub(crate) first_id: String,
     pub(crate) first_message: String,
+}
+
+/// A batch on which several machines work.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct Whole {
+    pub(crate) name: String,
+    /// Lines of the whole batch, and those among them that have an end. `None`: the database did not say it.
+    pub(crate) requests: Option<u64>,
+    pub(crate) done: Option<u64>,
+    pub(crate) failed: Option<u64>,
+    /// Machines that work on it, without this one.
+    pub(crate) other_machines: u64,
+    /// Others worked on it at the same time: then this run had only a part of the limits, and how well it used them is not known.
+    pub(crate) was_shared: bool,
+    /// Answers of this machine that were not accepted.
+    pub(crate) late: u64,
 }
 
 /// A slow answer.
@@ -95,6 +113,7 @@ impl Summary {
             wall: Duration::ZERO,
             output: String::new(),
             go_on: None,
+            batch: None,
             simulated: None,
             failures: BTreeMap::new(),
             possible_duplicates: 0,

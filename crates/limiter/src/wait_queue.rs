@@ -124,6 +124,13 @@ impl<P: Policy> WaitQueue<P> {
         read(&mut self.list.hold().policy)
     }
 
+    /// As [`with_policy`](Self::with_policy), with the cost of the first waiter.
+    pub(crate) fn with_front<R>(&self, read: impl FnOnce(&P, Option<&P::Cost>) -> R) -> R {
+        let mut locked = self.list.lock();
+        let head = locked.front().map(|(_, entry)| entry.cost);
+        read(&locked.policy, head.as_ref())
+    }
+
     /// As [`with_policy`](Self::with_policy), or `None` if the queue is closed.
     #[inline]
     pub(crate) fn with_policy_if_open<R>(&self, read: impl FnOnce(&mut P) -> R) -> Option<R> {

@@ -84,8 +84,9 @@
 //!   providers can be read alike: [`Reply::content`], [`Reply::as_openai`].
 //! - It runs no tools and keeps no conversation: an agent's loop is your own.
 //! - It has no tokenizer. Its estimates are corrected by what replies say.
-//! - It does not share limits between processes. A manager sees what others take, and leaves it to them.
-//! - It does not work off a store of [`work`] by itself, and takes nothing from a [`quota_store`] by itself.
+//! - It does not share limits between processes without a [`quota_store`](RequestManagerBuilder::quota_store). It sees what others
+//!   take, and leaves it to them.
+//! - It does not work off a store of [`work`] by itself.
 //! - It has no HTTP/3.
 //!
 //! # Coming from an asyncio program (aiohttp, tenacity, aiolimiter)
@@ -227,8 +228,9 @@ pub use crate::verdict::verdict;
 pub use crate::manager::{
     AttemptRecord, Batch, BuildError, Endpoint, EndpointSnapshot, Error, ErrorKind, Event, Hedging, Item,
     Metrics, ModelLimits, ModelSnapshot, Money, Observer, Operation, Outcome, Price, Prices, PricesError,
-    Reply, ReplyStream, Request, RequestManager, RequestManagerBuilder, ResponseCache, Rest, Reused, Route,
-    SendLog, Sending, ShutdownReport, Snapshot, Step, Stopped, SubmitError, Ticket, Waiting, Written,
+    QuotaStoreSnapshot, Reply, ReplyStream, Request, RequestManager, RequestManagerBuilder, ResponseCache,
+    Rest, Reused, Route, SendLog, Sending, ShutdownReport, Snapshot, Step, Stopped, SubmitError, Ticket,
+    Waiting, Withdrawn, Written,
 };
 
 /// The README's example, compiled.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use rustls::ClientConfig;
 
-use crate::{PostgresQuota, PostgresWork, database::Database, error::Error};
+use crate::{PostgresBatch, PostgresQuota, PostgresWork, database::Database, error::Error};
 
 /// Opens a [`PostgresWork`] or a [`PostgresQuota`].
 ///
@@ -87,6 +87,18 @@ impl Builder {
         let database =
             Database::new(&self.address, &self.schema, self.patience, self.attempt_timeout, self.tls)?;
         PostgresWork::open(database, &self.name, self.holder).await
+    }
+
+    /// Connects, and finds the batch of this [`name`](Self::name). `None`: there is none. It makes no batch, and no tables where
+    /// there are none; older tables are brought up.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub async fn open_batch(self) -> Result<Option<PostgresBatch>, Error> {
+        let database =
+            Database::new(&self.address, &self.schema, self.patience, self.attempt_timeout, self.tls)?;
+        PostgresBatch::open(database, &self.name, self.holder).await
     }
 
     /// Connects, and makes the tables where they are missing. `name` and `holder` are of no use here: a quota has the name of its

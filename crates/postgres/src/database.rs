@@ -1,9 +1,10 @@
 //! How the database is reached.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use rustls::ClientConfig;
-use tokio_postgres::{Client, Config, NoTls, config::SslMode};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls, Notification, config::SslMode};
 
 use crate::{
     error::{Error, Kind},
@@ -52,24 +53,35 @@ impl Database {
 
     /// A new connection. Its task ends with the client.
     pub(crate) async fn connect(&self) -> Result<Client, Error> {
+        self.connect_and_hear(|_| ()).await
+    }
+
+    /// A new connection, with what is called for each notification that comes on it.
+    pub(crate) async fn connect_and_hear(
+        &self,
+        heard: impl FnMut(Notification) + Send + 'static,
+    ) -> Result<Client, Error> {
         let client = match &self.tls {
             None => {
                 let (client, connection) = self.config.connect(NoTls).await?;
-                drive(connection);
+                drive(connection, heard);
                 client
             }
             Some(tls) => {
                 let (client, connection) = self.config.connect(tls.clone()).await?;
-                drive(connection);
+                drive(connection, heard);
                 client
             }
         };
-        // The server gives up, too: a call that nobody waits for any more should not hold a lock.
+        // The server gives up, too: a call that nobody waits for any more should not hold a lock. And each row is found by an
+        // index: a plan that was made while a table was empty, or had no statistics, reads no whole table when that is full. Where
+        // there is no index, the cost of such a plan is so high that it would be compiled first, which takes longer than any of it.
         let limit = self.limit.as_millis();
         client
             .batch_execute(&format!(
                 "set search_path to {}; set statement_timeout to {limit}; \
-                 set idle_in_transaction_session_timeout to {limit}",
+                 set idle_in_transaction_session_timeout to {limit}; \
+                 set enable_seqscan to off; set enable_bitmapscan to off; set jit to off",
                 self.schema
             ))
             .await?;
@@ -78,10 +90,22 @@ impl Database {
 }
 
 /// Runs a connection in a task of its own.
-fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static) {
+fn drive<S, T>(mut connection: Connection<S, T>, mut heard: impl FnMut(Notification) + Send + 'static)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection to the database ended");
+        while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+            match message {
+                Ok(AsyncMessage::Notification(notification)) => heard(notification),
+                Ok(AsyncMessage::Notice(notice)) => tracing::debug!(%notice, "the database says"),
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "a connection to the database ended");
+                    return;
+                }
+            }
         }
     });
 }

@@ -32,7 +32,7 @@ impl Error {
     }
 
     /// Whether the same call may succeed later: the database is away, or gave up one of two that stood in each other's way.
-    pub(crate) fn is_transient(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         let error = match &self.0 {
             Kind::Silent(_) => return true,
             Kind::Postgres(error) => error,

@@ -35,6 +35,7 @@
 //! | | |
 //! |---|---|
 //! | [`PostgresWork`] | a [`WorkStore`](outbound::work::WorkStore): work that is claimed, sent and finished by many |
+//! | [`PostgresBatch`] | who works on a batch, and what all of them are told: a pause, new limits, an end |
 //! | [`PostgresQuota`] | a [`QuotaStore`](outbound::quota_store::QuotaStore): limits that many share, granted in chunks, an exchange in one round trip |
 //!
 //! # Guarantees
@@ -44,6 +45,10 @@
 //! | two processes claim at once | each gets other work (`for update skip locked`) |
 //! | a process dies, or is cut off | its work comes back when its lease ends, by the clock of the database |
 //! | it comes back after that | its lease has another number than the present one, and changes nothing |
+//! | work has a priority | its place is decided when it is pushed, by the database's clock: each priority is worth 30 seconds. A process that is busy finds work that goes before what it claimed last within a second |
+//! | a worker [waits](outbound::work::WorkStore::wait) | it is told of work that is pushed, released or tried again; what nobody says, as an expired lease, it finds within 2 seconds |
+//! | work is pushed again with another payload | [`Changed`](outbound::work::Pushed::Changed), whatever became of the work: payloads stay until the batch is [removed](PostgresWork::remove) |
+//! | failed work is [tried again](outbound::work::WorkStore::retry_failed) | exported or not, since its payload is there. Where the connection broke, the number does not count what an attempt without a reply did |
 //! | a call returned | what it did is durable, as far as the database's `synchronous_commit` is on |
 //! | the database is away | a call waits for it, for so long as [`patience`](Builder::patience) says, and then fails |
 //! | a quota is asked for | what its holders spend stays within its rules, as [`quota_store`](outbound::quota_store) says; a row that was lost begins empty |
@@ -59,6 +64,13 @@
 //! needs `usage` of the schema and its sequences, and `select, insert, update, delete` of its tables. (Its functions may be
 //! called by everybody, as is Postgres' default, and do what their caller may do.)
 //!
+//! # What to watch
+//!
+//! A job leaves up to three dead rows, and the tables have settings of their own so that autovacuum takes them away while the batch
+//! runs. A transaction that stays open for long, as a report's, keeps them there: claims go on nearly as fast, and the tables grow.
+//! [`health`](PostgresWork::health) says how many dead rows there are, and how old the oldest transaction is. A batch that is done
+//! and exported stays until it is [removed](PostgresWork::remove).
+//!
 //! # Encryption
 //!
 //! With `sslmode=require` in the address the connection is encrypted, and the server's certificate is verified by what the platform
@@ -67,10 +79,10 @@
 //!
 //! # What it does not do
 //!
-//! The request manager and the command do not use it by themselves: a program claims, sends and finishes. It keeps no connection
-//! pool: one connection claims, one says what was sent and finishes. A pooler in front of the database
-//! has to keep prepared statements (`PgBouncer`: 1.21 or later). Work of one batch is claimed in the order in which it was
-//! pushed.
+//! It sends nothing: a program claims, sends and finishes, as `outbound run --store` does. It keeps no connection pool: one
+//! connection claims, one says what was sent and finishes, and one listens once a worker has
+//! [waited](outbound::work::WorkStore::wait). A pooler in front of the database has to keep prepared statements (`PgBouncer`: 1.21 or later). Behind one that shares connections between transactions nothing is
+//! heard, and a waiting worker looks every 2 seconds.
 //!
 //! # Coming from others
 //!
@@ -86,6 +98,7 @@
 //! measures jobs a second.
 #![forbid(unsafe_code)]
 
+mod batch;
 mod builder;
 mod database;
 mod error;
@@ -95,7 +108,8 @@ mod schema;
 mod tls;
 mod work;
 
+pub use batch::{Member, Order, Orders, PostgresBatch};
 pub use builder::Builder;
 pub use error::Error;
 pub use quota::PostgresQuota;
-pub use work::PostgresWork;
+pub use work::{Health, PostgresWork};

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use outbound::quota_store::{Exchange, Grant, QuotaError, QuotaStore, Scope};
+use outbound::quota_store::{Exchange, Grant, QuotaError, QuotaStore, Rule, Scope};
 use tokio_postgres::{Row, types::FromSql};
 
 use crate::{
@@ -18,7 +18,7 @@ const EXCHANGE: &str =
 
 /// A quota in a Postgres database, shared by all who open the same schema. An exchange is one round trip.
 ///
-/// A clone is another handle of the same. All time is the database's; the numbers of holders are those below 2^63.
+/// A clone is another handle of the same. All time is the database's.
 #[derive(Debug, Clone)]
 pub struct PostgresQuota {
     lane: Arc<Lane>,
@@ -38,8 +38,13 @@ impl PostgresQuota {
 
 impl QuotaStore for PostgresQuota {
     async fn exchange(&self, scope: &Scope, exchange: Exchange) -> Result<Grant, QuotaError> {
-        let rules = |number: fn(&outbound::quota_store::Rule) -> i64| -> Vec<i64> {
-            scope.rules.iter().map(number).collect()
+        let rules = |number: fn(Rule) -> i64| -> Vec<i64> {
+            // A rule's fields are open to all: what makes no sense is taken as the nearest that does.
+            scope
+                .rules
+                .iter()
+                .map(|rule| number(Rule::rate(rule.amount, rule.per).burst(rule.burst)))
+                .collect()
         };
         let amounts = rules(|rule| signed(rule.amount));
         let pers = rules(|rule| micros(rule.per));
@@ -49,7 +54,8 @@ impl QuotaStore for PostgresQuota {
         };
         let (used, returned) = (list(&exchange.used), list(&exchange.returned));
         let (wanted, least) = (list(&exchange.wanted), list(&exchange.least));
-        let (holder, seq) = (signed(exchange.holder), signed(exchange.seq));
+        // Every number is another holder.
+        let (holder, seq) = (exchange.holder.cast_signed(), signed(exchange.seq));
         let (wait, pause) = (micros(exchange.oldest_wait), exchange.pause.map(micros));
         let values: [Value<'_>; 12] = [
             &scope.name,

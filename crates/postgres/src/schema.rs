@@ -8,7 +8,8 @@ use crate::{
 };
 
 /// Each brings the tables one version further. None is ever changed.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/1.sql"), include_str!("migrations/2.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/1.sql"), include_str!("migrations/2.sql"), include_str!("migrations/3.sql")];
 
 const VERSION: &str = "select coalesce(max(version), 0) from migration";
 

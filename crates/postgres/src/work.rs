@@ -1,7 +1,9 @@
 //! The store of work.
 
 mod cursor;
+mod listener;
 mod sql;
+mod upkeep;
 
 use std::{
     collections::HashSet,
@@ -10,7 +12,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use outbound::work::{Ambiguous, Answer, Counts, Held, Lease, Pushed, Stale, Work, WorkError, WorkStore};
+use outbound::work::{
+    Ambiguous, Answer, Counts, End, Held, Lease, Pushed, Stale, Work, WorkError, WorkStore,
+};
 use tokio::time::Instant;
 use tokio_postgres::Row;
 
@@ -22,7 +26,10 @@ use crate::{
     schema,
 };
 
-use cursor::{Cursor, Look};
+use cursor::{BEGINNING, Cursor, Look, Place};
+use listener::Listener;
+
+pub use upkeep::Health;
 
 /// How much is pushed by one statement.
 const PUSHED_AT_ONCE: usize = 1000;
@@ -36,12 +43,14 @@ pub struct PostgresWork {
 #[derive(Debug)]
 struct Shared {
     batch: i64,
+    seed: u64,
     holder: String,
     cursor: Mutex<Cursor>,
     /// Takes work, and looks.
     claims: Lane,
     /// Says what was sent and finished. A connection of its own: what is paid for does not stand behind what is not.
     ends: Lane,
+    listener: Listener,
 }
 
 impl PostgresWork {
@@ -54,17 +63,41 @@ impl PostgresWork {
         schema::migrate(&database).await?;
         let client = database.connect().await?;
         client.execute("insert into batch (name) values ($1) on conflict do nothing", &[&name]).await?;
-        let batch =
-            client.query_one("select batch from batch where name = $1", &[&name]).await?.try_get(0)?;
+        let row = client.query_one("select batch, seed from batch where name = $1", &[&name]).await?;
+        let (batch, seed) = (row.try_get(0)?, row.try_get::<_, i64>(1)?.cast_unsigned());
         let claims = Lane::new(
             database.clone(),
-            &[sql::PUSH, sql::RESCUE, sql::CLAIM, sql::ANSWERS, sql::EXPORTED, sql::COUNTS],
+            &[
+                sql::PUSH,
+                sql::RESCUE,
+                sql::CLAIM,
+                sql::ANSWERS,
+                sql::EXPORTED,
+                sql::COUNTS,
+                sql::RETRY,
+                sql::HEALTH,
+            ],
         );
         let ends = Lane::new(
-            database,
+            database.clone(),
             &[sql::SENT, sql::RENEW, sql::RELEASE, sql::RELEASED, sql::FINISH, sql::FINISHED],
         );
-        Ok(Self { shared: Arc::new(Shared { batch, holder, cursor: Mutex::default(), claims, ends }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                batch,
+                seed,
+                holder,
+                cursor: Mutex::default(),
+                claims,
+                ends,
+                listener: Listener::new(database, batch),
+            }),
+        })
+    }
+
+    /// A number that was drawn at random when the batch was made: the same for all who open it.
+    pub fn seed(&self) -> u64 {
+        self.shared.seed
     }
 
     async fn look(&self, query: &'static str, values: &[Value<'_>]) -> Result<Answered, WorkError> {
@@ -82,12 +115,13 @@ impl PostgresWork {
         self.shared.cursor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn claim_behind(&self, item: i64, most: usize, claim: Claim) -> Result<Vec<Lease>, WorkError> {
+    async fn claim_behind(&self, behind: Place, most: usize, claim: Claim) -> Result<Vec<Lease>, WorkError> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let (highest, ttl, holder) = (claim.highest, claim.ttl, &self.shared.holder);
-        let rows = self.look(sql::CLAIM, &[&most, &highest, &ttl, holder, &item]).await?.rows;
+        let (rank, item) = behind;
+        let rows = self.look(sql::CLAIM, &[&most, &highest, &ttl, holder, &rank, &item]).await?.rows;
         if let Some(last) = rows.last() {
-            self.cursor().claimed(get(last, 5)?);
+            self.cursor().claimed((get(last, 5)?, get(last, 6)?));
         }
         rows.iter().map(lease).collect()
     }
@@ -102,19 +136,30 @@ impl PostgresWork {
         numbers_of(&self.end(query, &[&signed(leases), &ids]).await?.rows)
     }
 
-    async fn push_some(&self, work: &[Work], pushed: &mut Vec<Pushed>) -> Result<(), WorkError> {
+    async fn push_some(&self, work: &[Work]) -> Result<Vec<Pushed>, WorkError> {
         let ids: Vec<_> = work.iter().map(|work| work.id.as_bytes()).collect();
         let payloads: Vec<_> = work.iter().map(|work| &work.payload[..]).collect();
-        for row in self.look(sql::PUSH, &[&ids, &payloads]).await?.rows {
-            let (new, state): (bool, Option<i16>) = (get(&row, 0)?, get(&row, 1)?);
-            pushed.push(match state {
-                _ if new => Pushed::New,
-                Some(3..) => Pushed::Done,
-                // Without a state: another one pushes it at this moment.
-                Some(_) | None => Pushed::Unfinished,
-            });
+        let priorities: Vec<_> = work.iter().map(|work| work.priority).collect();
+        let mut pushed: Vec<Option<Pushed>> = vec![None; work.len()];
+        // Work that another one pushes at this moment is not seen by the first statement, and is by the second.
+        for _ in 0..2 {
+            let rows = self.look(sql::PUSH, &[&ids, &payloads, &priorities]).await?.rows;
+            for (row, pushed) in rows.iter().zip(&mut pushed) {
+                let (new, state): (bool, Option<i16>) = (get(row, 0)?, get(row, 1)?);
+                let changed: Option<bool> = get(row, 2)?;
+                *pushed = pushed.or(match state {
+                    _ if new => Some(Pushed::New),
+                    Some(_) if changed == Some(true) => Some(Pushed::Changed),
+                    Some(3..) => Some(Pushed::Done),
+                    Some(_) => Some(Pushed::Unfinished),
+                    None => None,
+                });
+            }
+            if pushed.iter().all(Option::is_some) {
+                break;
+            }
         }
-        Ok(())
+        Ok(pushed.into_iter().map(|pushed| pushed.unwrap_or(Pushed::Unfinished)).collect())
     }
 }
 
@@ -122,7 +167,7 @@ impl WorkStore for PostgresWork {
     async fn push(&self, work: Vec<Work>) -> Result<Vec<Pushed>, WorkError> {
         let mut pushed = Vec::with_capacity(work.len());
         for some in work.chunks(PUSHED_AT_ONCE) {
-            self.push_some(some, &mut pushed).await?;
+            pushed.extend(self.push_some(some).await?);
         }
         Ok(pushed)
     }
@@ -133,6 +178,7 @@ impl WorkStore for PostgresWork {
         }
         let asked = most;
         let claim = Claim { ttl: micros(ttl), highest: if ambiguous == Ambiguous::Take { 1 } else { 0 } };
+        self.shared.listener.looks();
         let look = self.cursor().next(Instant::now());
         // Both are under way at once, in this order.
         let rescued = async {
@@ -147,7 +193,10 @@ impl WorkStore for PostgresWork {
         let mut leases = claimed?;
         if leases.len() < asked && !look.is_full() {
             self.take_back(Look::ALL).await?;
-            leases.extend(self.claim_behind(0, asked - leases.len(), claim).await?);
+            leases.extend(self.claim_behind(BEGINNING, asked - leases.len(), claim).await?);
+        }
+        if leases.len() == asked {
+            self.shared.listener.left_some();
         }
         Ok(leases)
     }
@@ -162,22 +211,27 @@ impl WorkStore for PostgresWork {
         Ok(judged(leases, &held))
     }
 
-    async fn finish(&self, answers: &[(&Lease, Bytes)]) -> Result<Held, WorkError> {
-        // Of two answers to one lease the first counts.
+    async fn finish(&self, ends: &[(&Lease, End)]) -> Result<Held, WorkError> {
+        // Of two ends of one lease the first counts.
         let mut seen = HashSet::new();
-        let first: Vec<bool> = answers.iter().map(|(lease, _)| seen.insert(lease.number)).collect();
-        let of_first = || answers.iter().zip(&first).filter(|(_, first)| **first).map(|(answer, _)| answer);
+        let first: Vec<bool> = ends.iter().map(|(lease, _)| seen.insert(lease.number)).collect();
+        let of_first = || ends.iter().zip(&first).filter(|(_, first)| **first).map(|(end, _)| end);
         let leases: Vec<&Lease> = of_first().map(|(lease, _)| *lease).collect();
-        let bytes: Vec<&[u8]> = of_first().map(|(_, bytes)| &bytes[..]).collect();
-        let finished = self.end(sql::FINISH, &[&signed(&leases), &bytes]).await?;
+        let (bytes, failed): (Vec<&[u8]>, Vec<bool>) = of_first()
+            .map(|(_, end)| match end {
+                End::Answered(bytes) => (&bytes[..], false),
+                End::Failed(bytes) => (&bytes[..], true),
+            })
+            .unzip();
+        let finished = self.end(sql::FINISH, &[&signed(&leases), &bytes, &failed]).await?;
         let mut held = numbers_of(&finished.rows)?;
         if finished.again && held.len() < leases.len() {
             held.extend(self.ended(sql::FINISHED, &leases).await?);
         }
-        let one = |((lease, _), first): (&(&Lease, Bytes), &bool)| {
+        let one = |((lease, _), first): (&(&Lease, End), &bool)| {
             if *first && held.contains(&lease.number) { Ok(()) } else { Err(Stale::new(lease)) }
         };
-        Ok(answers.iter().zip(&first).map(one).collect())
+        Ok(ends.iter().zip(&first).map(one).collect())
     }
 
     async fn release(&self, leases: &[&Lease], sent: bool) -> Result<Held, WorkError> {
@@ -193,10 +247,22 @@ impl WorkStore for PostgresWork {
         self.take_back(Look::ALL).await
     }
 
-    async fn answers(&self, most: usize) -> Result<Vec<Answer>, WorkError> {
+    async fn retry_failed(&self) -> Result<usize, WorkError> {
+        let rows = self.look(sql::RETRY, &[]).await?.rows;
+        let count = rows.first().map(|row| get::<i64>(row, 0)).transpose()?;
+        Ok(usize::try_from(count.unwrap_or(0)).unwrap_or(0))
+    }
+
+    async fn answers(&self, after: Option<u64>, most: usize) -> Result<Vec<Answer>, WorkError> {
+        // Items are numbered from 1.
+        let after = i64::try_from(after.unwrap_or(0)).unwrap_or(i64::MAX);
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let rows = self.look(sql::ANSWERS, &[&most]).await?.rows;
-        rows.iter().map(|row| Ok(Answer { id: id(row, 0)?, bytes: bytes(row, 1)? })).collect()
+        let rows = self.look(sql::ANSWERS, &[&after, &most]).await?.rows;
+        let answer = |row| {
+            let position = get::<i64>(row, 3)?.unsigned_abs();
+            Ok(Answer { id: id(row, 0)?, bytes: bytes(row, 1)?, failed: get(row, 2)?, position })
+        };
+        rows.iter().map(answer).collect()
     }
 
     async fn exported(&self, ids: &[Arc<str>]) -> Result<(), WorkError> {
@@ -207,7 +273,8 @@ impl WorkStore for PostgresWork {
     async fn counts(&self) -> Result<Counts, WorkError> {
         let mut counts = Counts::default();
         for row in self.look(sql::COUNTS, &[]).await?.rows {
-            let (state, count): (i16, i64) = (get(&row, 0)?, get(&row, 1)?);
+            let (state, count, failed): (i16, i64, i64) = (get(&row, 0)?, get(&row, 1)?, get(&row, 2)?);
+            counts.failed += usize::try_from(failed).unwrap_or(0);
             let field = match state {
                 0 => &mut counts.ready,
                 1 => &mut counts.ambiguous,
@@ -218,6 +285,10 @@ impl WorkStore for PostgresWork {
             *field = usize::try_from(count).unwrap_or(0);
         }
         Ok(counts)
+    }
+
+    async fn wait(&self) {
+        self.shared.listener.wait().await;
     }
 }
 

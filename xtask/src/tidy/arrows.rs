@@ -34,7 +34,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ("outbound-simulator", &[]),
     ("outbound-otel", &["outbound"]),
     ("outbound-postgres", &["outbound"]),
-    ("outbound-cli", &["outbound", "outbound-journal", "outbound-simulator"]),
+    ("outbound-cli", &["outbound", "outbound-journal", "outbound-postgres", "outbound-simulator"]),
 ];
 
 pub(super) fn check(metadata: &Metadata, files: &Files) -> Vec<String> {

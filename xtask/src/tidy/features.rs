@@ -8,7 +8,9 @@ use super::{
 pub(super) fn check(metadata: &Metadata, files: &Files) -> Vec<String> {
     let mut wrong = Vec::new();
     for package in metadata.published() {
-        let file = format!("{}/src/lib.rs", folder(name(package)));
+        // A command has its page in `main.rs`.
+        let [lib, main] = ["lib", "main"].map(|file| format!("{}/src/{file}.rs", folder(name(package))));
+        let file = if files.get(&lib).is_some() { lib } else { main };
         let page: Vec<&str> = files.text(&file).lines().filter(|line| line.starts_with("//!")).collect();
         for feature in features_of(package) {
             let named = format!("`{feature}`");

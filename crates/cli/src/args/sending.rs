@@ -67,7 +67,7 @@ pub(crate) struct Sending {
     /// Dollars that this run can spend, at most. Needs --prices.
     ///
     /// A request in flight counts with the most that it can cost. Earlier runs do not count: a run that goes on has the whole
-    /// budget again.
+    /// budget again. With --store it is for the whole batch, with all machines and all runs; the number given last counts.
     #[arg(long, help_heading = heading::MONEY, value_name = "DOLLARS", requires = "prices", value_parser = dollars)]
     pub(crate) budget: Option<f64>,
 }

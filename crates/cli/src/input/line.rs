@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use outbound::{Request, client::Method, provider::RequestFacts};
-use serde::Deserialize;
+use outbound::{Provider, Request, client::Method, provider::RequestFacts};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
@@ -31,9 +31,21 @@ pub(crate) struct Line {
     reading: Arc<Reading>,
 }
 
+/// All that another machine needs to send a line. Its id is not in it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Payload {
+    /// The number of the line, counted from 1.
+    pub(crate) line: u64,
+    /// The fingerprint of what is sent.
+    pub(crate) request: Digest,
+    sends: Sends,
+    outbound: Options,
+}
+
 /// What a line sends. What is checked is what is sent.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Sends {
+    #[serde(serialize_with = "write_method", deserialize_with = "read_method")]
     pub(super) method: Method,
     pub(super) url: String,
     pub(super) to: To,
@@ -42,8 +54,17 @@ pub(super) struct Sends {
     pub(super) body: Option<Box<RawValue>>,
 }
 
+fn write_method<S: serde::Serializer>(method: &Method, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(method.as_str())
+}
+
+fn read_method<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Method, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+}
+
 /// What the `url` of a line is relative to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum To {
     /// The provider's own path for a chat.
     Chat,
@@ -161,9 +182,32 @@ impl Line {
         Ok(facts)
     }
 
+    /// The request to send. `base_path` is the path of the base URL.
+    pub(crate) fn into_request(self, base_path: &str) -> Request {
+        let (id, payload) = self.into_payload();
+        payload.into_request(id, base_path)
+    }
+
+    /// The id, and all else that is needed to send it.
+    pub(crate) fn into_payload(self) -> (String, Payload) {
+        let (line, request) = (self.number, self.fingerprint());
+        (self.custom_id, Payload { line, request, sends: self.sends, outbound: self.options })
+    }
+
+    pub(super) fn place(&self) -> Place {
+        Place { line: self.number, element: self.element }
+    }
+
+    /// The body, or an empty text if there is none.
+    pub(crate) fn body(&self) -> &str {
+        self.sends.body.as_ref().map_or("", |body| body.get())
+    }
+}
+
+impl Payload {
     /// The request to send. Its path is relative to the base URL, whose last part is not repeated: with a base URL that ends in
     /// `/openai/v1`, the path `/v1/chat/completions` becomes `/chat/completions`.
-    pub(crate) fn into_request(self, base_path: &str) -> Request {
+    pub(crate) fn into_request(self, id: String, base_path: &str) -> Request {
         let Sends { method, url, to, model, body } = self.sends;
         let path = if to == To::Batch { below(base_path, &url).to_owned() } else { url };
         let request = match body {
@@ -178,16 +222,27 @@ impl Line {
             Some(model) => request.model(model),
             None => request,
         };
-        self.options.apply(request.id(self.custom_id))
+        self.outbound.apply(request.id(id))
     }
 
-    pub(super) fn place(&self) -> Place {
-        Place { line: self.number, element: self.element }
+    /// The model and the token limits, in the format of the provider.
+    pub(crate) fn facts(&self, provider: Provider) -> RequestFacts {
+        // It was checked before it was put into the database.
+        let mut facts = provider.read_request(self.body().as_bytes()).unwrap_or_default();
+        if self.sends.model.is_some() {
+            facts.model.clone_from(&self.sends.model);
+        }
+        facts
     }
 
     /// The body, or an empty text if there is none.
     pub(crate) fn body(&self) -> &str {
         self.sends.body.as_ref().map_or("", |body| body.get())
+    }
+
+    /// Its priority; 0 if the line names none.
+    pub(crate) fn priority(&self) -> i32 {
+        self.outbound.priority.unwrap_or_default()
     }
 }
 

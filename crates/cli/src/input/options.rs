@@ -3,18 +3,23 @@
 use std::time::Duration;
 
 use outbound::{Request, Route};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// An unknown member is an error. It would otherwise be ignored without a word.
-#[derive(Debug, Default, PartialEq, Deserialize)]
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Options {
-    priority: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) priority: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     tenant: Option<String>,
     /// In seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     deadline: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     max_attempts: Option<u32>,
     /// Other models, in the order in which they are tried.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     fallback: Vec<String>,
 }
 

@@ -7,7 +7,10 @@ use std::{
     path::Path,
 };
 
-use super::lines::{EntryError, Lines};
+use super::{
+    Existing,
+    lines::{EntryError, Lines},
+};
 use crate::{exit::Stop, identity::Digest};
 
 /// Codes of failures that the request itself did not cause: the key, the money, or the end of the run. Such a request is
@@ -57,12 +60,13 @@ impl Earlier {
     pub(crate) fn of_file(path: &Path) -> Result<Self, Stop> {
         let name = path.display().to_string();
         let file = File::open(path).map_err(|error| Stop::Output(format!("{name}: {error}")))?;
-        Self::read(file, &name, false)
+        Self::read(file, &name, Existing::Resume)
     }
 
-    /// Reads an output. Failed requests are sent again if `retry_failed` is set, and in any case if the request itself did
-    /// not cause the failure.
-    pub(super) fn read(file: impl Read, name: &str, retry_failed: bool) -> Result<Self, Stop> {
+    /// Reads an output. Failed requests are sent again if `existing` says so, and in any case if the request itself did not cause
+    /// the failure.
+    pub(super) fn read(file: impl Read, name: &str, existing: Existing) -> Result<Self, Stop> {
+        let retry_failed = existing == Existing::RetryFailed;
         let mut earlier = Self::default();
         let mut lines = Lines::new(file);
         while let Some(line) = lines.next().map_err(|error| Stop::Output(format!("{name}: {error}")))? {
@@ -74,7 +78,7 @@ impl Earlier {
                     continue;
                 }
                 Ok(Some(entry)) => entry,
-                Ok(None) | Err(_) => return Err(foreign(name, line.number)),
+                Ok(None) | Err(_) => return Err(foreign(name, line.number, existing)),
             };
             earlier.whole += line.length();
             let state = if entry.error.is_some() { State::Failed } else { State::Answered };
@@ -97,6 +101,11 @@ impl Earlier {
         let Ok(place) = self.known.binary_search_by_key(&id, |known| known.id) else { return Ok(None) };
         let known = self.known[place];
         if known.has_sent(request) { Ok(Some(known.state())) } else { Err(Changed(known.state())) }
+    }
+
+    /// Whether it has a line of this id that stays.
+    pub(crate) fn has(&self, id: Digest) -> bool {
+        self.known.binary_search_by_key(&id, |known| known.id).is_ok()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -147,12 +156,20 @@ impl Earlier {
 pub(crate) struct Changed(pub(crate) State);
 
 fn is_sent_again(error: Option<&EntryError<'_>>, retry_failed: bool) -> bool {
-    error.is_some_and(|error| retry_failed || NOT_ITS_OWN.contains(&&*error.code))
+    error.is_some_and(|error| retry_failed || !is_its_own(&error.code))
 }
 
-fn foreign(name: &str, number: u64) -> Stop {
+/// Whether a failure with this code was caused by the request itself.
+pub(crate) fn is_its_own(code: &str) -> bool {
+    !NOT_ITS_OWN.contains(&code)
+}
+
+fn foreign(name: &str, number: u64, existing: Existing) -> Stop {
+    let hint = match existing {
+        Existing::Export => "Give another --output",
+        _ => "Give another --output, or use --fresh to begin anew (the old file is kept under another name)",
+    };
     Stop::Output(format!(
-        "{name} is not an output of this command: line {number} is no answer that it wrote. Give another --output, or use \
-         --fresh to begin anew (the old file is kept under another name)"
+        "{name} is not an output of this command: line {number} is no answer that it wrote. {hint}"
     ))
 }

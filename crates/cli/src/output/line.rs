@@ -18,7 +18,7 @@ pub(crate) struct Origin {
 }
 
 /// Adds the line of an outcome, with its line end. Keys in it are replaced by `***`.
-pub(super) fn put(into: &mut Vec<u8>, outcome: &Outcome, origin: Origin, keys: &[String]) {
+pub(crate) fn put(into: &mut Vec<u8>, outcome: &Outcome, origin: Origin, keys: &[String]) {
     let before = into.len();
     // It cannot fail: it writes to memory, and all members can be JSON.
     if serde_json::to_writer(&mut *into, &Line::of(outcome, origin)).is_err() {

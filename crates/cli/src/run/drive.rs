@@ -179,7 +179,8 @@ impl Drive<'_> {
     }
 }
 
-/// Whether an interrupt or a stop ended the request before its answer. It gets no line, and a later run sends it.
+/// Whether an interrupt, a stop or the end of its lease ended the request before its answer. It gets no line: a later run or
+/// another machine sends it.
 pub(crate) fn is_for_another_run(outcome: &Outcome) -> bool {
-    matches!(outcome.error_kind(), Some(ErrorKind::ShutDown | ErrorKind::Stopped))
+    matches!(outcome.error_kind(), Some(ErrorKind::ShutDown | ErrorKind::Stopped | ErrorKind::Cancelled))
 }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The exit code of a run whose output could be written.
-pub(super) fn code(summary: &Summary, interrupted: bool, has_failures: bool) -> u8 {
+pub(crate) fn code(summary: &Summary, interrupted: bool, has_failures: bool) -> u8 {
     match () {
         () if interrupted => INTERRUPTED,
         () if summary.key_or_money_refused() => REFUSED,
@@ -27,7 +27,7 @@ pub(super) fn code(summary: &Summary, interrupted: bool, has_failures: bool) -> 
 
 /// Writes the lines that failed to a file of their own. All answers are in the output by now: if the list cannot be
 /// written, a message says so, and the exit code stays.
-pub(super) async fn list_failures(reading: &Arc<Reading>, output: &Path, arguments: &Run) {
+pub(crate) async fn list_failures(reading: &Arc<Reading>, output: &Path, arguments: &Run) {
     let path = failed::path_of(output);
     // The input may be the list of an earlier run. It is not replaced.
     if !reading.can_be_read_twice() || is_same_file(&arguments.input, &path) {
@@ -46,7 +46,7 @@ pub(super) async fn list_failures(reading: &Arc<Reading>, output: &Path, argumen
 
 /// Removes the state after a run without failures, unless an earlier run sent something that still has no answer: this run
 /// may have had only a part of the lines.
-pub(super) fn remove_state(state: State, code: u8, earlier: &Earlier, output: &Path) {
+pub(crate) fn remove_state(state: State, code: u8, earlier: &Earlier, output: &Path) {
     if code != ALL_SUCCEEDED || earlier.has_failures() {
         return;
     }
@@ -57,11 +57,11 @@ pub(super) fn remove_state(state: State, code: u8, earlier: &Earlier, output: &P
 }
 
 /// Whether the same command has something left to do.
-pub(super) fn can_go_on(code: u8, wrong: Option<&Stop>) -> bool {
+pub(crate) fn can_go_on(code: u8, wrong: Option<&Stop>) -> bool {
     code != ALL_SUCCEEDED || wrong.is_some()
 }
 
 /// Whether the command that goes on sends the failed requests again. A refused key is not their failure.
-pub(super) fn retries_failed(code: u8, has_failures: bool) -> bool {
+pub(crate) fn retries_failed(code: u8, has_failures: bool) -> bool {
     has_failures && code != REFUSED
 }

@@ -19,7 +19,7 @@ use crate::{
 
 /// The path of the list that belongs to an output: `OUT.failed.jsonl` for `OUT.jsonl`. Another ending stays in the name, so
 /// that `OUT.a` and `OUT.b` do not share a list: `OUT.a.failed.jsonl`, `OUT.b.failed.jsonl`.
-pub(super) fn path_of(output: &Path) -> PathBuf {
+pub(crate) fn path_of(output: &Path) -> PathBuf {
     // The list of a link is beside the file that the link names: /dev/stdout may be a file elsewhere.
     let named = output.canonicalize().ok().filter(|_| output.is_symlink());
     let output = named.as_deref().unwrap_or(output);

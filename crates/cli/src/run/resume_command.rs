@@ -3,9 +3,10 @@
 use crate::secrets::hidden;
 
 /// The command line of this process, quoted for a shell; with `--retry-failed` added if `retry_failed` is set.
-pub(super) fn command(retry_failed: bool) -> String {
-    let arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
-    hidden(of(arguments.skip(1), retry_failed))
+pub(crate) fn command(retry_failed: bool) -> String {
+    // Before it is quoted: quotes may stand in the middle of a secret.
+    let arguments = std::env::args_os().map(|argument| hidden(argument.to_string_lossy().into_owned()));
+    of(arguments.skip(1), retry_failed)
 }
 
 fn of(arguments: impl Iterator<Item = String>, retry_failed: bool) -> String {

@@ -13,19 +13,19 @@ use crate::{
 
 /// What an input asks for, and what earlier runs have done of it.
 #[derive(Debug, Default)]
-pub(super) struct Job {
-    pub(super) requests: u64,
+pub(crate) struct Job {
+    pub(crate) requests: u64,
     /// Requests that have an answer or a failure of an earlier run.
     pub(super) done: u64,
     /// Requests among those that failed.
     pub(super) failed: u64,
-    pub(super) tokens: u64,
+    pub(crate) tokens: u64,
     /// Requests that failed before and are sent again.
     pub(super) again: BTreeSet<Digest>,
 }
 
 /// Reads the whole input, if it can be read twice.
-pub(super) async fn survey(reading: &Arc<Reading>, earlier: &Earlier) -> Result<Option<Job>, Stop> {
+pub(crate) async fn survey(reading: &Arc<Reading>, earlier: &Earlier) -> Result<Option<Job>, Stop> {
     if !reading.can_be_read_twice() {
         return Ok(None);
     }

@@ -18,17 +18,17 @@ use crate::{
 };
 
 /// Where a run sends to, and how.
-pub(super) struct Target {
-    pub(super) builder: RequestManagerBuilder,
+pub(crate) struct Target {
+    pub(crate) builder: RequestManagerBuilder,
     /// The path of the base URL.
-    pub(super) base_path: String,
+    pub(crate) base_path: String,
     /// The simulated provider, and its limits.
-    pub(super) simulator: Option<(Simulator, Plan)>,
-    pub(super) keys: Vec<String>,
+    pub(crate) simulator: Option<(Simulator, Plan)>,
+    pub(crate) keys: Vec<String>,
 }
 
 impl Target {
-    pub(super) async fn of(arguments: &Run, job: Option<&Job>) -> Result<Self, Stop> {
+    pub(crate) async fn of(arguments: &Run, job: Option<&Job>) -> Result<Self, Stop> {
         let mut target =
             if arguments.simulate { Self::simulated(arguments, job).await? } else { Self::real(arguments)? };
         target.builder = with_times(target.builder, arguments);

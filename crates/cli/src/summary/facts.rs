@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{Failures, Ids, Slow, Summary, in_seconds};
+use super::{Failures, Ids, Slow, Summary, Whole, in_seconds};
 use crate::{
     simulate::Simulated,
     watch::{Counts, WAITS},
@@ -57,6 +57,9 @@ pub(crate) struct Facts {
     pub(crate) failures: BTreeMap<&'static str, Failures>,
     pub(crate) output: String,
     pub(crate) go_on: Option<String>,
+    /// Only with several machines: how the whole batch stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) batch: Option<Whole>,
     /// Only for a demonstration: what the provider did, and the result of the usual loop.
     pub(crate) simulated: Option<Simulated>,
 }
@@ -97,6 +100,7 @@ impl Facts {
         let with_an_end = succeeded + failed + left.perhaps_billed.count + left.unwritten.count;
         // If the number of requests is not known, only those that were read are counted.
         let not_sent = summary.asked.map_or(left.not_sent, |asked| asked.saturating_sub(with_an_end));
+        let was_shared = summary.batch.as_ref().is_some_and(|batch| batch.was_shared);
         let spent = summary.spent.as_dollars();
         Self {
             event: "summary",
@@ -129,10 +133,11 @@ impl Facts {
                 .iter()
                 .map(|(what, time)| (what.clone(), in_seconds(*time)))
                 .collect(),
-            efficiency: efficiency(counts, wall),
+            efficiency: efficiency(counts, wall).filter(|_| !was_shared),
             failures: summary.failures.clone(),
             output: summary.output.clone(),
             go_on: summary.go_on.clone(),
+            batch: summary.batch.clone(),
             simulated: summary.simulated,
         }
     }

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Facts, Ids};
+use super::{Facts, Ids, Whole};
 use crate::progress::{amount, plain, seconds, time};
 
 impl Display for Facts {
@@ -113,6 +113,9 @@ impl Facts {
                 write!(f, "\n{lines} lines written to {output}, {failed} of them with an error")?;
             }
         }
+        if let Some(batch) = &self.batch {
+            write!(f, "\n{batch}")?;
+        }
         if self.failures.contains_key("auth") {
             f.write_str(
                 "\nthe key was refused, or none was sent: give the right one with --key-env, --key-file or --key-command; \
@@ -129,6 +132,31 @@ impl Facts {
             Some(simulated) => write!(f, "\n{simulated}"),
             None => Ok(()),
         }
+    }
+}
+
+impl Display for Whole {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { name, other_machines, late, .. } = self;
+        write!(f, "the batch {}: ", plain(name))?;
+        match (self.requests, self.done, self.failed) {
+            (Some(requests), Some(done), Some(failed)) => {
+                write!(f, "{done} of {requests} lines are done, {failed} of them failed")?;
+            }
+            _ => f.write_str("the database did not say how it stands")?,
+        }
+        match other_machines {
+            0 => f.write_str("; no other machine works on it")?,
+            1 => f.write_str("; 1 other machine works on it")?,
+            others => write!(f, "; {others} other machines work on it")?,
+        }
+        if *late > 0 {
+            write!(
+                f,
+                "\n{late} answers came after their time; another machine has sent those requests again"
+            )?;
+        }
+        Ok(())
     }
 }
 

@@ -11,7 +11,7 @@ fn help(arguments: &[&str]) -> String {
 #[test]
 fn each_command_has_its_help() {
     insta::assert_snapshot!("outbound", help(&["--help"]));
-    for command in ["run", "check", "plan", "sim", "completions", "status", "ctl"] {
+    for command in ["run", "check", "plan", "sim", "completions", "status", "ctl", "export"] {
         let (short, long) = (help(&[command, "-h"]), help(&[command, "--help"]));
         insta::assert_snapshot!(format!("{command}_short"), short);
         if long != short {

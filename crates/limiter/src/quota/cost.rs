@@ -101,6 +101,11 @@ impl Cost {
         self.units[REQUESTS] == 0 && *self == Self::default()
     }
 
+    /// The larger one in each dimension.
+    pub(super) fn max(&self, other: &Self) -> Self {
+        Self { units: std::array::from_fn(|place| self.units[place].max(other.units[place])) }
+    }
+
     /// Whether it has a named dimension. Most costs have none, and take a shorter path.
     fn has_named(&self) -> bool {
         self.units[FIRST_NAMED..].iter().fold(0, |all, units| all | units) != 0
@@ -171,6 +176,14 @@ pub(super) struct Total {
 impl Total {
     pub(super) fn units(&self, dimension: QuotaDimension) -> u128 {
         self.units[dimension.place() as usize]
+    }
+}
+
+impl AddAssign<&Self> for Total {
+    fn add_assign(&mut self, other: &Self) {
+        for (sum, units) in self.units.iter_mut().zip(other.units) {
+            *sum = sum.saturating_add(units);
+        }
     }
 }
 

@@ -54,6 +54,15 @@ enum Contender {
     Child(Weak<WaitQueue<QuotaPolicy>>),
 }
 
+/// What waiting requests want.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Demand {
+    /// The sum of their costs.
+    pub(super) queued: Total,
+    /// What the first request of a queue costs: in each dimension the largest over the queues.
+    pub(super) first: Cost,
+}
+
 /// Why a request has to wait.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Blocked {
@@ -342,6 +351,18 @@ fn serve_child(child: &Arc<WaitQueue<QuotaPolicy>>, now: Instant, context: Runti
     child.with_policy(|policy| policy.round_robin.note_change());
     child.serve_own(now, context);
     serve_below(child, now, context);
+}
+
+/// What the requests want that wait at a quota and at all below it. Each quota is locked by itself, so that this can run beside
+/// anything.
+pub(super) fn demand(queue: &WaitQueue<QuotaPolicy>, now: Instant) -> Demand {
+    let (own, children) =
+        queue.with_front(|policy, head| (policy.own_demand(head, now), policy.round_robin.children()));
+    children.iter().map(|child| demand(child, now)).fold(own, |mut sum, below| {
+        sum.queued += &below.queued;
+        sum.first = sum.first.max(&below.first);
+        sum
+    })
 }
 
 /// Closes a quota and all below it.

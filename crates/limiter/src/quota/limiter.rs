@@ -116,6 +116,21 @@ impl QuotaLimiter {
         self.queue.with_policy(|policy| policy.limits.reclaim(dimension, units))
     }
 
+    /// Counts a dimension by grants from now on, as if it had been [built](QuotaBuilder::granted) so: nothing is granted yet, and
+    /// what requests in flight give back counts as granted. It does nothing if the dimension is counted so already.
+    pub fn require_grants(&self, dimension: QuotaDimension) {
+        self.queue.change(Instant::now(), |policy| {
+            let charging = policy.charging;
+            policy.limits.require_grants(dimension, charging);
+        });
+    }
+
+    /// Counts a dimension by grants no longer, and admits the requests that have waited for one. What was granted or is owed is
+    /// forgotten. Limits of the same dimension stay.
+    pub fn lift_grants(&self, dimension: QuotaDimension) {
+        self.queue.change(Instant::now(), |policy| policy.limits.lift_grants(dimension));
+    }
+
     /// Records what a reply said about the limits.
     ///
     /// - **Limits.** A limit of the server holds from now on if it is lower than the user's limit, or if the user has set
@@ -193,7 +208,13 @@ impl QuotaLimiter {
     /// The current state of the quotas.
     pub fn snapshot(&self) -> Snapshot {
         let now = Instant::now();
-        self.queue.with_policy(|policy| policy.snapshot(now))
+        let mut snapshot = self.queue.with_policy(|policy| policy.snapshot(now));
+        if !snapshot.granted.is_empty() {
+            // Locks are taken upwards only, so the quotas below are looked at without the lock of this one.
+            let demand = hierarchy::demand(&self.queue, now);
+            snapshot.granted = self.queue.with_policy(|policy| policy.limits.grant_snapshots(&demand));
+        }
+        snapshot
     }
 }
 

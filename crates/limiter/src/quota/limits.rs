@@ -5,9 +5,11 @@ use std::mem;
 use tokio::time::Instant;
 
 use super::{
+    charging::Charging,
     cost::{Cost, Total},
     dimension::QuotaDimension,
     error::TooLarge,
+    hierarchy::Demand,
     meter::Meter,
     snapshot::{DimensionSnapshot, GrantSnapshot},
     strict::Strict,
@@ -31,6 +33,7 @@ pub(super) struct Limits {
 impl Limits {
     pub(super) fn new(meters: Vec<Meter>, strict: Vec<Strict>, now: Instant) -> Self {
         let mut limits = Self { meters, strict, filled_at: now, are_plain: false };
+        limits.mark_granted();
         limits.look_if_plain();
         limits
     }
@@ -39,10 +42,16 @@ impl Limits {
         &self.meters
     }
 
-    /// The meters, for any change.
+    /// The meters, for any change but a new one.
     pub(super) fn meters_mut(&mut self) -> &mut Vec<Meter> {
         self.are_plain = false;
         &mut self.meters
+    }
+
+    /// Adds a meter.
+    pub(super) fn push(&mut self, meter: Meter) {
+        self.meters.push(meter);
+        self.mark_granted();
     }
 
     fn look_if_plain(&mut self) {
@@ -166,12 +175,22 @@ impl Limits {
         self.put_back_in_strict(estimate, &Cost::default());
     }
 
+    /// As [`put_back`](Self::put_back), for a request that the server has refused. What was granted for it is used up.
+    #[cold]
+    pub(super) fn put_back_refused(&mut self, estimate: &Cost) {
+        self.put_back(estimate);
+        self.strict.iter_mut().filter(|strict| strict.is_granted()).for_each(|strict| strict.take(estimate));
+    }
+
     fn put_back_in_strict(&mut self, estimate: &Cost, actual: &Cost) {
         if self.strict.is_empty() {
             return;
         }
         let now = Instant::now();
-        self.strict.iter_mut().for_each(|strict| strict.put_back(estimate, actual, now));
+        let Self { meters, strict, .. } = self;
+        strict
+            .iter_mut()
+            .for_each(|strict| strict.put_back(estimate, actual, readings_say(meters, strict), now));
     }
 
     /// Replaces the estimate, which was taken before, by the actual cost. It may be higher in some dimensions and lower in
@@ -187,7 +206,8 @@ impl Limits {
             // A number that cannot be true must not block the quota for years.
             meter.level.bucket.bound_debt(meter.limit());
         }
-        self.strict.iter_mut().for_each(|strict| strict.correct(estimate, actual));
+        let Self { meters, strict, .. } = self;
+        strict.iter_mut().for_each(|strict| strict.correct(estimate, actual, readings_say(meters, strict)));
     }
 
     /// Whether a cost may be taken, as of the last refill.
@@ -274,14 +294,41 @@ impl Limits {
             window: meter.window,
             limit: meter.limit(),
             available: meter.level.available(),
+            server_remaining: meter.server_remaining(),
+            learned: meter.is_learned(),
         });
         meters.chain(self.strict.iter().filter_map(Strict::snapshot)).collect()
     }
 
-    pub(super) fn grant_snapshots(&self, queued: &Total) -> Vec<GrantSnapshot> {
-        let grants =
-            self.strict.iter().filter_map(|strict| strict.grant_snapshot(queued.units(strict.dimension)));
-        grants.collect()
+    pub(super) fn grant_snapshots(&self, demand: &Demand) -> Vec<GrantSnapshot> {
+        self.strict.iter().filter_map(|strict| strict.grant_snapshot(demand)).collect()
+    }
+
+    /// Begins to count a dimension by grants, with none. Does nothing if it is counted so already, or if its place is taken by
+    /// another dimension.
+    pub(super) fn require_grants(&mut self, dimension: QuotaDimension, charging: Option<Charging>) {
+        let counted = self.strict.iter().any(|strict| strict.is_granted() && strict.dimension == dimension);
+        if !counted && !self.dimensions().any(|other| other.clashes_with(dimension)) {
+            self.strict.push(Strict::granted(dimension, charging));
+            self.mark_granted();
+        }
+    }
+
+    /// Ends to count a dimension by grants.
+    pub(super) fn lift_grants(&mut self, dimension: QuotaDimension) {
+        self.strict.retain(|strict| !(strict.is_granted() && strict.dimension == dimension));
+        self.mark_granted();
+        self.look_if_plain();
+    }
+
+    /// Tells the meters of which dimensions are counted by grants, too.
+    fn mark_granted(&mut self) {
+        self.are_plain = false;
+        for meter in &mut self.meters {
+            let granted = |strict: &Strict| strict.is_granted() && strict.dimension == meter.dimension;
+            let granted = self.strict.iter().any(granted);
+            meter.set_granted(granted);
+        }
     }
 
     /// Adds granted units to a dimension.
@@ -295,4 +342,10 @@ impl Limits {
         let of_it = self.strict.iter_mut().filter(|strict| strict.dimension == dimension);
         of_it.map(|strict| strict.reclaim(units)).sum()
     }
+}
+
+/// Whether the readings of the server show that what was not used comes back. `None`: there are none of this dimension.
+fn readings_say(meters: &[Meter], strict: &Strict) -> Option<bool> {
+    let meters = meters.iter().filter(|meter| strict.is_granted() && meter.dimension == strict.dimension);
+    meters.map(|meter| meter.unused.comes_back).reduce(|one, other| one && other)
 }

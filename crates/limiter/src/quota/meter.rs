@@ -45,6 +45,8 @@ pub(super) struct Meter {
     /// What the server last said remains. The capacity is not less than this.
     server_remaining: u64,
     others: OtherClients,
+    /// The dimension is counted by grants, too. Then whoever grants knows the other clients.
+    granted: bool,
     pub(super) unused: Unused,
     /// The limit was learned from refusals. It is an estimate, and counts estimated costs.
     pub(super) learned_limit: bool,
@@ -100,6 +102,7 @@ impl Meter {
             burst,
             server_remaining: 0,
             others: OtherClients::default(),
+            granted: false,
             unused: Unused::new(charging.filter(|_| dimension.is_tokens())),
             learned_limit: false,
             ends: None,
@@ -151,6 +154,14 @@ impl Meter {
     pub(super) fn is_plain(&self, filled_at: Instant) -> bool {
         let comes_back = self.unused.comes_back && !self.learned_limit;
         comes_back && self.ends.is_none() && !self.level.has_log() && self.level.bucket.is_as_of(filled_at)
+    }
+
+    /// Whether the dimension is counted by grants, too.
+    pub(super) fn set_granted(&mut self, granted: bool) {
+        if self.granted != granted {
+            (self.granted, self.others) = (granted, OtherClients::default());
+            self.reshape();
+        }
     }
 
     /// A call has ended that used `unused` units less than was estimated.

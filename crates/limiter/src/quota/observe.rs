@@ -102,7 +102,7 @@ impl QuotaPolicy {
         let known = meters.iter().any(is_it);
         meters.retain_mut(|meter| !is_it(meter) || meter.set_user_limit(limit));
         if let Some(limit) = limit.filter(|_| !known && meters.len() < MAX_METERS) {
-            meters.push(Meter::from_user(dimension, MINUTE, limit, self.burst, self.charging, now));
+            self.limits.push(Meter::from_user(dimension, MINUTE, limit, self.burst, self.charging, now));
         }
     }
 
@@ -114,7 +114,7 @@ impl QuotaPolicy {
             let known = self.limits.meters().iter().any(|meter| meter.is_about(*dimension, reading));
             let clashes = self.limits.dimensions().any(|other| other.clashes_with(*dimension));
             if !known && !clashes && self.limits.meters().len() < MAX_METERS {
-                self.limits.meters_mut().push(Meter::from_server(
+                self.limits.push(Meter::from_server(
                     *dimension,
                     reading.window,
                     limit,

@@ -9,7 +9,7 @@ use super::{
     cost::{Cost, Count, Total},
     error::{Bottleneck, TooLarge},
     gate::Gate,
-    hierarchy::{self, Blocked, Overtaken, Parent, RoundRobin},
+    hierarchy::{self, Blocked, Demand, Overtaken, Parent, RoundRobin},
     learner::Learner,
     limits::Limits,
     log_detector::LogDetector,
@@ -89,6 +89,16 @@ impl QuotaPolicy {
         self.waiting
     }
 
+    /// What the requests want that wait here. `head` is the cost of the first of them.
+    pub(super) fn own_demand(&self, head: Option<&Cost>, now: Instant) -> Demand {
+        match head {
+            Some(first) if self.gate.closed_until(now).is_none() => {
+                Demand { queued: self.queued, first: *first }
+            }
+            _ => Demand::default(),
+        }
+    }
+
     /// The request of a reservation is sent.
     #[inline]
     pub(super) fn sent(&mut self, cost: &Cost, now: Instant) {
@@ -116,6 +126,13 @@ impl QuotaPolicy {
     pub(super) fn refund(&mut self, estimate: &Cost, now: Instant) {
         self.end();
         self.limits.put_back(estimate);
+        self.refunds.record(estimate, now);
+    }
+
+    /// A charge ends whose request was refused because a limit was reached.
+    pub(super) fn refuse(&mut self, estimate: &Cost, now: Instant) {
+        self.end();
+        self.limits.put_back_refused(estimate);
         self.refunds.record(estimate, now);
     }
 
@@ -160,7 +177,7 @@ impl QuotaPolicy {
         self.limits.refill(now);
         Snapshot {
             dimensions: self.limits.snapshot(),
-            granted: self.limits.grant_snapshots(&self.queued),
+            granted: self.limits.grant_snapshots(&Demand::default()),
             in_flight: self.in_flight,
             max_concurrent: Some(self.max_concurrent).filter(|&max| max != usize::MAX),
             waiting: self.waiting,

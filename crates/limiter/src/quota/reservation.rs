@@ -85,6 +85,17 @@ impl Charge {
     pub fn refund(self) {
         self.settle(Cost::default());
     }
+
+    /// Says that the server has refused the request because a limit was reached. Its cost goes back as with
+    /// [`refund`](Self::refund), but for dimensions that are [counted by grants](super::QuotaBuilder::granted): there was less than
+    /// was granted, so what was granted for the request is used up.
+    pub fn refused(mut self) {
+        if let Some(queue) = self.queue.take() {
+            let now = Instant::now();
+            let refuse = |policy: &mut QuotaPolicy| policy.refuse(&self.estimate, now);
+            self_and_ancestors(&queue).for_each(|queue| queue.release(refuse));
+        }
+    }
 }
 
 /// Updates the quota itself in an inlined call, and the quotas above it, which most do not have, in a call that is not

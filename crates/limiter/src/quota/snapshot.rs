@@ -36,8 +36,14 @@ pub struct GrantSnapshot {
     pub dimension: QuotaDimension,
     /// How many units could be taken now. 0 in debt.
     pub available: u64,
-    /// How many more units have to be granted before all requests that wait here can be admitted: what they want, plus what
-    /// is owed, minus what is available. Requests that wait at quotas below are not counted.
+    /// How many units were used beyond what was granted.
+    pub owed: u64,
+    /// What all requests cost that wait here or at a quota below. Those that wait at a closed gate are not counted.
+    pub queued: u64,
+    /// What the first request of a queue costs, here or at a quota below: the largest of them.
+    pub first: u64,
+    /// How many more units have to be granted before all these requests can be admitted: what they cost, plus what is owed,
+    /// minus what is available.
     pub wanted: u64,
 }
 
@@ -53,4 +59,9 @@ pub struct DimensionSnapshot {
     pub limit: u64,
     /// How many units could be taken now. 0 in debt.
     pub available: u64,
+    /// What the server last said remains, and when the reply came that said it. `None` also if the user's limit is lower than the
+    /// server's.
+    pub server_remaining: Option<(Instant, u64)>,
+    /// It was learned from refusals, as an estimate. Neither the user nor the server has named it.
+    pub learned: bool,
 }

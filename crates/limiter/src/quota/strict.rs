@@ -6,6 +6,7 @@ use super::{
     charging::Charging,
     cost::Cost,
     dimension::{Place, QuotaDimension},
+    hierarchy::Demand,
     snapshot::{DimensionSnapshot, GrantSnapshot},
 };
 use crate::log::Log;
@@ -79,17 +80,23 @@ impl Strict {
 
     /// Puts back the difference between the estimate, which was taken before, and the actual cost, which is not higher in any
     /// dimension.
-    pub(super) fn put_back(&mut self, estimate: &Cost, actual: &Cost, now: Instant) {
+    pub(super) fn put_back(
+        &mut self,
+        estimate: &Cost,
+        actual: &Cost,
+        comes_back: Option<bool>,
+        now: Instant,
+    ) {
         // Units that have left the window in the meantime must not count as put back.
         self.refill(now);
-        if self.comes_back || actual.units(QuotaDimension::Requests) == 0 {
+        if comes_back.unwrap_or(self.comes_back) || actual.units(QuotaDimension::Requests) == 0 {
             self.put(estimate.at(self.place) - actual.at(self.place));
         }
     }
 
     /// Replaces the estimate, which was taken before, by the actual cost.
-    pub(super) fn correct(&mut self, estimate: &Cost, actual: &Cost) {
-        if !self.comes_back {
+    pub(super) fn correct(&mut self, estimate: &Cost, actual: &Cost, comes_back: Option<bool>) {
+        if !comes_back.unwrap_or(self.comes_back) {
             return;
         }
         let (estimate, actual) = (estimate.at(self.place), actual.at(self.place));
@@ -141,15 +148,34 @@ impl Strict {
     pub(super) fn snapshot(&self) -> Option<DimensionSnapshot> {
         let log = self.log()?;
         let (dimension, window) = (self.dimension, log.window());
-        Some(DimensionSnapshot { dimension, window, limit: log.limit(), available: log.available() })
+        Some(DimensionSnapshot {
+            dimension,
+            window,
+            limit: log.limit(),
+            available: log.available(),
+            server_remaining: None,
+            learned: false,
+        })
     }
 
-    /// The grants, if it counts by grants. `queued` is what waiting requests want.
-    pub(super) fn grant_snapshot(&self, queued: u128) -> Option<GrantSnapshot> {
+    /// Whether it counts by grants.
+    pub(super) fn is_granted(&self) -> bool {
+        self.log().is_none()
+    }
+
+    /// The grants, if it counts by grants.
+    pub(super) fn grant_snapshot(&self, demand: &Demand) -> Option<GrantSnapshot> {
         let Store::Granted(level) = self.store else { return None };
-        let wanted = i128::try_from(queued).unwrap_or(i128::MAX).saturating_sub(level).max(0);
-        let wanted = u64::try_from(wanted).unwrap_or(u64::MAX);
-        Some(GrantSnapshot { dimension: self.dimension, available: unused(level), wanted })
+        let queued = demand.queued.units(self.dimension);
+        let wanted = i128::try_from(queued).unwrap_or(i128::MAX).saturating_sub(level);
+        Some(GrantSnapshot {
+            dimension: self.dimension,
+            available: unused(level),
+            owed: unused(level.saturating_neg()),
+            queued: u64::try_from(queued).unwrap_or(u64::MAX),
+            first: demand.first.units(self.dimension),
+            wanted: unused(wanted),
+        })
     }
 }
 

@@ -158,3 +158,112 @@ fn two_names_at_one_place_are_refused_here_too() {
     let error = QuotaLimiter::builder().granted(one).granted(other).build().unwrap_err();
     assert_eq!(error, BuildError::SamePlace(one, other));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_dimension_can_be_counted_by_grants_for_a_while() {
+    let quota = QuotaLimiter::builder().tokens_per_minute(6_000).requests_per_minute(600).build().unwrap();
+    let before = quota.reserve(tokens(60)).await.unwrap().sent();
+    quota.require_grants(TOKENS);
+    quota.require_grants(TOKENS);
+    assert_eq!((quota.snapshot().granted.len(), available(&quota)), (1, (0, 0)));
+    before.settle(tokens(10));
+    assert_eq!(available(&quota), (50, 0), "what is given back counts as granted");
+    assert_eq!(quota.reclaim(TOKENS, u64::MAX), 50);
+    advance(s(1)).await;
+    let mut waits = pin!(quota.reserve(tokens(80)));
+    assert!(poll_once(waits.as_mut()).is_pending());
+    quota.grant(TOKENS, 50);
+    assert!(poll_once(waits.as_mut()).is_pending());
+    // The limit in time holds below the grants.
+    quota.grant(TOKENS, 1_000);
+    let Poll::Ready(Ok(first)) = poll_once(waits.as_mut()) else { panic!("130 are enough") };
+    first.sent().keep_estimate();
+    let mut waits = pin!(quota.reserve(tokens(100)));
+    assert!(poll_once(waits.as_mut()).is_pending());
+    advance(ms(800)).await;
+    let Poll::Ready(Ok(second)) = poll_once(waits.as_mut()) else { panic!("the bucket is full") };
+    second.sent().keep_estimate();
+    assert_eq!(quota.reclaim(TOKENS, u64::MAX), 870);
+    advance(s(1)).await;
+    let mut waits = pin!(quota.reserve(tokens(80)));
+    assert!(poll_once(waits.as_mut()).is_pending());
+    quota.lift_grants(TOKENS);
+    assert!(poll_once(waits.as_mut()).is_ready());
+    assert!(quota.snapshot().granted.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_granted_for_a_refused_request_is_used_up() {
+    let quota = QuotaLimiter::builder().granted(TOKENS).tokens_per_minute(6_000).build().unwrap();
+    quota.grant(TOKENS, 100);
+    quota.reserve(tokens(40)).await.unwrap().sent().refused();
+    let snapshot = quota.snapshot();
+    assert_eq!((snapshot.granted[0].available, snapshot.dimensions[0].available), (60, 100));
+    assert_eq!((snapshot.in_flight, snapshot.waiting), (0, 0));
+    quota.reserve(tokens(40)).await.unwrap().sent().refund();
+    assert_eq!(quota.snapshot().granted[0].available, 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_below_is_counted_and_what_waits_at_a_closed_gate_is_not() {
+    let account = granted();
+    let models: Vec<_> = (0..3).map(|_| QuotaLimiter::builder().under(&account).build().unwrap()).collect();
+    let below = QuotaLimiter::builder().under(&models[0]).build().unwrap();
+    let mut waiting = Vec::new();
+    for (quota, units) in [
+        (&account, 5),
+        (&models[0], 10),
+        (&models[1], 70),
+        (&models[1], 20),
+        (&models[2], 1_000),
+        (&below, 30),
+    ] {
+        waiting.push(Box::pin(quota.reserve(tokens(units))));
+        assert!(poll_once(waiting.last_mut().unwrap().as_mut()).is_pending());
+    }
+    let granted = account.snapshot().granted[0];
+    assert_eq!((granted.queued, granted.first, granted.wanted), (1_135, 1_000, 1_135));
+    models[2].close_gate_until(Instant::now(), Instant::now() + s(5));
+    account.grant(TOKENS, 4);
+    let granted = account.snapshot().granted[0];
+    assert_eq!((granted.queued, granted.first, granted.wanted, granted.available), (135, 70, 131, 4));
+    drop(waiting);
+    let granted = account.snapshot().granted[0];
+    assert_eq!((granted.queued, granted.first, granted.wanted), (0, 0, 0));
+}
+
+proptest::proptest! {
+    /// Whatever joins, leaves, is admitted and settled anywhere: the sum is that of all that wait.
+    #[test]
+    fn the_sum_is_that_of_all_that_wait(
+        steps in proptest::collection::vec((0_usize..5, 0_u8..6, 1_u64..50), 1..60),
+    ) {
+        let account = QuotaLimiter::builder().granted(TOKENS).max_concurrent(4).build().unwrap();
+        let mut quotas = vec![account.clone()];
+        for above in [0, 0, 1, 2] {
+            quotas.push(QuotaLimiter::builder().under(&quotas[above]).build().unwrap());
+        }
+        let (mut waiting, mut charges) = (Vec::new(), Vec::new());
+        for (at, what, units) in steps {
+            match what {
+                0..=2 => waiting.push((at, units, Box::pin(quotas[at].reserve(tokens(units))))),
+                3 if !waiting.is_empty() => drop(waiting.remove(units as usize % waiting.len())),
+                4 => account.grant(TOKENS, units),
+                5 => drop(charges.pop()),
+                _ => {}
+            }
+            waiting.retain_mut(|(_, _, reserve)| match poll_once(reserve.as_mut()) {
+                Poll::Ready(reserved) => {
+                    charges.push(reserved.unwrap().sent());
+                    false
+                }
+                Poll::Pending => true,
+            });
+            let sum: u64 = waiting.iter().map(|(_, units, _)| units).sum();
+            let first = (0..5).filter_map(|at| waiting.iter().find(|(of, ..)| *of == at)).map(|(_, units, _)| *units);
+            let granted = account.snapshot().granted[0];
+            proptest::prop_assert_eq!((granted.queued, granted.first), (sum, first.max().unwrap_or(0)));
+            proptest::prop_assert_eq!(granted.wanted, sum.saturating_sub(granted.available));
+        }
+    }
+}

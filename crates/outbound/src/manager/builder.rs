@@ -26,6 +26,8 @@ use super::{
     settings::Settings,
 };
 
+mod quota_store;
+
 /// Builds a [`RequestManager`](super::RequestManager). Made by [`RequestManager::builder`](super::RequestManager::builder).
 ///
 /// | | default |
@@ -49,6 +51,7 @@ use super::{
 /// | `hedge` | never |
 /// | `observer` | none |
 /// | `send_log` | none |
+/// | `quota_store` | none: this process has all of its limits |
 /// | `seed` | drawn at random |
 /// | `wall_clock` | the system's, read once |
 #[must_use = "a builder does nothing until it builds"]

@@ -376,6 +376,7 @@ impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.close();
         self.0.lifecycle.abort();
+        self.0.accounts().for_each(|account| account.end_sharing());
     }
 }
 

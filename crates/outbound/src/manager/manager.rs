@@ -159,6 +159,7 @@ impl RequestManager {
         inner.lifecycle.abort();
         // Aborted tasks send their outcomes when they are dropped. The limit is for a runtime that does not run.
         inner.lifecycle.wait_until_empty(Duration::from_secs(1)).await;
+        futures::future::join_all(inner.accounts().map(|account| account.sharing_ended())).await;
         ShutdownReport { aborted, returned: std::mem::take(&mut inner.returned.lock()) }
     }
 

@@ -17,7 +17,7 @@
 //!  request
 //!  scope (a folder; in it: call, silence · account · model, reachability, sharing, endpoint ·
 //!         health, overload, breaker, fair_queue, quota · stopped)
-//!  settings
+//!  settings · shared_quota (a folder; in it: holding · away · rules, store)
 //!  metrics · guarded_observer
 //!  in_flight · route · observe
 //!  error · cache
@@ -63,6 +63,7 @@ mod scope;
 mod seed;
 mod send_log;
 mod settings;
+mod shared_quota;
 mod snapshot;
 mod task;
 mod ticket;
@@ -87,7 +88,8 @@ pub use self::{
     reused::Reused,
     route::Route,
     scope::{Endpoint, ModelLimits, Stopped},
-    send_log::{SendLog, Sending, Written},
+    send_log::{SendLog, Sending, Withdrawn, Written},
+    shared_quota::QuotaStoreSnapshot,
     snapshot::{EndpointSnapshot, ModelSnapshot, Snapshot},
     ticket::{SubmitError, Ticket},
 };

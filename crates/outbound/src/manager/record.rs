@@ -66,6 +66,8 @@ pub(super) enum Logged {
     /// Nothing, or that it was not processed.
     #[default]
     No,
+    /// That an earlier run may have sent it. The log was not asked in this run.
+    Earlier,
     /// That it is about to be sent.
     Sending,
     /// That it was sent and may have been processed. Nothing that comes later takes this back.
@@ -107,7 +109,7 @@ impl Record {
     /// An earlier run may have sent the request, and its log says so.
     pub(crate) fn was_maybe_sent_before(&mut self) {
         self.maybe_sent_before = true;
-        self.logged = Logged::Permanent;
+        self.logged = Logged::Earlier;
     }
 
     pub(crate) fn sends(&self) -> u32 {

@@ -2,9 +2,9 @@
 
 use super::{
     admission::{Admission, Admitted},
-    error::Error,
+    error::{Error, ErrorKind},
     record::{Logged, Record},
-    send_log::{SendLog, Sending},
+    send_log::{SendLog, Sending, Withdrawn},
 };
 
 /// The entries of one request in the log.
@@ -15,28 +15,34 @@ pub(super) struct RequestLog<'a> {
 
 impl<'a> RequestLog<'a> {
     pub(super) fn new(log: &'a dyn SendLog, id: Option<&'a str>, number: u64) -> Self {
-        Self { log, request: Sending { id, number } }
+        Self { log, request: Sending { id, number, is_logged: false } }
     }
 
-    /// Writes that the request is about to be sent, unless the log says so already.
+    /// Writes that the request is about to be sent, unless it has done so already.
     ///
     /// # Errors
     ///
-    /// If the log cannot be written. The batch is stopped then.
+    /// If the log cannot be written; the batch is stopped then. If the request was withdrawn, it alone ends.
     pub(super) async fn write_before_send<'b>(
         &self,
         admitted: Admitted<'b>,
         admission: &Admission<'_>,
         record: &mut Record,
     ) -> Result<Admitted<'b>, Error> {
-        if record.logged != Logged::No {
-            return Ok(admitted);
-        }
-        record.logged = Logged::Sending;
-        match self.log.sending(self.request).await {
+        let (before, is_logged) = (record.logged, record.logged == Logged::Earlier);
+        record.logged = match before {
+            Logged::No => Logged::Sending,
+            Logged::Earlier => Logged::Permanent,
+            Logged::Sending | Logged::Permanent => return Ok(admitted),
+        };
+        match self.log.sending(Sending { is_logged, ..self.request }).await {
             Ok(()) => Ok(admitted),
             Err(error) => {
                 admitted.charge.refund();
+                if error.is::<Withdrawn>() {
+                    record.logged = before;
+                    return Err(Error::new(ErrorKind::Cancelled, error.to_string()));
+                }
                 let why = format!("the send log could not be written: {error}");
                 Err(admission.stop_all(&why, record))
             }

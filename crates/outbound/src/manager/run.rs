@@ -18,6 +18,10 @@ use super::{
     scope::{self, Call},
 };
 
+/// Where writing the log took longer, the limits are asked again. Else all who waited for it would be sent at once, by what was
+/// free long ago.
+const LONG_WRITE: Duration = Duration::from_secs(1);
+
 /// What a run needs.
 pub(crate) struct Run<'a, A> {
     pub(crate) attempt: A,
@@ -58,7 +62,14 @@ impl<'a, A: Attempt> Run<'a, A> {
         let mut admitted = self.admission.admit(record).await?;
         loop {
             if let Some(log) = &self.log {
+                let admitted_at = Instant::now();
                 admitted = log.write_before_send(admitted, &self.admission, record).await?;
+                if admitted_at.elapsed() > LONG_WRITE {
+                    // What it took of the limits is over by now, and is not given back.
+                    drop(admitted);
+                    let again = self.admission.admit(record).await;
+                    admitted = again.inspect_err(|_| log.failed(false, record))?;
+                }
             }
             let sent = self.send_out(admitted, AttemptSlot::Primary, record);
             let destination = sent.admitted.destination;

@@ -11,6 +11,7 @@ use super::{
     money::{Money, Prices},
     route::Route,
     send_log::SendLog,
+    shared_quota::AnyStore,
 };
 
 /// The largest event of a stream: as much as a whole reply, since an event may hold an image.
@@ -40,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) hedging: Option<Hedging>,
     /// Written before a request is sent.
     pub(crate) send_log: Option<Box<dyn SendLog>>,
+    /// The limits are shared with other processes through it.
+    pub(crate) quota_store: Option<Arc<dyn AnyStore>>,
 }
 
 impl fmt::Debug for Settings {
@@ -62,6 +65,7 @@ impl fmt::Debug for Settings {
             .field("cache", &self.cache)
             .field("hedging", &self.hedging)
             .field("send_log", &self.send_log.is_some())
+            .field("quota_store", &self.quota_store.is_some())
             .finish()
     }
 }
@@ -87,6 +91,7 @@ impl Default for Settings {
             cache: None,
             hedging: None,
             send_log: None,
+            quota_store: None,
         }
     }
 }

@@ -9,6 +9,7 @@ use super::{
     inner::Inner,
     money::Money,
     scope::{Account, Model, Stopped},
+    shared_quota::{QuotaStoreSnapshot, SharedQuota},
 };
 
 /// The state of a manager. Made by [`RequestManager::snapshot`](super::RequestManager::snapshot). Its `Display` is for
@@ -44,6 +45,8 @@ pub struct EndpointSnapshot {
     pub next_probe: Option<Instant>,
     /// The limits of all its models together.
     pub quota: QuotaSnapshot,
+    /// How these limits are shared, with a [`quota_store`](super::RequestManagerBuilder::quota_store).
+    pub quota_store: Option<QuotaStoreSnapshot>,
     /// The models that requests have named.
     pub models: Vec<ModelSnapshot>,
 }
@@ -62,6 +65,8 @@ pub struct ModelSnapshot {
     pub next_probe: Option<Instant>,
     /// Its limits, as learnt from replies. Also what the first waiting request waits for, and until when.
     pub quota: QuotaSnapshot,
+    /// How these limits are shared, with a [`quota_store`](super::RequestManagerBuilder::quota_store).
+    pub quota_store: Option<QuotaStoreSnapshot>,
 }
 
 impl Snapshot {
@@ -87,6 +92,7 @@ impl EndpointSnapshot {
             out_for: account.reach.out_since().map(|since| now.saturating_duration_since(since)),
             next_probe: account.reach.next_probe(),
             quota: account.quota.snapshot(),
+            quota_store: account.shared.as_ref().map(SharedQuota::snapshot),
             models: models.iter().map(|model| ModelSnapshot::of(model, now)).collect(),
         }
     }
@@ -100,6 +106,7 @@ impl ModelSnapshot {
             failing_for: model.down_since().map(|since| now.saturating_duration_since(since)),
             next_probe: model.next_probe(),
             quota: model.quota.snapshot(),
+            quota_store: model.shared.as_ref().map(SharedQuota::snapshot),
         }
     }
 }

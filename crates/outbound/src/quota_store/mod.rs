@@ -7,6 +7,7 @@
 //! | store | holds it in | for |
 //! |---|---|---|
 //! | [`MemoryQuota`] | memory | several managers of one process, tests |
+//! | [`FolderQuota`] | a folder | several processes of one machine |
 //!
 //! # Example
 //!
@@ -41,14 +42,22 @@
 //! | | |
 //! |---|---|
 //! | granted in `W` | at most `burst + rate × W`, returns aside |
-//! | spent in `W`, by holders that keep the time to live | at most `burst + rate × W`: what was granted and not reported as spent counts against the burst |
-//! | a holder that dies | what it had is lost until its time to live is over, and nothing of it comes back: less throughput, never an overrun |
+//! | spent in `W`, by holders that keep the time to live | that, and what all had in hand when `W` began: each a [chunk](Rule::chunk) at most, or one request. One that has requests waiting spends its chunk at once |
+//! | a holder that dies | what it had does not come back: less throughput, never an overrun. Its turn is waited for until a second after it was to ask again |
+//! | a request larger than the burst | is granted when the burst is full, and what is beyond it is a debt: `burst` is then the size of that request. One larger than a whole period is never granted |
+//! | a holder that asks when it was told | waits at most twice the time in which all holders are granted the largest that one of them gets, twice the time that fills the burst, and 15 seconds; pauses aside |
+//! | a store whose clock is set ahead | grants one burst more at most. Set back, it grants nothing more, and a wait may be two minutes longer |
 //! | an exchange that was asked twice | is done once, and answered alike |
+//! | a store that lost its last writes | grants again what those granted, unless a holder reports it as spent before |
 //! | a store that lost its row | begins empty, with another [generation](Grant::generation) |
 //! | a refusal that one heard (429) | [pauses](Exchange::pause) all; then one holder may send its first request, then all have half, then all of it |
+//! | exchanges | up to 16 holders that take all of a quota need 12 for each burst, and one holder never more than 10 a second |
 //!
 //! All rules of a scope are granted together or not at all.
 
+mod clock;
+mod file;
+mod folder;
 mod memory;
 mod row;
 mod types;
@@ -58,6 +67,7 @@ mod tests;
 
 use std::future::Future;
 
+pub use folder::FolderQuota;
 pub use memory::MemoryQuota;
 pub use row::{Holder, Row, Stage};
 pub use types::{Exchange, Grant, QuotaError, Rule, Scope};

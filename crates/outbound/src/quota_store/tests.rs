@@ -4,7 +4,12 @@ use std::{collections::VecDeque, time::Duration};
 
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 
-use super::{Exchange, Grant, Row, Rule, Scope};
+use super::{
+    Exchange, Grant, Row, Rule, Scope, Stage,
+    file::{Found, read, write},
+};
+
+mod histories;
 
 const SECOND: u64 = 1_000_000;
 const STEP: u64 = 50_000;
@@ -211,21 +216,56 @@ fn what_is_spent_never_exceeds_the_rules() {
     }
 }
 
-/// The goal is 0.95 of the quota with 12 exchanges for each burst. One holder needs 11.7, four need 13.0 and sixteen 18.5: the large
-/// requests of this load, up to three chunks each, make those behind them come in vain.
+/// The goal is 0.95 of the quota with 12 exchanges for each burst. That is for sixteen holders or fewer: more come in vain more
+/// often, since none is told to stay away for longer than 90 seconds.
 #[test]
 fn nothing_is_wasted_where_nothing_fails() {
-    let measured: Vec<_> = [1, 4, 16]
+    let measured: Vec<_> = [1, 2, 4, 8, 16, 32]
         .map(|processes| {
-            let (spent, exchanges) = history(7, processes, 600, false);
+            let all: Vec<_> = (5..8).map(|seed| history(seed, processes, 600, false)).collect();
+            let spent = [0, 1].map(|rule| all.iter().map(|(spent, _)| spent[rule]).sum());
             let bursts = spent[1] as f64 / scope().rules[1].burst as f64;
-            (processes, efficiency(&spent, 600), exchanges as f64 / bursts)
+            let exchanges: u64 = all.iter().map(|(_, exchanges)| exchanges).sum();
+            (processes, efficiency(&spent, 1_800), exchanges as f64 / bursts)
         })
         .into();
     println!("{measured:.3?}");
     for (processes, used, exchanges) in measured {
         assert!(used >= 0.95, "{processes} processes: {used}");
-        assert!(exchanges <= 20.0, "{processes} processes: {exchanges} exchanges a burst");
+        let most = if processes <= 16 { 11.8 } else { 15.5 };
+        assert!(exchanges <= most, "{processes} processes: {exchanges} exchanges a burst");
+    }
+}
+
+/// A provider that holds little: a burst of 1.25 s of the rate, 50 requests a second, or 5. The chunks of 16 processes are more than
+/// the burst.
+#[test]
+fn a_small_burst_wastes_little() {
+    for (per_minute, burst) in [(3_000, 62), (300, 6), (60_000, 1_250)] {
+        for processes in [1, 4, 16] {
+            let scope =
+                Scope::new("small").rule(Rule::rate(per_minute, Duration::from_secs(60)).burst(burst));
+            let mut row = Row::new(&scope, 1, START);
+            let mut provider = Provider::new(&scope);
+            let mut all: Vec<Process> = (0..processes).map(|id| Process::new(id, 1)).collect();
+            for step in 0..60 * SECOND / 5_000 {
+                let now = START + step * 5_000;
+                provider.pass(5_000);
+                for process in &mut all {
+                    process.queue.resize_with(200, || (now, vec![1]));
+                    process.exchange(now, &mut row, &scope, false);
+                    process.spend(now, &mut provider);
+                }
+            }
+            let used = provider.spent[0] as f64 / per_minute as f64;
+            let exchanges = all.iter().map(|process| process.exchanges).sum::<u64>() as f64;
+            let bursts = provider.spent[0] as f64 / burst as f64;
+            println!(
+                "{per_minute}/min, {processes} processes: {used:.3}, {:.1} exchanges a burst",
+                exchanges / bursts
+            );
+            assert!(used >= 0.95, "{per_minute}/min, {processes} processes: {used}");
+        }
     }
 }
 
@@ -269,6 +309,53 @@ fn all_rules_are_granted_or_none_and_never_more_than_a_chunk_but_for_one_large_r
     assert_eq!(row.levels[1], 10_500_000_000);
     let too_large = Exchange::new(1, 4).wanted([9, 30_000]).least([1, 10_501]);
     assert_eq!(row.exchange(&scope, &too_large, at(60)).granted, [0, 0]);
+}
+
+#[test]
+fn a_request_larger_than_what_can_be_saved_up_waits_for_all_of_that_and_is_paid_off() {
+    let minute = Duration::from_secs(60);
+    let scope = Scope::new("one").rule(Rule::rate(60_000, minute).burst(1_000));
+    let ask = |holder, seq, units| Exchange::new(holder, seq).wanted([units]).least([units]);
+    let mut row = Row::new(&scope, 1, START);
+    assert_eq!(row.exchange(&scope, &ask(1, 1, 5_000), START).granted, [0]);
+    assert_eq!(row.exchange(&scope, &ask(1, 2, 5_000).oldest_wait(minute), at(1)).granted, [5_000]);
+    assert_eq!(row.levels[0], -4_000_000_000);
+    // The debt is that of all: four seconds, and one more for what the next one needs.
+    assert_eq!(row.exchange(&scope, &ask(2, 1, 1_000), at(1)).granted, [0]);
+    assert_eq!(row.exchange(&scope, &Exchange::new(1, 3).used([5_000]), at(2)).granted, [0]);
+    assert_eq!(row.exchange(&scope, &ask(2, 2, 1_000), at(5)).granted, [0]);
+    assert_eq!(row.exchange(&scope, &ask(2, 3, 1_000), at(6)).granted, [1_000]);
+    // A large one waits until all is there, and is not overtaken meanwhile.
+    assert_eq!(row.exchange(&scope, &ask(1, 4, 2_000), at(6)).granted, [0]);
+    assert_eq!(row.exchange(&scope, &ask(2, 4, 10).used([1_000]), at(6)).granted, [0]);
+    assert_eq!(row.exchange(&scope, &ask(1, 5, 2_000).oldest_wait(minute), at(7)).granted, [2_000]);
+    // What never comes in within one period is never granted.
+    assert_eq!(row.exchange(&scope, &ask(1, 6, 60_001), at(60)).granted, [0]);
+}
+
+#[test]
+fn who_wants_more_than_a_chunk_asks_again_at_once_where_there_is_enough() {
+    let scope = scope();
+    let mut row = Row::new(&scope, 1, START);
+    let all = Exchange::new(1, 1).wanted([400, 40_000]).least([1, 100]);
+    row.exchange(&scope, &all, START);
+    let grant = row.exchange(&scope, &all.seq(2), at(60));
+    assert_eq!((grant.granted[1], grant.next_poll), (4_500, Duration::from_millis(100)));
+    let grant = row.exchange(&scope, &Exchange::new(1, 3).used([45, 4_500]), at(60));
+    assert_eq!(grant.next_poll, Duration::from_secs(1));
+}
+
+#[test]
+fn a_prober_that_gives_its_probe_back_lets_another_probe() {
+    let scope = scope();
+    let mut row = Row::new(&scope, 1, START);
+    row.exchange(&scope, &ask(1, 1), START);
+    row.exchange(&scope, &ask(1, 2).pause(Duration::from_secs(5)), at(10));
+    assert_eq!(row.exchange(&scope, &ask(1, 3), at(20)).granted, [1, 100]);
+    let other = row.exchange(&scope, &ask(2, 1), at(20));
+    assert_eq!((&other.granted[..], other.next_poll), (&[0, 0][..], Duration::from_secs(1)));
+    row.exchange(&scope, &Exchange::new(1, 4).returned([1, 100]), at(21));
+    assert_eq!(row.exchange(&scope, &ask(2, 2), at(21)).granted, [1, 100]);
 }
 
 #[test]
@@ -324,7 +411,7 @@ fn a_refusal_pauses_all_then_one_probes_then_all_have_half() {
 
 /// Each holder keeps its chunk until the last moment, while the level fills up again; then all spend at once, and go on.
 #[test]
-fn what_is_held_counts_against_the_burst() {
+fn what_is_held_comes_on_top_of_the_burst_and_nothing_else() {
     let scope = scope();
     let mut row = Row::new(&scope, 1, START);
     let mut provider = Provider::new(&scope);
@@ -341,7 +428,7 @@ fn what_is_held_counts_against_the_burst() {
     }
     let held: u64 = holders.iter().map(|holder| holder.hand[1]).sum();
     assert!(held >= 40_000, "{held}");
-    now += 8 * SECOND;
+    now += 5 * SECOND;
     for _ in 0..100 {
         for holder in &mut holders {
             holder.spend(now, &mut provider);
@@ -349,7 +436,7 @@ fn what_is_held_counts_against_the_burst() {
             holder.exchange(now, &mut row, &scope, false);
             holder.spend(now, &mut provider);
         }
-        assert!(provider.overrun() <= 1e-6, "{} too much", provider.overrun());
+        assert!(provider.overrun() <= held as f64, "{} too much", provider.overrun());
         now += STEP;
         provider.pass(STEP);
     }
@@ -378,6 +465,17 @@ fn a_clock_that_is_set_stops_nobody() {
     }
 }
 
+/// Where the clock was set back, no pause lasts longer than one that is heard now.
+#[test]
+fn a_pause_ends_though_the_clock_was_set_back() {
+    let scope = scope();
+    let mut row = Row::new(&scope, 1, at(100_000));
+    row.exchange(&scope, &ask(1, 1).pause(Duration::from_secs(30)), at(100_000));
+    let pause = row.exchange(&scope, &ask(1, 2), at(50_000)).pause;
+    assert_eq!(pause, Some(Duration::from_secs(3_600)));
+    assert_eq!(row.exchange(&scope, &ask(1, 3), at(53_600)).granted, [1, 100]);
+}
+
 /// A holder that died before the clock was set back is forgotten as soon as one that died after it.
 #[test]
 fn a_clock_that_is_set_back_keeps_no_holder_alive() {
@@ -389,7 +487,7 @@ fn a_clock_that_is_set_back_keeps_no_holder_alive() {
     row.exchange(&scope, &Exchange::new(2, 1), at(50_000));
     let first = &row.holders[&1];
     assert!(first.waits_since <= at(50_000) && first.served <= at(50_000));
-    assert!(first.spends_until <= at(50_200) && first.expires <= at(50_200));
-    row.exchange(&scope, &Exchange::new(2, 2), at(50_200));
+    assert!(first.expires <= at(50_300));
+    row.exchange(&scope, &Exchange::new(2, 2), at(50_300));
     assert!(!row.holders.contains_key(&1));
 }

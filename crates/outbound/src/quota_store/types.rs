@@ -39,7 +39,7 @@ impl Rule {
 const CHUNKS: u64 = 10;
 
 /// Amounts above this are taken as this.
-const LARGEST: u64 = 1_000_000_000_000;
+pub(super) const LARGEST: u64 = 1_000_000_000_000;
 
 /// Times above this are taken as this: 31 days.
 const LONGEST: Duration = Duration::from_secs(31 * 86_400);
@@ -78,7 +78,8 @@ pub struct Exchange {
     pub seq: u64,
     /// What was spent of earlier grants since the last exchange.
     pub used: Vec<u64>,
-    /// What is given back of earlier grants.
+    /// What is given back of earlier grants. It is of use to others if it comes before half of a [time to live](Grant::ttl) has
+    /// passed since the end of that time.
     pub returned: Vec<u64>,
     /// How much would be of use now.
     pub wanted: Vec<u64>,

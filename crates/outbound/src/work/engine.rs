@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    pin::pin,
     sync::{Arc, Mutex as Lock, PoisonError},
     time::Duration,
 };
@@ -9,19 +10,19 @@ use std::{
 use bytes::Bytes;
 use outbound_journal::{Error, Journal, Position};
 use tokio::{
-    sync::{Mutex, OwnedMutexGuard},
+    sync::{Mutex, Notify, OwnedMutexGuard},
     task,
-    time::Instant,
+    time::{Instant, timeout_at},
 };
 
 use super::{
-    Ambiguous, Answer, Counts, Held, Lease, Pushed, Stale, Work, WorkError,
+    Ambiguous, Answer, Counts, End, Held, Lease, POLL, Pushed, Stale, Work, WorkError,
     event::{Data, Event, State},
+    log::{Log, fetch},
     model::Model,
+    place::{Clock, Place},
 };
 
-/// How many bytes are appended before a commit is waited for. Below 8 MiB an append never blocks.
-const UNSYNCED: usize = 4 << 20;
 /// A smaller journal is not rewritten.
 const SMALL: usize = 1 << 20;
 /// About a hundred years, for times beyond the range of the clock.
@@ -33,24 +34,22 @@ pub(crate) struct Engine {
     journal: Option<Arc<Journal>>,
     /// The last record that is known to be durable. Later ones may not be in the file yet.
     durable: Arc<Lock<Option<Position>>>,
+    /// There may be work to claim, or all of it is done.
+    changed: Arc<Notify>,
 }
 
-#[derive(Default)]
 struct Inner {
     model: Model,
     log: Option<Log>,
+    clock: Clock,
+    /// There may be more work than the last claim found.
+    more: bool,
 }
 
-/// The journal of a store. Only the store appends to it.
-struct Log {
-    journal: Arc<Journal>,
-    /// The bytes of its records, roughly.
-    bytes: usize,
-    /// Bytes that were appended and may not be written yet.
-    unsynced: usize,
-    /// The last record.
-    last: Option<Position>,
-    buffer: Vec<u8>,
+impl Default for Inner {
+    fn default() -> Self {
+        Self { model: Model::default(), log: None, clock: Clock::new(0), more: true }
+    }
 }
 
 impl Engine {
@@ -75,7 +74,7 @@ impl Engine {
             }
         }
         let journal = Arc::new(journal);
-        let mut log = Log { journal: journal.clone(), bytes, unsynced: 0, last, buffer: Vec::new() };
+        let mut log = Log::new(journal.clone(), bytes, last);
         if bytes == 0 {
             log.append(&mut Event::Begin { last_lease: 0 })?;
         }
@@ -85,20 +84,51 @@ impl Engine {
             log.append(&mut event)?;
             model.apply(event);
         }
-        let inner = Arc::new(Mutex::new(Inner { model, log: Some(log) }));
-        Ok(Self { inner, journal: Some(journal), durable: Arc::new(Lock::new(last)) })
+        let clock = Clock::new(model.last_pushed);
+        let inner = Arc::new(Mutex::new(Inner { model, log: Some(log), clock, more: true }));
+        Ok(Self {
+            inner,
+            journal: Some(journal),
+            durable: Arc::new(Lock::new(last)),
+            changed: Arc::default(),
+        })
     }
 
     pub(crate) async fn push(&self, work: Vec<Work>) -> Result<Vec<Pushed>, WorkError> {
         let mut inner = self.lock().await;
+        let pushed = inner.clock.micros();
         let mut found = Vec::with_capacity(work.len());
-        for Work { id, payload } in work {
-            let known = inner.model.find(&id);
-            if known.is_none() {
-                let state = State::Open(Data::InMemory(payload));
-                inner.record(Event::Item { id, deliveries: 0, ambiguous: false, state }).await?;
+        // Payloads that have to be looked at, and of which work.
+        let (mut of, mut payloads) = (Vec::new(), Vec::new());
+        for (number, Work { id, payload, priority }) in work.iter().enumerate() {
+            found.push(match inner.model.find(id) {
+                None => {
+                    let state = State::Open(Data::InMemory(payload.clone()));
+                    let place = Place { pushed, priority: *priority };
+                    let (id, deliveries, ambiguous) = (id.clone(), 0, false);
+                    inner.record(Event::Item { id, deliveries, ambiguous, place, state }).await?;
+                    Pushed::New
+                }
+                Some((_, Some(first))) if first.len() != payload.len() => Pushed::Changed,
+                Some((known, first)) => {
+                    if let Some(first) = first {
+                        of.push(number);
+                        payloads.push(first);
+                    }
+                    known
+                }
+            });
+        }
+        if found.contains(&Pushed::New) {
+            self.wake(&mut inner);
+        }
+        let (inner, payloads) = self.load(inner, payloads).await?;
+        for (number, first) in of.into_iter().zip(payloads) {
+            if let (Some(work), Some(found)) = (work.get(number), found.get_mut(number))
+                && work.payload != first
+            {
+                *found = Pushed::Changed;
             }
-            found.push(known.unwrap_or(Pushed::New));
         }
         self.durable(inner).await?;
         Ok(found)
@@ -111,7 +141,9 @@ impl Engine {
         ambiguous: Ambiguous,
     ) -> Result<Vec<Lease>, WorkError> {
         let mut inner = self.lock().await;
-        inner.rescue().await?;
+        if inner.rescue().await? > 0 {
+            self.wake(&mut inner);
+        }
         let mut leases = Vec::new();
         while leases.len() < most
             && let Some(item) = inner.model.next(ambiguous)
@@ -121,6 +153,7 @@ impl Engine {
             inner.model.expires(lease, after(ttl));
             leases.extend(inner.model.lease(lease));
         }
+        inner.more = leases.len() == most;
         let (mut leases, payloads): (Vec<_>, Vec<_>) = leases.into_iter().unzip();
         let (inner, payloads) = self.load(inner, payloads).await?;
         leases.iter_mut().zip(payloads).for_each(|(lease, payload)| lease.payload = payload);
@@ -135,7 +168,7 @@ impl Engine {
         let mut held = Vec::with_capacity(leases.len());
         for lease in leases {
             held.push(inner.held(lease));
-            if inner.model.is_sent(lease.number) == Some(false) {
+            if inner.model.held(lease.number).is_some_and(|(_, sent)| !sent) {
                 inner.record(Event::Sent { lease: lease.number }).await?;
             }
         }
@@ -153,17 +186,26 @@ impl Engine {
         Ok(renewed.collect())
     }
 
-    pub(crate) async fn finish(&self, answers: &[(&Lease, Bytes)]) -> Result<Held, WorkError> {
+    pub(crate) async fn finish(&self, ends: &[(&Lease, End)]) -> Result<Held, WorkError> {
         let mut inner = self.lock().await;
-        let mut held = Vec::with_capacity(answers.len());
-        for (lease, answer) in answers {
-            let is_held = inner.held(lease);
-            if is_held.is_ok() {
-                let (lease, id) = (lease.number, lease.id.clone());
-                let answer = Data::InMemory(answer.clone());
-                inner.record(Event::Finished { lease, id, answer }).await?;
+        let mut held = Vec::with_capacity(ends.len());
+        for (lease, end) in ends {
+            if let Some((item, _)) = inner.model.held(lease.number) {
+                let event = match end {
+                    End::Answered(answer) => {
+                        let answer = Data::InMemory(answer.clone());
+                        Event::Finished { lease: lease.number, id: lease.id.clone(), answer }
+                    }
+                    End::Failed(why) => Event::Failed { item, answer: Some(Data::InMemory(why.clone())) },
+                };
+                inner.record(event).await?;
+                held.push(Ok(()));
+            } else {
+                held.push(Err(Stale::new(lease)));
             }
-            held.push(is_held);
+        }
+        if inner.model.is_done() {
+            self.wake(&mut inner);
         }
         self.durable(inner).await?;
         Ok(held)
@@ -179,17 +221,34 @@ impl Engine {
             }
             held.push(is_held);
         }
+        self.wake(&mut inner);
         compact(inner).await;
         Ok(held)
     }
 
     pub(crate) async fn rescue(&self) -> Result<usize, WorkError> {
-        self.lock().await.rescue().await
+        let mut inner = self.lock().await;
+        let rescued = inner.rescue().await?;
+        if rescued > 0 {
+            self.wake(&mut inner);
+        }
+        Ok(rescued)
     }
 
-    pub(crate) async fn answers(&self, most: usize) -> Result<Vec<Answer>, WorkError> {
+    pub(crate) async fn retry_failed(&self) -> Result<usize, WorkError> {
+        let mut inner = self.lock().await;
+        let failed = inner.model.counts().failed;
+        if failed > 0 {
+            inner.record(Event::Retried).await?;
+            self.wake(&mut inner);
+        }
+        self.durable(inner).await?;
+        Ok(failed)
+    }
+
+    pub(crate) async fn answers(&self, after: Option<u64>, most: usize) -> Result<Vec<Answer>, WorkError> {
         let inner = self.lock().await;
-        let (mut answers, bytes): (Vec<_>, Vec<_>) = inner.model.answers(most).into_iter().unzip();
+        let (mut answers, bytes): (Vec<_>, Vec<_>) = inner.model.answers(after, most).into_iter().unzip();
         let (inner, bytes) = self.load(inner, bytes).await?;
         answers.iter_mut().zip(bytes).for_each(|(answer, bytes)| answer.bytes = bytes);
         // Whoever finished these answers may not have waited until they were durable.
@@ -209,6 +268,30 @@ impl Engine {
 
     pub(crate) async fn counts(&self) -> Counts {
         self.lock().await.model.counts()
+    }
+
+    pub(crate) async fn wait(&self) {
+        let mut changed = pin!(self.changed.notified());
+        // What changes from here on is heard.
+        changed.as_mut().enable();
+        let poll = Instant::now() + POLL;
+        let mut inner = self.lock().await;
+        // What was taken back is ready now. If it could not be, the next call says why.
+        let rescued = inner.rescue().await.is_ok_and(|rescued| rescued > 0);
+        // Only one wait ends for it: who waits for something else, and does not claim, has to wait.
+        if std::mem::take(&mut inner.more) || rescued {
+            return;
+        }
+        let expiry = inner.model.next_expiry().filter(|expiry| *expiry > Instant::now());
+        drop(inner);
+        // Nothing changed, and it is time to look again.
+        let _ = timeout_at(expiry.map_or(poll, |expiry| expiry.min(poll)), changed).await;
+    }
+
+    /// Ends all waits, and the next one.
+    fn wake(&self, inner: &mut Inner) {
+        inner.more = true;
+        self.changed.notify_waiters();
     }
 
     async fn lock(&self) -> OwnedMutexGuard<Inner> {
@@ -256,16 +339,6 @@ impl Engine {
     }
 }
 
-fn fetch(journal: &Journal, data: &Data) -> Result<Bytes, Error> {
-    match data {
-        Data::InMemory(bytes) => Ok(bytes.clone()),
-        Data::InJournal { position, length } => {
-            let mut record = journal.read(*position)?;
-            Ok(record.split_off(record.len().saturating_sub(*length)).into())
-        }
-    }
-}
-
 fn after(ttl: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(ttl).unwrap_or(now + CENTURY)
@@ -276,10 +349,7 @@ impl Inner {
     /// both or none.
     async fn record(&mut self, mut event: Event) -> Result<(), WorkError> {
         if let Some(log) = &mut self.log {
-            if log.unsynced >= UNSYNCED {
-                log.journal.committed().await.map_err(WorkError::new)?;
-                log.unsynced = 0;
-            }
+            log.has_room().await?;
             log.append(&mut event)?;
         }
         self.model.apply(event);
@@ -297,28 +367,11 @@ impl Inner {
     }
 
     fn held(&self, lease: &Lease) -> Result<(), Stale> {
-        self.model.is_sent(lease.number).map(drop).ok_or_else(|| Stale::new(lease))
+        self.model.held(lease.number).map(drop).ok_or_else(|| Stale::new(lease))
     }
 
     fn is_mostly_garbage(&self) -> bool {
         self.log.as_ref().is_some_and(|log| log.bytes > 2 * self.model.size + SMALL)
-    }
-}
-
-impl Log {
-    /// Writes an event to the journal. From then on its data is in the journal, and no longer in memory.
-    fn append(&mut self, event: &mut Event) -> Result<(), WorkError> {
-        let data = event.data().and_then(|data| data.in_memory()).unwrap_or_default();
-        self.buffer.clear();
-        event.encode(&data, &mut self.buffer);
-        let position = self.journal.append(&self.buffer).map_err(WorkError::new)?;
-        if let Some(data) = event.data() {
-            data.move_to_journal(position);
-        }
-        self.bytes += self.buffer.len();
-        self.unsynced += self.buffer.len();
-        self.last = Some(position);
-        Ok(())
     }
 }
 
@@ -330,7 +383,7 @@ async fn compact(mut inner: OwnedMutexGuard<Inner>) {
         return;
     }
     let rewrite = move || {
-        let Inner { model, log } = &mut *inner;
+        let Inner { model, log, .. } = &mut *inner;
         let Some(log) = log else { return };
         let journal = &log.journal;
         let records = model.history().map(|mut event| {

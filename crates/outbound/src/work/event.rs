@@ -5,6 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use outbound_journal::Position;
 
+use super::place::Place;
+
 /// One change. Items are numbered 0, 1, 2... in the order of their events.
 #[derive(Clone)]
 pub(crate) enum Event {
@@ -17,6 +19,7 @@ pub(crate) enum Event {
         id: Arc<str>,
         deliveries: u32,
         ambiguous: bool,
+        place: Place,
         state: State,
     },
     Claimed {
@@ -32,6 +35,11 @@ pub(crate) enum Event {
         id: Arc<str>,
         answer: Data,
     },
+    /// The item failed finally, and keeps its payload. `None`: that is exported already.
+    Failed {
+        item: usize,
+        answer: Option<Data>,
+    },
     Released {
         lease: u64,
         sent: bool,
@@ -39,14 +47,18 @@ pub(crate) enum Event {
     Exported {
         item: usize,
     },
+    /// All that failed is ready again.
+    Retried,
 }
 
+/// The state of an item in its own record.
 #[derive(Clone)]
 pub(crate) enum State {
     /// Not done. With the payload.
     Open(Data),
-    /// Done. With the answer.
+    /// Answered. With the answer.
     Done(Data),
+    /// Answered, and exported.
     Exported,
 }
 
@@ -90,14 +102,19 @@ impl Data {
 }
 
 const BEGIN: u8 = b'B';
-const OPEN: u8 = b'I';
+const OPEN: u8 = b'P';
+/// As `OPEN`, from before there were priorities. It is only read.
+const OPEN_WITHOUT_PLACE: u8 = b'I';
 const DONE: u8 = b'D';
 const GONE: u8 = b'G';
 const CLAIMED: u8 = b'C';
 const SENT: u8 = b'S';
 const FINISHED: u8 = b'F';
+const FAILED: u8 = b'X';
+const FAILED_AND_EXPORTED: u8 = b'Y';
 const RELEASED: u8 = b'R';
 const EXPORTED: u8 = b'E';
+const RETRIED: u8 = b'A';
 
 /// It follows the kind of the first event. Its last byte is the version.
 const MAGIC: &[u8] = b"outbound work 1";
@@ -106,7 +123,8 @@ impl Event {
     pub(crate) fn data(&mut self) -> Option<&mut Data> {
         match self {
             Self::Item { state: State::Open(data) | State::Done(data), .. }
-            | Self::Finished { answer: data, .. } => Some(data),
+            | Self::Finished { answer: data, .. }
+            | Self::Failed { answer: Some(data), .. } => Some(data),
             _ => None,
         }
     }
@@ -119,7 +137,7 @@ impl Event {
                 into.extend_from_slice(MAGIC);
                 into.extend_from_slice(&last_lease.to_le_bytes());
             }
-            Self::Item { id, deliveries, ambiguous, state } => {
+            Self::Item { id, deliveries, ambiguous, place, state } => {
                 into.push(match state {
                     State::Open(_) => OPEN,
                     State::Done(_) => DONE,
@@ -127,6 +145,11 @@ impl Event {
                 });
                 into.extend_from_slice(&deliveries.to_le_bytes());
                 into.push(u8::from(*ambiguous));
+                // What is done is not claimed any more, and has no place.
+                if let State::Open(_) = state {
+                    into.extend_from_slice(&place.pushed.to_le_bytes());
+                    into.extend_from_slice(&place.priority.to_le_bytes());
+                }
                 text(into, id);
             }
             Self::Claimed { lease, item } => {
@@ -138,11 +161,14 @@ impl Event {
                 numbered(into, FINISHED, *lease);
                 text(into, id);
             }
+            Self::Failed { item, answer: Some(_) } => numbered(into, FAILED, *item as u64),
+            Self::Failed { item, answer: None } => numbered(into, FAILED_AND_EXPORTED, *item as u64),
             Self::Released { lease, sent } => {
                 numbered(into, RELEASED, *lease);
                 into.push(u8::from(*sent));
             }
             Self::Exported { item } => numbered(into, EXPORTED, *item as u64),
+            Self::Retried => into.push(RETRIED),
         }
         into.extend_from_slice(data);
     }
@@ -157,24 +183,28 @@ impl Event {
                 rest = rest.strip_prefix(MAGIC)?;
                 Self::Begin { last_lease: number(&mut rest)? }
             }
-            OPEN | DONE | GONE => {
+            OPEN | OPEN_WITHOUT_PLACE | DONE | GONE => {
                 let deliveries = u32::from_le_bytes(*rest.split_off(..4)?.first_chunk()?);
                 let ambiguous = flag(&mut rest)?;
+                let place = if *kind == OPEN { place(&mut rest)? } else { Place::default() };
                 let id = id(&mut rest)?;
                 let state = match *kind {
-                    OPEN => State::Open(all(&mut rest)),
+                    OPEN | OPEN_WITHOUT_PLACE => State::Open(all(&mut rest)),
                     DONE => State::Done(all(&mut rest)),
                     _ => State::Exported,
                 };
-                Self::Item { id, deliveries, ambiguous, state }
+                Self::Item { id, deliveries, ambiguous, place, state }
             }
             CLAIMED => Self::Claimed { lease: number(&mut rest)?, item: index(&mut rest)? },
             SENT => Self::Sent { lease: number(&mut rest)? },
             FINISHED => {
                 Self::Finished { lease: number(&mut rest)?, id: id(&mut rest)?, answer: all(&mut rest) }
             }
+            FAILED => Self::Failed { item: index(&mut rest)?, answer: Some(all(&mut rest)) },
+            FAILED_AND_EXPORTED => Self::Failed { item: index(&mut rest)?, answer: None },
             RELEASED => Self::Released { lease: number(&mut rest)?, sent: flag(&mut rest)? },
             EXPORTED => Self::Exported { item: index(&mut rest)? },
+            RETRIED => Self::Retried,
             _ => return None,
         };
         rest.is_empty().then_some(event)
@@ -202,6 +232,11 @@ fn number(rest: &mut &[u8]) -> Option<u64> {
 
 fn index(rest: &mut &[u8]) -> Option<usize> {
     usize::try_from(number(rest)?).ok()
+}
+
+fn place(rest: &mut &[u8]) -> Option<Place> {
+    let pushed = number(rest)?;
+    Some(Place { pushed, priority: i16::from_le_bytes(*rest.split_off(..2)?.first_chunk()?) })
 }
 
 fn flag(rest: &mut &[u8]) -> Option<bool> {

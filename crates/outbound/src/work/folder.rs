@@ -2,10 +2,11 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use outbound_journal::Journal;
 
-use super::{Ambiguous, Answer, Counts, Held, Lease, Pushed, Work, WorkError, WorkStore, engine::Engine};
+use super::{
+    Ambiguous, Answer, Counts, End, Held, Lease, Pushed, Work, WorkError, WorkStore, engine::Engine,
+};
 
 /// The largest record of a journal that [`FolderWork::open`] opens, in bytes.
 const MAX_RECORD: u32 = 64 << 20;
@@ -17,6 +18,10 @@ const MAX_RECORD: u32 = 64 << 20;
 /// needed. Memory holds only the ids and the state of each item, about 200 bytes. If more than half of the journal is
 /// not needed any more, a call rewrites it on a blocking thread of tokio, and other calls wait meanwhile. On a full
 /// disk calls fail, and nothing is lost.
+///
+/// Work that was answered loses its payload, so [`Changed`](super::Pushed::Changed) is not found for it: it is
+/// [`Done`](super::Pushed::Done). Work that failed keeps its payload, also when it was exported, so that it can be tried again.
+/// Pushing work that is there reads its first payload from the folder, if that is as long as the new one.
 ///
 /// When the store is opened, all claimed work is taken back, because its holders ended with their process. Dropping the
 /// last clone blocks until everything is durable. Then the folder can be opened again. If a call was dropped while it
@@ -65,8 +70,8 @@ impl WorkStore for FolderWork {
         self.0.renew(leases, ttl).await
     }
 
-    async fn finish(&self, answers: &[(&Lease, Bytes)]) -> Result<Held, WorkError> {
-        self.0.finish(answers).await
+    async fn finish(&self, ends: &[(&Lease, End)]) -> Result<Held, WorkError> {
+        self.0.finish(ends).await
     }
 
     async fn release(&self, leases: &[&Lease], sent: bool) -> Result<Held, WorkError> {
@@ -77,8 +82,12 @@ impl WorkStore for FolderWork {
         self.0.rescue().await
     }
 
-    async fn answers(&self, most: usize) -> Result<Vec<Answer>, WorkError> {
-        self.0.answers(most).await
+    async fn retry_failed(&self) -> Result<usize, WorkError> {
+        self.0.retry_failed().await
+    }
+
+    async fn answers(&self, after: Option<u64>, most: usize) -> Result<Vec<Answer>, WorkError> {
+        self.0.answers(after, most).await
     }
 
     async fn exported(&self, ids: &[Arc<str>]) -> Result<(), WorkError> {
@@ -87,5 +96,9 @@ impl WorkStore for FolderWork {
 
     async fn counts(&self) -> Result<Counts, WorkError> {
         Ok(self.0.counts().await)
+    }
+
+    async fn wait(&self) {
+        self.0.wait().await;
     }
 }

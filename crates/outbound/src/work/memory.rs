@@ -2,11 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-
-use super::{Ambiguous, Answer, Counts, Held, Lease, Pushed, Work, WorkError, WorkStore, engine::Engine};
+use super::{
+    Ambiguous, Answer, Counts, End, Held, Lease, Pushed, Work, WorkError, WorkStore, engine::Engine,
+};
 
 /// A [`WorkStore`] in memory. It ends with the process. Clones are the same store.
+///
+/// Work that was answered loses its payload, so [`Changed`](super::Pushed::Changed) is not found for it: it is
+/// [`Done`](super::Pushed::Done). Work that failed keeps its payload.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryWork(Engine);
 
@@ -34,8 +37,8 @@ impl WorkStore for MemoryWork {
         self.0.renew(leases, ttl).await
     }
 
-    async fn finish(&self, answers: &[(&Lease, Bytes)]) -> Result<Held, WorkError> {
-        self.0.finish(answers).await
+    async fn finish(&self, ends: &[(&Lease, End)]) -> Result<Held, WorkError> {
+        self.0.finish(ends).await
     }
 
     async fn release(&self, leases: &[&Lease], sent: bool) -> Result<Held, WorkError> {
@@ -46,8 +49,12 @@ impl WorkStore for MemoryWork {
         self.0.rescue().await
     }
 
-    async fn answers(&self, most: usize) -> Result<Vec<Answer>, WorkError> {
-        self.0.answers(most).await
+    async fn retry_failed(&self) -> Result<usize, WorkError> {
+        self.0.retry_failed().await
+    }
+
+    async fn answers(&self, after: Option<u64>, most: usize) -> Result<Vec<Answer>, WorkError> {
+        self.0.answers(after, most).await
     }
 
     async fn exported(&self, ids: &[Arc<str>]) -> Result<(), WorkError> {
@@ -56,5 +63,9 @@ impl WorkStore for MemoryWork {
 
     async fn counts(&self) -> Result<Counts, WorkError> {
         Ok(self.0.counts().await)
+    }
+
+    async fn wait(&self) {
+        self.0.wait().await;
     }
 }

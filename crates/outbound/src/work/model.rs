@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    ops::Bound,
     sync::Arc,
 };
 
@@ -11,7 +12,8 @@ use tokio::time::Instant;
 
 use super::{
     Ambiguous, Answer, Counts, Lease, Pushed,
-    event::{Data, Event, State},
+    event::{self, Data, Event},
+    place::Place,
 };
 
 /// All work of a store. Items are numbered in the order in which they were pushed.
@@ -19,16 +21,19 @@ use super::{
 pub(crate) struct Model {
     items: Vec<Item>,
     by_id: HashMap<Arc<str>, usize>,
-    /// Items that are ready and were not sent. In `ambiguous`: ready and may have been sent. In `done`: done and not
-    /// exported.
-    ready: BTreeSet<usize>,
-    ambiguous: BTreeSet<usize>,
+    /// Items that are ready and were not sent, by rank. In `ambiguous`: ready and may have been sent.
+    ready: BTreeSet<(i64, usize)>,
+    ambiguous: BTreeSet<(i64, usize)>,
+    /// Items that are done, and not exported. In `failed`: failed, exported or not.
     done: BTreeSet<usize>,
+    failed: BTreeSet<usize>,
     /// Leases that are held, by number.
     leases: BTreeMap<u64, HeldLease>,
     /// When each lease expires.
     expiries: BTreeSet<(Instant, u64)>,
     pub(crate) last_lease: u64,
+    /// When the last item was pushed, of those that still know it.
+    pub(crate) last_pushed: u64,
     /// The bytes that a journal of this state would take, roughly.
     pub(crate) size: usize,
 }
@@ -38,8 +43,18 @@ struct Item {
     deliveries: u32,
     /// An earlier holder may have sent it.
     ambiguous: bool,
+    place: Place,
     state: State,
     lease: Option<u64>,
+}
+
+enum State {
+    /// With the payload.
+    Open(Data),
+    /// With the answer, until it is exported.
+    Answered(Option<Data>),
+    /// The answer is there until it is exported. The payload stays, so that the work can be tried again.
+    Failed { payload: Data, answer: Option<Data> },
 }
 
 #[derive(Clone, Copy)]
@@ -53,17 +68,18 @@ struct HeldLease {
 impl Item {
     fn size(&self) -> usize {
         let bytes = match &self.state {
-            State::Open(data) | State::Done(data) => data.len(),
-            State::Exported => 0,
+            State::Open(data) | State::Answered(Some(data)) => data.len(),
+            State::Answered(None) => 0,
+            State::Failed { payload, answer } => payload.len() + 32 + answer.as_ref().map_or(0, Data::len),
         };
         32 + self.id.len() + bytes
     }
 
-    /// Changes the state. Returns the size before and after.
-    fn set_state(&mut self, state: State) -> (usize, usize) {
-        let before = self.size();
-        self.state = state;
-        (before, self.size())
+    fn payload(&self) -> Option<&Data> {
+        match &self.state {
+            State::Open(payload) | State::Failed { payload, .. } => Some(payload),
+            State::Answered(_) => None,
+        }
     }
 }
 
@@ -71,14 +87,21 @@ impl Model {
     /// Applies an event. Returns `false` if the event names work or a lease that does not exist.
     pub(crate) fn apply(&mut self, event: Event) -> bool {
         match event {
-            Event::Item { id, deliveries, ambiguous, state } => {
-                self.add(Item { id, deliveries, ambiguous, state, lease: None })
+            Event::Item { id, deliveries, ambiguous, place, state } => {
+                let state = match state {
+                    event::State::Open(payload) => State::Open(payload),
+                    event::State::Done(answer) => State::Answered(Some(answer)),
+                    event::State::Exported => State::Answered(None),
+                };
+                self.add(Item { id, deliveries, ambiguous, place, state, lease: None })
             }
             Event::Claimed { lease, item } => self.claimed(lease, item),
             Event::Sent { lease } => self.leases.get_mut(&lease).map(|held| held.sent = true).is_some(),
             Event::Finished { lease, answer, .. } => self.finished(lease, answer),
+            Event::Failed { item, answer } => self.failed(item, answer),
             Event::Released { lease, sent } => self.released(lease, sent),
             Event::Exported { item } => self.exported(item),
+            Event::Retried => self.retried(),
             Event::Begin { last_lease } => {
                 self.last_lease = last_lease;
                 true
@@ -89,11 +112,14 @@ impl Model {
     fn add(&mut self, item: Item) -> bool {
         let number = self.items.len();
         match item.state {
-            State::Open(_) if item.ambiguous => self.ambiguous.insert(number),
-            State::Open(_) => self.ready.insert(number),
-            State::Done(_) => self.done.insert(number),
-            State::Exported => true,
-        };
+            State::Open(_) => {
+                self.last_pushed = self.last_pushed.max(item.place.pushed);
+                let ready = if item.ambiguous { &mut self.ambiguous } else { &mut self.ready };
+                ready.insert((item.place.rank(), number));
+            }
+            State::Answered(Some(_)) => drop(self.done.insert(number)),
+            State::Answered(None) | State::Failed { .. } => {}
+        }
         self.size += item.size();
         let new = self.by_id.insert(item.id.clone(), number).is_none();
         self.items.push(item);
@@ -101,25 +127,48 @@ impl Model {
     }
 
     fn claimed(&mut self, lease: u64, number: usize) -> bool {
-        let was_ready = self.ready.remove(&number) || self.ambiguous.remove(&number);
-        let Some(item) = self.items.get_mut(number).filter(|_| was_ready) else { return false };
+        if !self.take(number) {
+            return false;
+        }
+        let Some(item) = self.items.get_mut(number) else { return false };
         item.deliveries = item.deliveries.saturating_add(1);
         item.lease = Some(lease);
         self.last_lease = self.last_lease.max(lease);
         self.leases.insert(lease, HeldLease { item: number, until: None, sent: false }).is_none()
     }
 
+    /// Takes an item out of those that are ready. `false` if it is not one of them.
+    fn take(&mut self, number: usize) -> bool {
+        let Some(item) = self.items.get(number) else { return false };
+        let place = (item.place.rank(), number);
+        self.ready.remove(&place) || self.ambiguous.remove(&place)
+    }
+
     fn finished(&mut self, lease: u64, answer: Data) -> bool {
-        let Some((held, item)) = self.end(lease) else { return false };
-        let (before, after) = item.set_state(State::Done(answer));
-        self.size = self.size - before + after;
+        let Some((held, _)) = self.end(lease) else { return false };
+        self.set_state(held.item, State::Answered(Some(answer)));
         self.done.insert(held.item)
+    }
+
+    /// It was held, or, in a rewritten journal, is ready.
+    fn failed(&mut self, number: usize, answer: Option<Data>) -> bool {
+        let Some(Item { state: State::Open(payload), lease, .. }) = self.items.get(number) else {
+            return false;
+        };
+        let (payload, lease, exported) = (payload.clone(), *lease, answer.is_none());
+        let was_open = match lease {
+            Some(lease) => self.end(lease).is_some(),
+            None => self.take(number),
+        };
+        self.set_state(number, State::Failed { payload, answer });
+        was_open && self.failed.insert(number) && (exported || self.done.insert(number))
     }
 
     fn released(&mut self, lease: u64, sent: bool) -> bool {
         let Some((held, item)) = self.end(lease) else { return false };
         item.ambiguous |= sent;
-        if item.ambiguous { self.ambiguous.insert(held.item) } else { self.ready.insert(held.item) }
+        let place = (item.place.rank(), held.item);
+        if item.ambiguous { self.ambiguous.insert(place) } else { self.ready.insert(place) }
     }
 
     fn end(&mut self, lease: u64) -> Option<(HeldLease, &mut Item)> {
@@ -133,26 +182,54 @@ impl Model {
     }
 
     fn exported(&mut self, number: usize) -> bool {
-        let Some(item) = self.items.get_mut(number).filter(|_| self.done.remove(&number)) else {
-            return false;
+        let payload = match self.items.get(number).filter(|_| self.done.remove(&number)) {
+            Some(Item { state: State::Answered(_), .. }) => None,
+            Some(Item { state: State::Failed { payload, .. }, .. }) => Some(payload.clone()),
+            _ => return false,
         };
-        let (before, after) = item.set_state(State::Exported);
-        self.size = self.size - before + after;
+        let state = match payload {
+            None => State::Answered(None),
+            Some(payload) => State::Failed { payload, answer: None },
+        };
+        self.set_state(number, state);
         true
     }
 
-    /// The state of the work with this id. `None` if there is none.
-    pub(crate) fn find(&self, id: &str) -> Option<Pushed> {
-        match self.items.get(*self.by_id.get(id)?)?.state {
-            State::Open(_) => Some(Pushed::Unfinished),
-            State::Done(_) | State::Exported => Some(Pushed::Done),
+    fn retried(&mut self) -> bool {
+        for number in std::mem::take(&mut self.failed) {
+            self.done.remove(&number);
+            let Some(item) = self.items.get_mut(number) else { return false };
+            let State::Failed { payload, .. } = &item.state else { return false };
+            let payload = payload.clone();
+            item.ambiguous = false;
+            self.ready.insert((item.place.rank(), number));
+            self.set_state(number, State::Open(payload));
         }
+        true
+    }
+
+    fn set_state(&mut self, number: usize, state: State) {
+        let Some(item) = self.items.get_mut(number) else { return };
+        let before = item.size();
+        item.state = state;
+        self.size = self.size - before + item.size();
+    }
+
+    /// The state of the work with this id, and its payload if that is still there. `None` if there is no such work.
+    pub(crate) fn find(&self, id: &str) -> Option<(Pushed, Option<Data>)> {
+        let item = self.items.get(*self.by_id.get(id)?)?;
+        let state = match item.state {
+            State::Open(_) => Pushed::Unfinished,
+            State::Answered(_) | State::Failed { .. } => Pushed::Done,
+        };
+        Some((state, item.payload().cloned()))
     }
 
     /// The next item to claim.
     pub(crate) fn next(&self, ambiguous: Ambiguous) -> Option<usize> {
         let perhaps_sent = self.ambiguous.first().filter(|_| ambiguous == Ambiguous::Take);
-        self.ready.first().into_iter().chain(perhaps_sent).min().copied()
+        let next = self.ready.first().into_iter().chain(perhaps_sent).min();
+        next.map(|(_, number)| *number)
     }
 
     /// A lease that was just claimed, for its holder. Its payload is filled in later.
@@ -169,9 +246,9 @@ impl Model {
         Some((lease, payload.clone()))
     }
 
-    /// Whether the holder of a lease has reported that it sends. `None` if the lease is not held.
-    pub(crate) fn is_sent(&self, lease: u64) -> Option<bool> {
-        self.leases.get(&lease).map(|held| held.sent)
+    /// The item that a lease holds, and whether the holder has reported that it sends. `None` if the lease is not held.
+    pub(crate) fn held(&self, lease: u64) -> Option<(usize, bool)> {
+        self.leases.get(&lease).map(|held| (held.item, held.sent))
     }
 
     /// Sets the time at which a lease expires. `false` if it is not held.
@@ -186,7 +263,16 @@ impl Model {
     /// A lease that has expired, and whether its holder has sent.
     pub(crate) fn expired(&self, now: Instant) -> Option<(u64, bool)> {
         let (_, lease) = *self.expiries.first().filter(|(until, _)| *until <= now)?;
-        Some((lease, self.is_sent(lease)?))
+        Some((lease, self.held(lease)?.1))
+    }
+
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        self.expiries.first().map(|(until, _)| *until)
+    }
+
+    /// Whether all work is done.
+    pub(crate) fn is_done(&self) -> bool {
+        self.ready.is_empty() && self.ambiguous.is_empty() && self.leases.is_empty()
     }
 
     /// Leases that were read from a journal, and whether their holders had sent.
@@ -200,14 +286,24 @@ impl Model {
         self.by_id.get(id).copied().filter(|number| self.done.contains(number))
     }
 
-    /// Answers whose bytes are filled in later.
-    pub(crate) fn answers(&self, most: usize) -> Vec<(Answer, Data)> {
-        let items = self.done.iter().take(most).filter_map(|number| self.items.get(*number));
-        let answer = |item: &Item| match &item.state {
-            State::Done(data) => Some((Answer { id: item.id.clone(), bytes: Bytes::new() }, data.clone())),
-            _ => None,
+    /// Answers behind a position, whose bytes are filled in later.
+    pub(crate) fn answers(&self, after: Option<u64>, most: usize) -> Vec<(Answer, Data)> {
+        let after = match after {
+            None => Bound::Unbounded,
+            Some(after) => Bound::Excluded(usize::try_from(after).unwrap_or(usize::MAX)),
         };
-        items.filter_map(answer).collect()
+        let answer = |number: &usize| {
+            let item = self.items.get(*number)?;
+            let (data, failed) = match &item.state {
+                State::Answered(Some(data)) => (data, false),
+                State::Failed { answer: Some(data), .. } => (data, true),
+                _ => return None,
+            };
+            let answer =
+                Answer { id: item.id.clone(), bytes: Bytes::new(), failed, position: *number as u64 };
+            Some((answer, data.clone()))
+        };
+        self.done.range((after, Bound::Unbounded)).filter_map(answer).take(most).collect()
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -218,29 +314,49 @@ impl Model {
             claimed: self.leases.len(),
             done: self.done.len(),
             exported: self.items.len() - open - self.done.len(),
+            failed: self.failed.len(),
         }
     }
 
-    /// The shortest list of events that leads to this state. The items follow the first event, in order.
+    /// The shortest list of events that leads to this state. The items follow the first event, in order, and then what failed.
     pub(crate) fn history(&self) -> impl Iterator<Item = Event> {
         let items = self.items.iter().map(|item| Event::Item {
             id: item.id.clone(),
             deliveries: item.deliveries - u32::from(item.lease.is_some()),
             ambiguous: item.ambiguous,
-            state: item.state.clone(),
+            place: item.place,
+            state: match &item.state {
+                State::Open(payload) | State::Failed { payload, .. } => event::State::Open(payload.clone()),
+                State::Answered(Some(answer)) => event::State::Done(answer.clone()),
+                State::Answered(None) => event::State::Exported,
+            },
+        });
+        let failed = self.failed.iter().filter_map(|number| match &self.items.get(*number)?.state {
+            State::Failed { answer, .. } => Some(Event::Failed { item: *number, answer: answer.clone() }),
+            _ => None,
         });
         let leases = self.leases.iter().flat_map(|(lease, held)| {
             let claimed = Event::Claimed { lease: *lease, item: held.item };
             [Some(claimed), held.sent.then_some(Event::Sent { lease: *lease })].into_iter().flatten()
         });
-        std::iter::once(Event::Begin { last_lease: self.last_lease }).chain(items).chain(leases)
+        std::iter::once(Event::Begin { last_lease: self.last_lease }).chain(items).chain(failed).chain(leases)
     }
 
     /// The history was written to these positions. The data of the items is there from now on.
     pub(crate) fn moved(&mut self, positions: &[Position]) {
-        for (item, position) in self.items.iter_mut().zip(positions.iter().skip(1)) {
-            if let State::Open(data) | State::Done(data) = &mut item.state {
+        let mut positions = positions.iter().skip(1);
+        for (item, position) in self.items.iter_mut().zip(positions.by_ref()) {
+            if let State::Open(data) | State::Answered(Some(data)) | State::Failed { payload: data, .. } =
+                &mut item.state
+            {
                 data.move_to_journal(*position);
+            }
+        }
+        for (number, position) in self.failed.iter().zip(positions) {
+            if let Some(Item { state: State::Failed { answer: Some(answer), .. }, .. }) =
+                self.items.get_mut(*number)
+            {
+                answer.move_to_journal(*position);
             }
         }
     }

@@ -11,12 +11,22 @@ pub struct Work {
     pub id: Arc<str>,
     /// What a worker needs to do the work.
     pub payload: Bytes,
+    /// Higher ones are claimed first, and each priority is worth 30 seconds of waiting: work that has waited for 30 s longer than
+    /// work of the next higher priority goes before it. Default 0.
+    pub priority: i16,
 }
 
 impl Work {
-    /// A piece of work.
+    /// A piece of work of priority 0.
     pub fn new(id: impl Into<Arc<str>>, payload: impl Into<Bytes>) -> Self {
-        Self { id: id.into(), payload: payload.into() }
+        Self { id: id.into(), payload: payload.into(), priority: 0 }
+    }
+
+    /// The same with another [priority](Self::priority).
+    #[must_use]
+    pub fn priority(mut self, priority: i16) -> Self {
+        self.priority = priority;
+        self
     }
 }
 
@@ -27,8 +37,28 @@ pub enum Pushed {
     New,
     /// Work with this id that is not done yet.
     Unfinished,
-    /// Work with this id that is done.
+    /// Work with this id that is done: answered, or failed finally.
     Done,
+    /// Work with this id and another payload, done or not. Nothing changes: the first payload stays. It is found where the store
+    /// still has the first payload; see the store.
+    Changed,
+}
+
+/// How a piece of work ends. `Debug` prints no bytes.
+///
+/// Bytes alone are an answer: `"an answer".into()`.
+#[derive(Clone, PartialEq, Eq)]
+pub enum End {
+    /// With its answer.
+    Answered(Bytes),
+    /// It failed finally. The bytes say why. It can be tried again only by [`retry_failed`](super::WorkStore::retry_failed).
+    Failed(Bytes),
+}
+
+impl<T: Into<Bytes>> From<T> for End {
+    fn from(answer: T) -> Self {
+        Self::Answered(answer.into())
+    }
 }
 
 /// Whether a claim takes work that may have been sent before.
@@ -55,13 +85,18 @@ pub struct Lease {
     pub may_have_been_sent: bool,
 }
 
-/// The answer to a piece of work. `Debug` prints no bytes.
+/// What a piece of work was finished with. `Debug` prints no bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The id of the work.
     pub id: Arc<str>,
     /// The bytes that it was finished with.
     pub bytes: Bytes,
+    /// It failed finally, and the bytes say why.
+    pub failed: bool,
+    /// The position of the work in the order of pushing, for the next page of [`answers`](super::WorkStore::answers). Positions
+    /// grow, and some numbers may be left out.
+    pub position: u64,
 }
 
 /// How much work is in which state.
@@ -73,10 +108,12 @@ pub struct Counts {
     pub ambiguous: usize,
     /// Claimed, whether or not the lease has expired.
     pub claimed: usize,
-    /// Done, with an answer that was not exported.
+    /// Done, with an answer that was not exported. Failed work is in it.
     pub done: usize,
-    /// Done and exported.
+    /// Done and exported. Failed work is in it.
     pub exported: usize,
+    /// How many of `done` and `exported` together have failed finally.
+    pub failed: usize,
 }
 
 /// The lease is not held any more: it expired and the work was taken back, or the work was finished or released.
@@ -129,7 +166,21 @@ impl error::Error for WorkError {
 
 impl fmt::Debug for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Work").field("id", &self.id).field("bytes", &self.payload.len()).finish()
+        f.debug_struct("Work")
+            .field("id", &self.id)
+            .field("bytes", &self.payload.len())
+            .field("priority", &self.priority)
+            .finish()
+    }
+}
+
+impl fmt::Debug for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, bytes) = match self {
+            Self::Answered(bytes) => ("Answered", bytes),
+            Self::Failed(bytes) => ("Failed", bytes),
+        };
+        f.debug_struct(name).field("bytes", &bytes.len()).finish()
     }
 }
 
@@ -146,6 +197,11 @@ impl fmt::Debug for Lease {
 
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer").field("id", &self.id).field("bytes", &self.bytes.len()).finish()
+        f.debug_struct("Answer")
+            .field("id", &self.id)
+            .field("bytes", &self.bytes.len())
+            .field("failed", &self.failed)
+            .field("position", &self.position)
+            .finish()
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures::StreamExt;
-use outbound::{ErrorKind, Request, SendLog, Sending, Written};
+use outbound::{ErrorKind, Request, SendLog, Sending, Withdrawn, Written};
 use outbound_simulator::{Fault, Refusal, Simulator};
 use tokio::time::Instant;
 
@@ -39,6 +39,9 @@ impl Words {
 impl SendLog for Words {
     fn sending<'a>(&'a self, request: Sending<'a>) -> Written<'a> {
         Box::pin(async move {
+            if request.is_logged {
+                return Ok(());
+            }
             let sends = self.server.as_ref().map(|server| server.ledger().sends());
             tokio::time::sleep(self.takes).await;
             // Nothing was sent while the entry was written.
@@ -120,6 +123,87 @@ async fn a_log_that_fails_stops_the_batch_and_sends_nothing_more() {
     assert_eq!(outcome.error_kind(), Some(ErrorKind::Stopped));
     assert!(outcome.unsent.is_some(), "it is handed back");
     assert_eq!(simulator.ledger().sends(), 5);
+}
+
+/// A log that withdraws every second request.
+struct EverySecond;
+
+impl SendLog for EverySecond {
+    fn sending<'a>(&'a self, request: Sending<'a>) -> Written<'a> {
+        let is_withdrawn = request.number % 2 == 1;
+        Box::pin(async move { if is_withdrawn { Err(Withdrawn.into()) } else { Ok(()) } })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_withdrawn_request_ends_alone() {
+    let simulator = provider().build();
+    let builder = manager(&simulator).max_concurrent(2).requests_per_minute(600);
+    let manager = builder.send_log(EverySecond).build().expect("a manager");
+    // More than a batch holds back after a stop.
+    let mut batch = manager.batch((0..100).map(chat));
+    let (mut succeeded, mut withdrawn) = (0, 0);
+    while let Some(outcome) = batch.next().await {
+        match outcome.error_kind() {
+            None => succeeded += 1,
+            Some(kind) => {
+                assert_eq!((kind, outcome.sends), (ErrorKind::Cancelled, 0), "{outcome:?}");
+                assert!(outcome.unsent.is_some(), "it is handed back");
+                withdrawn += 1;
+            }
+        }
+    }
+    assert_eq!((succeeded, withdrawn, simulator.ledger().sends()), (50, 50, 50));
+    assert!(batch.stopped().is_none());
+    assert_eq!(manager.snapshot().endpoints[0].quota.in_flight, 0, "nothing is held");
+}
+
+/// A log that is written for all at the same moment, and withdraws what an earlier run may have sent.
+struct All(Instant);
+
+impl SendLog for All {
+    fn sending<'a>(&'a self, request: Sending<'a>) -> Written<'a> {
+        Box::pin(async move {
+            tokio::time::sleep_until(self.0).await;
+            if request.is_logged { Err(Withdrawn.into()) } else { Ok(()) }
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_long_write_the_limits_are_asked_again() {
+    let simulator = provider().build();
+    let (began, written) = (Instant::now(), Instant::now() + s(60));
+    let builder = manager(&simulator)
+        .max_concurrent(100)
+        .requests_per_minute(600)
+        .send_log(All(written))
+        .quota_store(outbound::quota_store::MemoryQuota::new());
+    let manager = builder.build().expect("a manager");
+    let mut batch = manager.batch((0..100).map(chat));
+    let ended = async {
+        while let Some(outcome) = batch.next().await {
+            assert!(outcome.result.is_ok(), "{outcome:?}");
+        }
+    };
+    let soon = async {
+        tokio::time::sleep_until(written + ms(100)).await;
+        let sends = simulator.ledger().sends();
+        assert!(sends < 40, "{sends} at once, where ten a second are allowed");
+    };
+    tokio::join!(ended, soon);
+    assert_eq!(simulator.ledger().sends(), 100);
+    assert!(began.elapsed() < s(72), "{:?}", began.elapsed());
+    assert_eq!(manager.snapshot().endpoints[0].quota.in_flight, 0, "nothing is held");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_run_may_have_sent_can_be_withdrawn() {
+    let simulator = provider().build();
+    let manager = manager(&simulator).send_log(All(Instant::now())).build().expect("a manager");
+    let outcome = manager.send(chat(1).maybe_sent_before()).await;
+    assert_eq!((outcome.error_kind(), outcome.sends), (Some(ErrorKind::Cancelled), 0), "{outcome:?}");
+    assert!(!outcome.possible_duplicate && simulator.ledger().sends() == 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 
 mod crash;
 mod folder;
+mod lost;
 mod property;
 #[path = "work_suite.rs"]
 mod suite;
@@ -25,16 +26,23 @@ impl Tested for FolderWork {
     }
 }
 
+/// All of the suite.
+async fn conforms<S: Tested + Clone + 'static>(mut new: impl FnMut() -> S) {
+    suite::conforms(async || new()).await;
+    suite::orders(async || new()).await;
+    suite::waits(async || new()).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn memory_conforms() {
-    suite::conforms(async || MemoryWork::new()).await;
+    conforms(MemoryWork::new).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_folder_conforms() {
     let folders = tempfile::tempdir().expect("a folder");
     let mut number = 0;
-    suite::conforms(async || {
+    conforms(|| {
         number += 1;
         FolderWork::open(folders.path().join(number.to_string())).expect("opens")
     })
@@ -44,7 +52,7 @@ async fn a_folder_conforms() {
 /// With a journal whose segments are small, so that it is rewritten and split all the time.
 #[tokio::test(start_paused = true)]
 async fn a_folder_in_memory_conforms() {
-    suite::conforms(async || in_memory(&Memory::new())).await;
+    conforms(|| in_memory(&Memory::new())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

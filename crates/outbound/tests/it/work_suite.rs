@@ -1,5 +1,12 @@
 //! The suite that every store of work has to pass.
 
+#[path = "work_suite/ends.rs"]
+mod ends;
+#[path = "work_suite/order.rs"]
+mod order;
+#[path = "work_suite/waits.rs"]
+mod waits;
+
 use std::{
     collections::BTreeMap,
     future::Future,
@@ -10,7 +17,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use outbound::work::{Ambiguous, Counts, Lease, Pushed, Work, WorkStore};
+use outbound::work::{Ambiguous, Counts, End, Lease, Pushed, Work, WorkStore};
 use tokio::{task::JoinSet, time};
 
 const TTL: Duration = Duration::from_secs(60);
@@ -21,9 +28,17 @@ pub(crate) trait Tested: WorkStore {
     /// A short time: long enough for some calls.
     const MOMENT: Duration = MOMENT;
 
+    /// Whether it has the payload of work that was answered.
+    const KEEPS_PAYLOADS: bool = false;
+
     /// How exact its clock is: what takes less time than this has taken none.
     fn margin(&self) -> Duration {
         MOMENT
+    }
+
+    /// How long it takes at most until a claim finds work that goes before what was claimed last.
+    fn looks(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// Moves the clock that leases go by.
@@ -41,10 +56,28 @@ pub(crate) async fn conforms<S: Tested + Clone + 'static>(mut new: impl AsyncFnM
     renewing_moves_the_end(new().await).await;
     releasing_says_what_is_known(new().await).await;
     answers_stay_until_they_are_exported(new().await).await;
+    ends::failures_are_told_from_answers(new().await).await;
+    ends::failed_work_is_tried_again(new().await).await;
+    ends::answers_come_in_pages(new().await).await;
     a_batch_is_judged_one_by_one(new().await).await;
     the_clock_may_jump(new().await).await;
     dropped_calls_leave_nothing_half_done(new().await).await;
     many_holders(new().await).await;
+}
+
+/// The part about what goes first.
+pub(crate) async fn orders<S: Tested>(mut new: impl AsyncFnMut() -> S) {
+    order::higher_priorities_go_first(new().await).await;
+    order::waiting_counts_as_priority(new().await).await;
+    order::what_comes_later_goes_first_soon(new().await).await;
+}
+
+/// The part about waiting. Most of it is waiting, so a store whose clock is a real one runs it beside the rest.
+pub(crate) async fn waits<S: Tested + Clone + 'static>(mut new: impl AsyncFnMut() -> S) {
+    waits::a_wait_ends_when_work_comes(new().await).await;
+    waits::a_wait_ends_for_what_expires(new().await).await;
+    waits::who_does_not_claim_waits(new().await).await;
+    waits::many_wait(new().await).await;
 }
 
 pub(crate) fn work(ids: impl IntoIterator<Item = u32>) -> Vec<Work> {
@@ -53,6 +86,10 @@ pub(crate) fn work(ids: impl IntoIterator<Item = u32>) -> Vec<Work> {
 
 pub(crate) fn answer(id: &str) -> Bytes {
     format!("answer {id}").into()
+}
+
+pub(crate) fn answered(id: &str) -> End {
+    answer(id).into()
 }
 
 async fn push(store: &impl Tested, ids: std::ops::Range<u32>) {
@@ -79,7 +116,12 @@ async fn send(store: &impl Tested, lease: &Lease) -> bool {
 }
 
 async fn finish(store: &impl Tested, lease: &Lease) -> bool {
-    store.finish(&[(lease, answer(&lease.id))]).await.expect("works")[0].is_ok()
+    store.finish(&[(lease, answered(&lease.id))]).await.expect("works")[0].is_ok()
+}
+
+async fn fail(store: &impl Tested, lease: &Lease) -> bool {
+    let why = End::Failed(format!("no answer to {}", lease.id).into());
+    store.finish(&[(lease, why)]).await.expect("works")[0].is_ok()
 }
 
 async fn release(store: &impl Tested, lease: &Lease, sent: bool) -> bool {
@@ -87,25 +129,34 @@ async fn release(store: &impl Tested, lease: &Lease, sent: bool) -> bool {
 }
 
 async fn counts(store: &impl Tested) -> [usize; 5] {
-    let Counts { ready, ambiguous, claimed, done, exported } = store.counts().await.expect("works");
+    let Counts { ready, ambiguous, claimed, done, exported, .. } = store.counts().await.expect("works");
     [ready, ambiguous, claimed, done, exported]
 }
 
-async fn pushing_twice_changes_nothing(store: impl Tested) {
-    let twice = vec![Work::new("a", "first"), Work::new("b", ""), Work::new("a", "second")];
-    assert_eq!(
-        store.push(twice.clone()).await.expect("works"),
-        [Pushed::New, Pushed::New, Pushed::Unfinished]
-    );
+async fn pushing_twice_changes_nothing<S: Tested>(store: S) {
+    use Pushed::{Changed, Done, New, Unfinished};
+    let work =
+        vec![Work::new("a", "first"), Work::new("b", ""), Work::new("a", "first"), Work::new("a", "other")];
+    let push = async || store.push(work.clone()).await.expect("works");
+    assert_eq!(push().await, [New, New, Unfinished, Changed]);
     let a = claim_one(&store).await;
     assert_eq!((&*a.id, &a.payload[..]), ("a", &b"first"[..]));
-    assert_eq!(store.push(twice.clone()).await.expect("works"), [Pushed::Unfinished; 3]);
+    assert_eq!(push().await, [Unfinished, Unfinished, Unfinished, Changed]);
     assert!(finish(&store, &a).await);
-    let expected = [Pushed::Done, Pushed::Unfinished, Pushed::Done];
-    assert_eq!(store.push(twice.clone()).await.expect("works"), expected);
+    // The payload of answered work may be gone.
+    let changed = if S::KEEPS_PAYLOADS { Changed } else { Done };
+    assert_eq!(push().await, [Done, Unfinished, Done, changed]);
     store.exported(std::slice::from_ref(&a.id)).await.expect("works");
-    assert_eq!(store.push(twice).await.expect("works"), expected);
+    assert_eq!(push().await, [Done, Unfinished, Done, changed]);
     assert_eq!(counts(&store).await, [1, 0, 0, 0, 1]);
+    let longer = store.push(vec![Work::new("b", "longer"), Work::new("b", "")]).await.expect("works");
+    assert_eq!(longer, [Changed, Unfinished]);
+    // Failed work keeps its payload.
+    let b = claim_one(&store).await;
+    assert_eq!((&*b.id, &b.payload[..]), ("b", &b""[..]));
+    assert!(fail(&store, &b).await);
+    let failed = store.push(vec![Work::new("b", "longer"), Work::new("b", "")]).await.expect("works");
+    assert_eq!(failed, [Changed, Done]);
     assert!(store.push(Vec::new()).await.expect("works").is_empty());
 }
 
@@ -182,7 +233,7 @@ async fn a_stalled_holder_that_comes_back_changes_nothing(store: impl Tested) {
     assert!(send(&store, &present).await && finish(&store, &present).await);
     // Done work stays done, for the present holder as well.
     assert!(!finish(&store, &present).await && !finish(&store, &stalled).await);
-    let answers = store.answers(9).await.expect("works");
+    let answers = store.answers(None, 9).await.expect("works");
     assert_eq!((answers.len(), &answers[0].bytes), (1, &answer("0")));
 }
 
@@ -245,7 +296,7 @@ async fn answers_stay_until_they_are_exported(store: impl Tested) {
         answers.iter().map(|answer| answer.id.clone()).collect::<Vec<_>>()
     };
     for _ in 0..2 {
-        let answers = store.answers(3).await.expect("works");
+        let answers = store.answers(None, 3).await.expect("works");
         assert_eq!(ids(&answers).iter().map(|id| &**id).collect::<Vec<_>>(), ["0", "1", "2"]);
         assert!(answers.iter().all(|one| one.bytes == answer(&one.id)));
     }
@@ -253,10 +304,10 @@ async fn answers_stay_until_they_are_exported(store: impl Tested) {
     store.exported(&some).await.expect("works");
     store.exported(&some).await.expect("works");
     assert_eq!(counts(&store).await, [1, 0, 0, 3, 1]);
-    let rest = store.answers(9).await.expect("works");
+    let rest = store.answers(None, 9).await.expect("works");
     assert_eq!(ids(&rest).iter().map(|id| &**id).collect::<Vec<_>>(), ["0", "2", "3"]);
     store.exported(&ids(&rest)).await.expect("works");
-    assert!(store.answers(9).await.expect("works").is_empty());
+    assert!(store.answers(None, 9).await.expect("works").is_empty());
     assert_eq!(counts(&store).await, [1, 0, 0, 0, 4]);
 }
 
@@ -271,10 +322,10 @@ async fn a_batch_is_judged_one_by_one(store: impl Tested) {
     assert_eq!(held(store.renew(&all, TTL).await.expect("works")), [true, false, true, true]);
     assert_eq!(held(store.release(&all[2..3], true).await.expect("works")), [true]);
     let twice =
-        [(all[0], answer("0")), (all[0], "again".into()), (all[2], answer("2")), (all[3], answer("3"))];
+        [(all[0], answered("0")), (all[0], "again".into()), (all[2], answered("2")), (all[3], answered("3"))];
     assert_eq!(held(store.finish(&twice).await.expect("works")), [true, false, false, true]);
     assert_eq!(counts(&store).await, [0, 1, 0, 3, 0]);
-    assert!(store.answers(9).await.expect("works").iter().all(|one| one.bytes == answer(&one.id)));
+    assert!(store.answers(None, 9).await.expect("works").iter().all(|one| one.bytes == answer(&one.id)));
 }
 
 async fn the_clock_may_jump(store: impl Tested) {
@@ -306,10 +357,11 @@ async fn dropped_calls_leave_nothing_half_done(store: impl Tested) {
     assert_eq!(claim(&store, 100).await.len(), 50, "what a dropped claim took comes back");
     store.advance(TTL).await;
     let leases = claim(&store, 100).await;
+    assert_eq!(leases.len(), 50);
     let all: Vec<_> = leases.iter().collect();
     begin(store.sent(&all)).await;
     assert!(store.sent(&all).await.expect("works").iter().all(Result::is_ok));
-    let answers: Vec<_> = leases.iter().map(|lease| (lease, answer(&lease.id))).collect();
+    let answers: Vec<_> = leases.iter().map(|lease| (lease, answered(&lease.id))).collect();
     begin(store.finish(&answers)).await;
     let _ = store.finish(&answers).await.expect("works");
     assert_eq!(counts(&store).await, [0, 0, 0, 50, 0]);
@@ -347,7 +399,8 @@ pub(crate) async fn many_holders<S: Tested + Clone + 'static>(store: S) {
                                 time::sleep(S::MOMENT * 30).await;
                             }
                             let own = Bytes::from(format!("{} by {}", lease.id, lease.number));
-                            if store.finish(&[(&lease, own.clone())]).await.expect("works")[0].is_ok() {
+                            if store.finish(&[(&lease, own.clone().into())]).await.expect("works")[0].is_ok()
+                            {
                                 let before =
                                     accepted.lock().expect("no panic").insert(lease.id.to_string(), own);
                                 assert_eq!(before, None, "one answer was taken before");
@@ -360,7 +413,7 @@ pub(crate) async fn many_holders<S: Tested + Clone + 'static>(store: S) {
         });
     }
     tasks.join_all().await;
-    let answers = store.answers(1000).await.expect("works");
+    let answers = store.answers(None, 1000).await.expect("works");
     let answers: BTreeMap<_, _> = answers.into_iter().map(|one| (one.id.to_string(), one.bytes)).collect();
     assert_eq!(answers, *accepted.lock().expect("no panic"));
     assert_eq!(answers.len(), 400);

@@ -2,6 +2,8 @@
 create table batch (
     batch bigint generated always as identity primary key,
     name text not null unique,
+    -- A number drawn once, the same for all who work on the batch.
+    seed bigint not null default hashtextextended(gen_random_uuid()::text, 0),
     created_at timestamptz not null default clock_timestamp()
 );
 
@@ -20,23 +22,35 @@ create table body (
 create table job (
     batch bigint not null,
     item bigint not null,
-    state smallint not null default 0,
+    -- Lower ones are claimed first: when it was pushed, in microseconds, minus 30 seconds for each priority.
+    rank bigint not null,
     -- The last lease. It stays when the work is done, so that a finish whose reply was lost can be asked again.
     lease bigint,
     lease_until timestamptz,
     deliveries int not null default 0,
+    state smallint not null default 0,
     -- The present holder said that it sends.
     sent boolean not null default false,
     -- An earlier holder may have sent it.
     may_have_been_sent boolean not null default false,
+    -- It is done, and failed finally.
+    failed boolean not null default false,
     holder text,
     primary key (batch, item)
-) with (fillfactor = 70);
+) with (
+    fillfactor = 70,
+    -- Each job leaves three dead rows. They are cleaned up while the batch runs, and not when a fifth of the table is dead.
+    autovacuum_vacuum_scale_factor = 0.01,
+    autovacuum_vacuum_threshold = 5000,
+    autovacuum_vacuum_cost_limit = 2000,
+    autovacuum_analyze_scale_factor = 0.05
+);
 
-create index job_open on job (batch, item) where state < 2;
+create index job_open on job (batch, rank, item) where state < 2;
 create unique index job_lease on job (lease) where state = 2;
 create index job_until on job (batch, lease_until) where state = 2;
 create index job_done on job (batch, item) where state = 3;
+create index job_failed on job (batch, item) where failed;
 
 -- Answers that were not exported yet.
 create table answer (
@@ -44,6 +58,11 @@ create table answer (
     item bigint not null,
     bytes bytea not null,
     primary key (batch, item)
+) with (
+    autovacuum_vacuum_scale_factor = 0.05,
+    autovacuum_vacuum_threshold = 5000,
+    toast.autovacuum_vacuum_scale_factor = 0.05,
+    toast.autovacuum_vacuum_threshold = 5000
 );
 
 -- Numbers of leases: none is given out twice.

@@ -28,19 +28,32 @@ create table quota_holder (
     spends_until bigint not null,
     wanted bigint[] not null,
     least bigint[] not null,
+    average bigint[] not null,
     served bigint not null,
     waits_since bigint not null,
     primary key (scope, holder)
 ) with (fillfactor = 50);
 
--- What is granted and may be spent at any moment counts against the burst.
-create function outbound_quota_cap(levels numeric[], the_scope text, bursts bigint[], now bigint) returns numeric[]
-language sql stable as $$
-    select coalesce(array_agg(
-        greatest(least(level, (burst - (
-            select coalesce(sum(outstanding[n]), 0) from quota_holder where scope = the_scope and spends_until > now
-        )) * 1000000), -burst::numeric * 1000000) order by n), '{}')
+-- Whether a holder did not come when it was to come. It may have died, and nobody waits for its turn.
+create function outbound_quota_is_late(h quota_holder, now bigint) returns boolean language sql immutable as $$
+    select now > h.answered + h.next_poll + h.next_poll / 4 + 1000000
+$$;
+
+-- Whether a holder came and got nothing: it comes again with the same request.
+create function outbound_quota_waits(h quota_holder) returns boolean language sql immutable as $$
+    select exists (select from unnest(h.wanted) as w where w > 0)
+        and not exists (select from unnest(h.granted) as g where g > 0)
+$$;
+
+-- No more is saved up than a burst.
+create function outbound_quota_cap(levels numeric[], bursts bigint[]) returns numeric[] language sql immutable as $$
+    select coalesce(array_agg(least(level, burst::numeric * 1000000) order by n), '{}')
     from unnest(levels, bursts) with ordinality as rule (level, burst, n)
+$$;
+
+-- How much has to be there for so much. What comes in within a whole period is never enough for more than that.
+create function outbound_quota_there(units bigint, amount bigint, burst bigint) returns bigint language sql immutable as $$
+    select case when units > greatest(burst, amount) then 9223372036854775807 else least(units, burst) end
 $$;
 
 create function outbound_quota_exchange_at(
@@ -52,11 +65,11 @@ language plpgsql as $$
 #variable_conflict use_column
 declare
     shortest_poll constant bigint := 100000;
-    longest_poll constant bigint := 40000000;
+    longest_poll constant bigint := 90000000;
     idle_poll constant bigint := 1000000;
     half constant bigint := 5000000;
     longest_ttl constant bigint := 60000000;
-    shortest_ttl constant bigint := 3000000;
+    shortest_ttl constant bigint := 1000000;
     longest_pause constant bigint := 3600000000;
     rules constant int := cardinality(amounts);
     now bigint;
@@ -65,6 +78,7 @@ declare
     first quota_holder%rowtype;
     known boolean;
     far bigint;
+    far_spending bigint;
     elapsed bigint;
     spent bigint;
     back bigint;
@@ -74,7 +88,9 @@ declare
     chunk bigint;
     part numeric := 1;
     whole numeric := 1;
-    sum_needed numeric;
+    sum_expected numeric;
+    wanting bigint;
+    there numeric;
     grants bigint[] := array_fill(0::bigint, array[cardinality(amounts)]);
     nothing bigint[] := array_fill(0::bigint, array[cardinality(amounts)]);
     gets boolean := true;
@@ -83,6 +99,8 @@ declare
     the_ttl bigint := 0;
     the_poll bigint;
 begin
+    -- What a crash of the database loses of the last moments is no more than a few chunks, and each commit would wait for the disk.
+    perform set_config('synchronous_commit', 'off', true);
     -- The row's lock: one exchange of a scope at a time. A new row is empty, since nobody knows what was spent before.
     select * into q from quota where scope = the_scope for update;
     if not found then
@@ -104,23 +122,27 @@ begin
     elapsed := greatest(now - q.at, 0);
     q.at := now;
     far := now + 2 * longest_poll * 150 / 100;
+    far_spending := now + longest_ttl * 150 / 100;
     update quota_holder set
-        spends_until = least(spends_until, far), expires = least(expires, far), answered = least(answered, now),
+        spends_until = least(spends_until, far_spending), expires = least(expires, far), answered = least(answered, now),
         served = least(served, now), waits_since = least(waits_since, now)
     where scope = the_scope
-        and (spends_until > far or expires > far or answered > now or served > now or waits_since > now);
-    delete from quota_holder where scope = the_scope and expires <= now;
+        and (spends_until > far_spending or expires > far or answered > now or served > now or waits_since > now);
     for n in 1..rules loop
         q.levels[n] := q.levels[n] + div(elapsed::numeric * amounts[n] * 1000000, pers[n]);
     end loop;
-    q.levels := outbound_quota_cap(q.levels, the_scope, bursts, now);
+    q.levels := outbound_quota_cap(q.levels, bursts);
+    delete from quota_holder where scope = the_scope and expires <= now;
     if q.stage = 'paused' and q.stage_until <= now then
         q.stage := 'probing';
         q.prober := null;
     elsif q.stage = 'paused' then
         q.stage_until := least(q.stage_until, now + longest_pause);
     elsif q.stage = 'probing' and q.prober is not null
-        and not exists (select from quota_holder where scope = the_scope and holder = q.prober) then
+        and not exists (
+            select from quota_holder as o
+            where o.scope = the_scope and o.holder = q.prober and not outbound_quota_is_late(o, now)
+        ) then
         q.prober := null;
     elsif q.stage = 'half' and (q.stage_until <= now or q.stage_until > now + longest_ttl) then
         q.stage := 'open';
@@ -132,7 +154,8 @@ begin
         update quota set generation = q.generation, at = q.at, levels = q.levels, stage = q.stage,
             stage_until = q.stage_until, prober = q.prober
         where scope = the_scope;
-        return query select h.granted, greatest(h.ttl - (now - h.answered), 0), h.next_poll,
+        return query select h.granted, greatest(h.ttl - (now - h.answered), 0),
+            greatest(h.next_poll - (now - h.answered), shortest_poll),
             case when h.pause is not null then greatest(h.pause - (now - h.answered), 0) end, h.generation, h.holders;
         return;
     end if;
@@ -142,6 +165,7 @@ begin
         h.expires := now;
         h.outstanding := nothing;
         h.spends_until := now;
+        h.average := nothing;
         h.served := 0;
     end if;
 
@@ -149,7 +173,10 @@ begin
     for n in 1..rules loop
         spent := least(coalesce(the_used[n], 0), h.outstanding[n]);
         h.outstanding[n] := h.outstanding[n] - spent;
-        q.levels[n] := q.levels[n] - (coalesce(the_used[n], 0) - spent)::numeric * 1000000;
+        -- A number that cannot be true must not stop all for long.
+        q.levels[n] := greatest(
+            q.levels[n] - (coalesce(the_used[n], 0) - spent)::numeric * 1000000,
+            least(q.levels[n], -bursts[n]::numeric * 1000000));
         back := least(coalesce(the_returned[n], 0), h.outstanding[n]);
         h.outstanding[n] := h.outstanding[n] - back;
         q.levels[n] := q.levels[n] + back::numeric * 1000000;
@@ -157,7 +184,7 @@ begin
     if known then
         update quota_holder set outstanding = h.outstanding where scope = the_scope and holder = the_holder;
     end if;
-    q.levels := outbound_quota_cap(q.levels, the_scope, bursts, now);
+    q.levels := outbound_quota_cap(q.levels, bursts);
 
     -- A refusal, or a success after one.
     if refused is not null then
@@ -167,6 +194,9 @@ begin
     elsif q.stage = 'probing' and q.prober = the_holder and exists (select from unnest(the_used) as u where u > 0) then
         q.stage := 'half';
         q.stage_until := now + half;
+    elsif q.stage = 'probing' and q.prober = the_holder and not exists (select from unnest(h.outstanding) as o where o > 0) then
+        -- It has given the probe back, so another one may send it.
+        q.prober := null;
     end if;
 
     h.seq := the_seq;
@@ -179,12 +209,13 @@ begin
     end loop;
     h.waits_since := greatest(greatest(now - waited, 0), h.served);
 
-    -- Who lacks something and has waited longest.
+    -- Who has waited longest, of those who came in vain and of the one who asks.
     select * into first from (
-        select * from quota_holder where scope = the_scope and holder <> the_holder
+        select o.* from quota_holder as o
+        where o.scope = the_scope and o.holder <> the_holder and outbound_quota_waits(o)
+            and not outbound_quota_is_late(o, now)
         union all select h.*
     ) as holders
-    where exists (select from unnest(holders.wanted) as w where w > 0)
     order by waits_since, holder limit 1;
 
     -- For each rule at least what the first request needs, or nothing of any.
@@ -207,10 +238,12 @@ begin
         if q.stage = 'probing' then
             needed := h.least[n];
         end if;
-        if free < h.least[n] then
+        -- A request that is larger than what can be saved up leaves a debt. What comes in within a whole period is never enough
+        -- for more than that.
+        if free < outbound_quota_there(h.least[n], amounts[n], bursts[n]) then
             gets := false;
-        elsif least(needed, free) * whole < part * h.wanted[n] then
-            part := least(needed, free);
+        elsif least(needed, greatest(free, h.least[n])) * whole < part * h.wanted[n] then
+            part := least(needed, greatest(free, h.least[n]));
             whole := h.wanted[n];
         end if;
     end loop;
@@ -220,7 +253,10 @@ begin
             q.levels[n] := q.levels[n] - grants[n]::numeric * 1000000;
             h.outstanding[n] := h.outstanding[n] + grants[n];
             got := got or grants[n] > 0;
-            the_ttl := greatest(the_ttl, div(3::numeric * grants[n] * pers[n], amounts[n])::bigint);
+            h.average[n] := case when h.average[n] = 0 then grants[n] else (3 * h.average[n] + grants[n]) / 4 end;
+            -- What is more than a chunk is one request, and sent at once.
+            the_ttl := greatest(the_ttl,
+                div(2::numeric * least(grants[n], greatest(bursts[n] / 10, 1)) * pers[n], amounts[n])::bigint);
         end loop;
     end if;
     if got then
@@ -234,9 +270,12 @@ begin
         the_ttl := 0;
     end if;
 
-    -- When the next chunk will be there, if all who lack something and waited longer get one before it.
+    -- When the next chunk will be there, if all who are expected before get theirs. The reserve, and half of what is there above
+    -- it: see the row in memory.
     if q.stage = 'paused' then
         the_poll := least(greatest(q.stage_until - now, shortest_poll), longest_poll);
+    elsif q.stage = 'probing' and q.prober is not null then
+        the_poll := idle_poll;
     else
         for n in 1..rules loop
             continue when h.wanted[n] = 0;
@@ -244,20 +283,31 @@ begin
             if q.stage = 'half' then
                 chunk := greatest(chunk / 2, 1);
             end if;
-            select coalesce(sum(greatest(least(o.wanted[n], chunk), o.least[n])), 0) into sum_needed from quota_holder as o
-            where o.scope = the_scope and o.holder <> the_holder
-                and (o.waits_since, o.holder) <= (h.waits_since, the_holder);
-            sum_needed := sum_needed + greatest(least(h.wanted[n], chunk), h.least[n]);
+            select
+                coalesce(sum(case when outbound_quota_waits(o) then greatest(least(o.wanted[n], chunk), o.least[n])
+                    else o.average[n] end) filter (where (o.waits_since, o.holder) < (h.waits_since, the_holder)), 0),
+                1 + count(*) filter (where o.wanted[n] > 0)
+            into sum_expected, wanting from quota_holder as o
+            where o.scope = the_scope and o.holder <> the_holder and not outbound_quota_is_late(o, now);
+            there := q.levels[n];
+            if got then
+                sum_expected := sum_expected + h.average[n];
+                there := there - div(chunk::numeric * floor(sqrt((9 * wanting)::float8))::bigint, 4) * 1000000;
+                there := case when there > 0 then div(there, 2) else there end;
+            else
+                sum_expected := sum_expected + outbound_quota_there(greatest(least(h.wanted[n], chunk), h.least[n]), amounts[n], bursts[n]);
+            end if;
             longest := greatest(longest, div(
-                greatest(sum_needed * 1000000 - q.levels[n], 0) * pers[n], amounts[n]::numeric * 1000000) + 1);
+                greatest(sum_expected * 1000000 - there, 0) * pers[n], amounts[n]::numeric * 1000000) + 1);
         end loop;
-        -- A little later: who comes too early comes again.
+        -- One that got nothing comes a little later: who comes too early comes again.
         the_poll := case when longest = 0 then idle_poll
-            else least(greatest(longest + div(longest, 20), shortest_poll), longest_poll)::bigint end;
+            else least(greatest(longest + case when got then 0 else div(longest, 10) end, shortest_poll), longest_poll)::bigint
+            end;
     end if;
 
-    h.spends_until := greatest(h.spends_until, now + the_ttl + the_ttl * 50 / 100);
-    h.expires := greatest(h.spends_until, now + 2 * the_poll + 2 * the_poll * 50 / 100);
+    h.spends_until := greatest(h.spends_until, now + the_ttl * 150 / 100);
+    h.expires := greatest(h.spends_until, now + 2 * the_poll * 150 / 100);
     h.granted := grants;
     h.ttl := the_ttl;
     h.next_poll := the_poll;

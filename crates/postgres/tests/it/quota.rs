@@ -1,11 +1,83 @@
 //! The function in the database beside the row in memory: the same exchanges, at the same times, have the same answers.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use outbound::quota_store::{Exchange, QuotaStore, Row, Rule, Scope};
+use outbound::quota_store::{Exchange, Grant, QuotaError, QuotaStore, Row, Rule, Scope};
+use outbound_postgres::PostgresQuota;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use crate::database::{Schema, address};
+use crate::{
+    database::{Schema, address},
+    quota_processes,
+    quota_suite::{self, Tested},
+};
+
+/// A store with the schema it is in.
+#[derive(Debug, Clone)]
+struct Store {
+    quota: PostgresQuota,
+    schema: Arc<Schema>,
+}
+
+impl Store {
+    async fn new(schema: Arc<Schema>) -> Self {
+        Self { quota: schema.builder().open_quota().await.expect("opens"), schema }
+    }
+
+    async fn execute(&self, statements: &str) {
+        self.schema.client().await.batch_execute(statements).await.expect("is done");
+    }
+}
+
+impl QuotaStore for Store {
+    async fn exchange(&self, scope: &Scope, exchange: Exchange) -> Result<Grant, QuotaError> {
+        self.quota.exchange(scope, exchange).await
+    }
+}
+
+impl Tested for Store {
+    async fn advance(&self, by: Duration) {
+        self.schema.shift(by).await;
+    }
+
+    async fn set_back(&self, by: Duration) -> bool {
+        self.schema.shift(by).await;
+        let micros = micros(by);
+        self.execute(&format!("insert into shift values (-2 * {micros})")).await;
+        true
+    }
+
+    async fn another(&self) -> Self {
+        Self::new(self.schema.clone()).await
+    }
+
+    async fn save(&self) -> bool {
+        self.execute(
+            "create table saved_quota as select * from quota; \
+             create table saved_holder as select * from quota_holder",
+        )
+        .await;
+        true
+    }
+
+    async fn put_back(&self) {
+        self.execute(
+            "begin; delete from quota; insert into quota select * from saved_quota; \
+             insert into quota_holder select * from saved_holder; commit",
+        )
+        .await;
+    }
+
+    async fn lose(&self) {
+        self.execute("delete from quota").await;
+    }
+}
+
+#[tokio::test]
+async fn a_quota_in_a_database_conforms() {
+    let Some(address) = address() else { return };
+    quota_suite::conforms(async || Store::new(Arc::new(Schema::new(&address))).await).await;
+}
 
 const START: u64 = 1_800_000_000_000_000;
 
@@ -114,23 +186,15 @@ async fn the_database_does_what_the_row_does() {
     }
 }
 
-#[tokio::test]
-async fn a_quota_by_the_clock_of_the_database() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_share_a_database() {
     let Some(address) = address() else { return };
+    if let Some(schema) = quota_processes::place() {
+        let builder = PostgresQuota::builder(&address).schema(&schema).patience(Duration::from_secs(20));
+        return quota_processes::hold(builder.open_quota().await.expect("opens")).await;
+    }
     let schema = Schema::new(&address);
-    let quota = schema.builder().open_quota().await.expect("opens");
-    let scope = Scope::new("a key").rule(Rule::rate(600, Duration::from_secs(60)));
-    let ask = |holder, seq| Exchange::new(holder, seq).wanted([30]).least([1]);
-    let first = quota.exchange(&scope, ask(1, 1)).await.expect("works");
-    assert_eq!(first.granted, [0], "a new row is empty");
-    schema.shift(Duration::from_secs(10)).await;
-    let second = quota.exchange(&scope, ask(1, 2)).await.expect("works");
-    assert_eq!((&second.granted[..], second.generation), (&[30][..], first.generation));
-    let again = quota.exchange(&scope, ask(1, 2)).await.expect("works");
-    assert_eq!(again.granted, second.granted, "the same exchange is done once");
-    // The row is lost: another generation, and empty.
-    schema.client().await.batch_execute("delete from quota").await.expect("is lost");
-    let lost = quota.exchange(&scope, ask(1, 3)).await.expect("works");
-    assert_eq!(lost.granted, [0]);
-    assert_ne!(lost.generation, first.generation);
+    // So that not all of them begin with creating the tables.
+    drop(schema.builder().open_quota().await.expect("opens"));
+    quota_processes::share("quota::processes_share_a_database", &schema.name).await;
 }

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The host and port of an address, and the rest of it for another port.
-fn through(address: &str, port: u16) -> (String, String) {
+pub(crate) fn through(address: &str, port: u16) -> (String, String) {
     let config: Config = address.parse().expect("an address");
     let host = match config.get_hosts().first() {
         Some(Host::Tcp(host)) => host.clone(),
@@ -41,7 +41,7 @@ fn through(address: &str, port: u16) -> (String, String) {
 }
 
 /// A store behind a proxy that cuts. The store does not try again to open, so the test does.
-async fn open_through(proxy: &Proxy, address: &str, schema: &Schema) -> PostgresWork {
+pub(crate) async fn open_through(proxy: &Proxy, address: &str, schema: &Schema) -> PostgresWork {
     let (_, cut) = through(address, proxy.address.port());
     let builder = PostgresWork::builder(&cut).schema(&schema.name).patience(Duration::from_secs(30));
     for _ in 0..20 {
@@ -79,13 +79,13 @@ async fn connections_that_are_cut_lose_nothing_and_do_nothing_twice() {
                 continue;
             }
             let answer = Bytes::from(format!("{} by {}", lease.id, lease.number));
-            if store.finish(&[(lease, answer.clone())]).await.expect("finishes")[0].is_ok() {
+            if store.finish(&[(lease, answer.clone().into())]).await.expect("finishes")[0].is_ok() {
                 assert_eq!(accepted.insert(lease.id.to_string(), answer), None, "finished once");
             }
         }
     }
     assert!(proxy.cuts.load(Ordering::Relaxed) > 5, "{proxy:?}");
-    let answers = schema.builder().open().await.expect("opens").answers(100).await.expect("answers");
+    let answers = schema.builder().open().await.expect("opens").answers(None, 100).await.expect("answers");
     let answers: BTreeMap<_, _> = answers.into_iter().map(|one| (one.id.to_string(), one.bytes)).collect();
     assert_eq!(answers, accepted, "whoever was told that it finished did, and nobody else");
     assert_eq!(answers.len(), 60);

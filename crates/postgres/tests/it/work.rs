@@ -2,8 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use outbound::work::{Ambiguous, Answer, Counts, Held, Lease, Pushed, Work, WorkError, WorkStore};
+use outbound::work::{Ambiguous, Answer, Counts, End, Held, Lease, Pushed, Work, WorkError, WorkStore};
 use outbound_postgres::PostgresWork;
 
 use crate::{
@@ -36,8 +35,8 @@ impl WorkStore for Store {
     async fn renew(&self, leases: &[&Lease], ttl: Duration) -> Result<Held, WorkError> {
         self.work.renew(leases, ttl).await
     }
-    async fn finish(&self, answers: &[(&Lease, Bytes)]) -> Result<Held, WorkError> {
-        self.work.finish(answers).await
+    async fn finish(&self, ends: &[(&Lease, End)]) -> Result<Held, WorkError> {
+        self.work.finish(ends).await
     }
     async fn release(&self, leases: &[&Lease], sent: bool) -> Result<Held, WorkError> {
         self.work.release(leases, sent).await
@@ -45,8 +44,11 @@ impl WorkStore for Store {
     async fn rescue(&self) -> Result<usize, WorkError> {
         self.work.rescue().await
     }
-    async fn answers(&self, most: usize) -> Result<Vec<Answer>, WorkError> {
-        self.work.answers(most).await
+    async fn retry_failed(&self) -> Result<usize, WorkError> {
+        self.work.retry_failed().await
+    }
+    async fn answers(&self, after: Option<u64>, most: usize) -> Result<Vec<Answer>, WorkError> {
+        self.work.answers(after, most).await
     }
     async fn exported(&self, ids: &[Arc<str>]) -> Result<(), WorkError> {
         self.work.exported(ids).await
@@ -54,13 +56,21 @@ impl WorkStore for Store {
     async fn counts(&self) -> Result<Counts, WorkError> {
         self.work.counts().await
     }
+    async fn wait(&self) {
+        self.work.wait().await;
+    }
 }
 
 impl Tested for Store {
     const MOMENT: Duration = Duration::from_millis(10);
+    const KEEPS_PAYLOADS: bool = true;
 
     fn margin(&self) -> Duration {
         Duration::from_secs(10)
+    }
+
+    fn looks(&self) -> Duration {
+        Duration::from_millis(1_100)
     }
 
     async fn advance(&self, by: Duration) {
@@ -72,4 +82,16 @@ impl Tested for Store {
 async fn a_database_conforms() {
     let Some(address) = address() else { return };
     suite::conforms(async || store(&address).await).await;
+}
+
+#[tokio::test]
+async fn a_database_claims_in_order() {
+    let Some(address) = address() else { return };
+    suite::orders(async || store(&address).await).await;
+}
+
+#[tokio::test]
+async fn a_database_waits() {
+    let Some(address) = address() else { return };
+    suite::waits(async || store(&address).await).await;
 }

@@ -156,7 +156,7 @@ impl Meter {
         let remaining = remaining.min(self.server_limit.unwrap_or(u64::MAX));
         let full = reading.reset.map_or(0, |reset| self.brought_in(reset));
         let new_window = self.note_window(reading, counted);
-        if !self.wants_less() {
+        if !self.wants_less() && !self.granted {
             self.note_others(remaining, new_window || full < remaining / 16, counted);
         }
         let fixed = self.ends.is_some();
@@ -191,6 +191,12 @@ impl Meter {
             self.reshape();
         }
         self.shift(less.saturating_sub(self.level.bucket.parts_in(GUARD)).max(0));
+    }
+
+    /// What the server last said remains, and when the reply came. `None` if the user's limit is lower: then it says nothing
+    /// about this one.
+    pub(in crate::quota) fn server_remaining(&self) -> Option<(Instant, u64)> {
+        self.last_read.filter(|_| !self.wants_less()).map(|last| (last.at, last.remaining))
     }
 
     /// Whether a reading is about the limit that the server named last, or names none.

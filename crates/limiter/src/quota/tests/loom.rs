@@ -92,6 +92,20 @@ fn a_grant_meets_new_requests() {
 }
 
 #[test]
+fn the_end_of_grants_meets_a_request_below() {
+    model(|| {
+        let account = QuotaLimiter::builder().granted(QuotaDimension::Requests).build().unwrap();
+        let quota = QuotaLimiter::builder().under(&account).build().unwrap();
+        let task = thread::spawn(move || block_on(quota.reserve(ONE)).unwrap().sent().refused());
+        let waiting = account.snapshot().granted[0].queued;
+        assert!(waiting <= 1);
+        account.lift_grants(QuotaDimension::Requests);
+        task.join().unwrap();
+        at_rest(&account);
+    });
+}
+
+#[test]
 fn settling_meets_closing() {
     model(|| {
         let quota = quota(1);

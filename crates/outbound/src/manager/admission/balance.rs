@@ -4,7 +4,10 @@ use std::pin::Pin;
 
 use futures::future::{FutureExt, select_all};
 
-use super::{limits::gates_closed, *};
+use super::{
+    limits::{gates_closed, woken},
+    *,
+};
 
 /// What a request with several destinations has learnt from its failures.
 #[derive(Debug, Clone, Copy, Default)]
@@ -119,7 +122,7 @@ impl<'a> Admission<'a> {
                             held = earlier(held, Waiting::Refused, until);
                         }
                         Err(QuotaError::MustWait { .. }) => {
-                            let turn = scope.model.quota.reserve(cost);
+                            let turn = woken(scope.model.shared.as_ref(), scope.model.quota.reserve(cost));
                             turns.push(Box::pin(turn.map(move |reserved| (index, reserved))));
                             gates.push(&scope.model.quota);
                         }

@@ -1,6 +1,9 @@
 //! Waiting for the limits in the order of the fair queue.
 
-use super::{limits::gates_closed, *};
+use super::{
+    limits::{gates_closed, woken},
+    *,
+};
 
 impl Admission<'_> {
     /// Waits for the turn in the fair queue, and then for the limits. `None`: something has changed, so the caller
@@ -26,6 +29,7 @@ impl Admission<'_> {
                 waiter.turn().await;
                 let reserve = model.quota.reserve(cost);
                 let reserve = if self.since.is_some() { reserve.before(deadline) } else { reserve };
+                let reserve = woken(model.shared.as_ref(), reserve);
                 let (reserve, lost) = (pin!(reserve), pin!(waiter.turn_lost()));
                 if let Either::Left((reserved, _)) = select(reserve, lost).await {
                     return reserved;

@@ -1,9 +1,10 @@
 //! Waiting for the limits.
 
-use outbound_limiter::QuotaLimiter;
+use futures::FutureExt;
+use outbound_limiter::{QuotaLimiter, Reservation};
 use tokio::time::sleep;
 
-use super::*;
+use super::{super::shared_quota::SharedQuota, *};
 
 /// The shortest time between two checks for a closed gate.
 const SHORTEST_CHECK: Duration = Duration::from_secs(1);
@@ -40,6 +41,7 @@ impl Admission<'_> {
                     return Err(would_wait(reason, record));
                 }
                 self.emit(Step::Waiting { reason, at_least: wait });
+                let shared = &destination.scope.model.shared;
                 let reserve = quota.reserve(cost);
                 // The turn may come late. That must not fail a request whose deadline does not run yet.
                 let reserve = if self.since.is_some() { reserve.before(self.deadline()) } else { reserve };
@@ -47,8 +49,9 @@ impl Admission<'_> {
                 let changed = async {
                     select(pin!(changed), pin!(gates_closed(&[quota], patience))).await;
                 };
-                let (reserve, changed) = (pin!(reserve), pin!(changed));
+                let changed = pin!(changed);
                 // A change goes first: the checks made before it may not hold any more.
+                let reserve = pin!(woken(shared.as_ref(), reserve));
                 let ended = select(changed, reserve).await;
                 if gated {
                     self.count_wait(now.elapsed(), record);
@@ -89,6 +92,21 @@ impl Admission<'_> {
             _ => shut_down(record),
         }
     }
+}
+
+/// Waits for a reservation. A request that begins to wait may lack what another process could give.
+pub(super) async fn woken(
+    shared: Option<&SharedQuota>,
+    reserve: impl Future<Output = Result<Reservation, QuotaError>>,
+) -> Result<Reservation, QuotaError> {
+    let mut reserve = pin!(reserve);
+    if let Some(shared) = shared {
+        if let Some(reserved) = reserve.as_mut().now_or_never() {
+            return reserved;
+        }
+        shared.wake();
+    }
+    reserve.await
 }
 
 /// Returns when all these gates are closed, for a request that has another route. A gate may be closed, or closed for

@@ -24,6 +24,7 @@ use super::{
     super::{
         error::{BuildError, ErrorKind},
         settings::Settings,
+        shared_quota::{SharedQuota, account_name},
     },
     breaker::Breaker,
     endpoint::{Endpoint, ModelLimits, default_client},
@@ -59,6 +60,8 @@ pub(crate) struct Account {
     pub(super) max_pause: Duration,
     pub(crate) reach: Arc<Reachability>,
     pub(crate) quota: QuotaLimiter,
+    /// Its limits, as far as they are shared with other processes.
+    pub(crate) shared: Option<SharedQuota>,
     pub(super) sharing: Mutex<Sharing>,
     pub(super) breaker: Mutex<Breaker>,
     pub(super) budget: Budget,
@@ -127,6 +130,11 @@ impl Account {
         let client = client.build().map_err(BuildError::of)?;
         let origin = client.get("").origin().cloned();
         let address = origin.as_ref().map(ToString::to_string).unwrap_or_default();
+        let quota = quota.build().map_err(BuildError::of)?;
+        let shared = settings.quota_store.as_ref().map(|store| {
+            let name = account_name(provider.name(), &address, endpoint.key.as_ref().map(Secret::expose));
+            SharedQuota::new(Arc::clone(store), name, quota.clone(), None)
+        });
         Ok(Self {
             provider,
             client,
@@ -140,7 +148,8 @@ impl Account {
             address,
             base_url,
             max_pause: settings.max_pause,
-            quota: quota.build().map_err(BuildError::of)?,
+            quota,
+            shared,
             sharing: Mutex::default(),
             breaker: Mutex::default(),
             budget: Budget::percent(10),
@@ -177,8 +186,15 @@ impl Account {
         let below = limits.quota(limits.max_concurrent, charging).under(&self.quota);
         // The limits were checked when the account was built, so this cannot fail.
         let quota = below.build().unwrap_or_else(|_| self.quota.clone());
-        let model =
+        let mut model =
             Model::new(name.map(Into::into), quota, limits.max_concurrent, self.concurrency_ceiling());
+        if let Some(shared) = &self.shared {
+            let scope = format!("{} {}", shared.name(), name.unwrap_or("-"));
+            let store = Arc::clone(shared.store());
+            let shared = SharedQuota::new(store, scope, model.quota.clone(), Some(shared));
+            shared.start();
+            model.shared = Some(shared);
+        }
         let has_limits =
             [&self.quota, &model.quota].iter().any(|quota| !quota.snapshot().dimensions.is_empty());
         if has_limits || self.auto.is_some() { model } else { model.starting_slowly() }
@@ -223,6 +239,10 @@ impl Account {
             model.resume();
             model.quota.open_gate(now);
         });
+        if self.shared.is_some() {
+            // A refusal that another process has heard may have closed it.
+            self.quota.open_gate(now);
+        }
         self.reach.resume();
     }
 
@@ -236,6 +256,22 @@ impl Account {
     pub(crate) fn close(&self) {
         self.quota.close();
         self.reach.changed.notify_waiters();
+    }
+
+    /// Gives back what is in hand of limits that are shared with other processes.
+    pub(crate) fn end_sharing(&self) {
+        self.shared.iter().for_each(SharedQuota::end);
+        self.models.lock().iter().filter_map(|model| model.shared.as_ref()).for_each(SharedQuota::end);
+    }
+
+    /// As [`end_sharing`](Self::end_sharing), and waits for it.
+    pub(crate) async fn sharing_ended(&self) {
+        if let Some(shared) = &self.shared {
+            self.end_sharing();
+            let models = self.models.lock().clone();
+            let models = models.iter().filter_map(|model| model.shared.as_ref());
+            futures::future::join_all(models.chain([shared]).map(SharedQuota::ended)).await;
+        }
     }
 
     /// Takes an extra call from the retry budget. `false`: the budget is empty.
@@ -285,6 +321,7 @@ impl Account {
         for (dimension, limit) in limits.per_minute() {
             self.quota.set_limit(dimension, Some(limit));
         }
+        self.shared.iter().for_each(SharedQuota::limits_changed);
     }
 
     /// The calls in flight, divided by the weight.

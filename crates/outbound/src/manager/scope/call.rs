@@ -152,6 +152,9 @@ impl Scope {
             // The reply reports no tokens, so the estimate stays charged.
             None => charge.keep_estimate(),
         }
+        if let Some(shared) = &self.model.shared {
+            shared.replied(call.sent_at);
+        }
         account.budget.deposit();
         let work = usage.map_or(1, |usage| usage.output);
         account.record_call_end(now, call.sent_at, End::Done { work });
@@ -218,6 +221,16 @@ impl Scope {
             account.note_activity(call.sent_at, now);
         }
         self.observe(now, signals, observation, call.sent_at);
+        if let Some(shared) = &self.model.shared {
+            match effect {
+                Effect::Refused { parallel: false, .. } => {
+                    if let Some(until) = self.model.quota.gate_closed_until(now) {
+                        shared.refused(now, until);
+                    }
+                }
+                _ => shared.replied(call.sent_at),
+            }
+        }
         let Call { request, sent_at, jitter, .. } = call;
         let failed_call = FailedCall { request, sent_at, now, jitter, hint: fault.wait };
         let mut changed = false;
@@ -273,6 +286,7 @@ impl Scope {
         }
         // Last, because giving back quota wakes the next request.
         match settle {
+            Settle::Refund if matches!(effect, Effect::Refused { parallel: false, .. }) => charge.refused(),
             Settle::Refund => charge.refund(),
             Settle::RequestOnly => charge.settle(outbound_limiter::Cost::request()),
             Settle::Keep => charge.keep_estimate(),

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
+    super::shared_quota::SharedQuota,
     fair_queue::FairQueue,
     health::{FailedCall, FailureMode, Health, ProbeDecision},
     overload::OverloadLimit,
@@ -18,6 +19,9 @@ use super::{
 /// 7 refusals in 1,000 (40: 3, all 64: 14.5), and scenario C reaches 0.930 (32: 0.918).
 const FIRST_CALLS: usize = 48;
 
+/// The same where the limits are shared with other processes, which may begin at the same moment.
+const FIRST_CALLS_SHARED: usize = 4;
+
 /// How many failed calls in a row are an outage.
 const IN_A_ROW: u32 = 4;
 
@@ -26,6 +30,8 @@ const IN_A_ROW: u32 = 4;
 pub(crate) struct Model {
     pub(crate) name: Option<Box<str>>,
     pub(crate) quota: QuotaLimiter,
+    /// Its limits, as far as they are shared with other processes.
+    pub(crate) shared: Option<SharedQuota>,
     /// The order in which its requests ask the quota.
     pub(crate) queue: FairQueue,
     /// How many calls may be in flight, if the user has set that for this model.
@@ -56,6 +62,7 @@ impl Model {
         Self {
             name,
             quota,
+            shared: None,
             queue: FairQueue::default(),
             own_max,
             latencies: OnceLock::new(),
@@ -67,7 +74,8 @@ impl Model {
     pub(super) fn starting_slowly(self) -> Self {
         let mut state = self.state.lock();
         let before = state.overload_limit.bound();
-        state.overload_limit.start_with(FIRST_CALLS);
+        let first = if self.shared.is_some() { FIRST_CALLS_SHARED } else { FIRST_CALLS };
+        state.overload_limit.start_with(first);
         self.apply_limit(&state, before);
         drop(state);
         self

@@ -15,7 +15,7 @@ use std::{
 
 use tokio::time::{Instant, sleep, timeout};
 
-use super::account::Account;
+use super::{super::shared_quota::SharedQuota, account::Account};
 
 /// How often the silence is checked.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
@@ -30,6 +30,8 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
 /// Watches the account while calls are in flight, in a task on the current runtime.
 pub(crate) fn watch(account: &Arc<Account>) {
     if !account.watched.swap(true, Ordering::SeqCst) {
+        // Where its runtime has ended, the task goes on in this one.
+        account.shared.iter().for_each(SharedQuota::start);
         tokio::spawn(check(Watcher { account: Arc::downgrade(account), is_active: true }));
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use outbound::work::{Ambiguous, FolderWork, Pushed, WorkStore};
 
-use super::suite::{answer, work};
+use super::suite::{answer, answered, work};
 
 const FOLDER: &str = "OUTBOUND_WORK_TEST_FOLDER";
 const ITEMS: u32 = 2000;
@@ -39,11 +39,11 @@ async fn the_process_that_is_killed() {
         }
         // Half of them are finished together, the others one by one.
         let (together, others) = leases.split_at(leases.len() / 2);
-        let answers: Vec<_> = together.iter().map(|lease| (lease, answer(&lease.id))).collect();
+        let answers: Vec<_> = together.iter().map(|lease| (lease, answered(&lease.id))).collect();
         store.finish(&answers).await.expect("works").into_iter().for_each(|held| held.expect("held"));
         together.iter().for_each(|lease| say("done", &lease.id));
         for lease in others {
-            store.finish(&[(lease, answer(&lease.id))]).await.expect("works")[0].as_ref().expect("held");
+            store.finish(&[(lease, answered(&lease.id))]).await.expect("works")[0].as_ref().expect("held");
             say("done", &lease.id);
         }
     }
@@ -86,7 +86,7 @@ async fn nothing_that_was_promised_is_lost_by_a_kill() {
 
         let store = FolderWork::open(folder.path()).expect("the lock died with its owner");
         let counts = store.counts().await.expect("works");
-        let answers = store.answers(ITEMS as usize).await.expect("works");
+        let answers = store.answers(None, ITEMS as usize).await.expect("works");
         assert!(answers.iter().all(|one| one.bytes == answer(&one.id)));
         let found: HashSet<_> = answers.iter().map(|one| one.id.to_string()).collect();
         assert!(done.is_subset(&found), "an answer is lost");

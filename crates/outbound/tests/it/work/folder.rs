@@ -9,7 +9,7 @@ use tokio::time;
 
 use super::{
     in_memory,
-    suite::{answer, work},
+    suite::{answered, work},
 };
 
 const TTL: Duration = Duration::from_secs(60);
@@ -33,13 +33,13 @@ async fn after_a_restart_there_are_three_outcomes_and_no_wait() {
     store.push(work(0..4)).await.expect("works");
     let leases = store.claim(3, TTL, Ambiguous::Leave).await.expect("works");
     store.sent(&[&leases[1], &leases[2]]).await.expect("works");
-    store.finish(&[(&leases[2], answer("2"))]).await.expect("works");
+    store.finish(&[(&leases[2], answered("2"))]).await.expect("works");
     let second = FolderWork::open(folder.path()).expect_err("one at a time");
     assert!(second.source().expect("why").to_string().contains("another writer"), "{second}");
     drop(store);
 
     let store = FolderWork::open(folder.path()).expect("opens");
-    let expected = Counts { ready: 2, ambiguous: 1, claimed: 0, done: 1, exported: 0 };
+    let expected = Counts { ready: 2, ambiguous: 1, claimed: 0, done: 1, exported: 0, failed: 0 };
     assert_eq!(store.counts().await.expect("works"), expected);
     let again = store.claim(9, TTL, Ambiguous::Leave).await.expect("works");
     let seen: Vec<_> = again.iter().map(|lease| (&*lease.id, lease.deliveries)).collect();
@@ -47,7 +47,7 @@ async fn after_a_restart_there_are_three_outcomes_and_no_wait() {
     let perhaps = store.claim(9, TTL, Ambiguous::Take).await.expect("works");
     assert!(perhaps.len() == 1 && perhaps[0].may_have_been_sent);
     // A lease from before the restart is stale after it, and no number comes twice.
-    assert!(store.finish(&[(&leases[0], answer("0"))]).await.expect("works")[0].is_err());
+    assert!(store.finish(&[(&leases[0], answered("0"))]).await.expect("works")[0].is_err());
     assert!(again.iter().all(|lease| lease.number > leases[2].number));
 }
 
@@ -74,7 +74,7 @@ async fn garbage_is_dropped() {
     assert!(most < (1 << 20) + 2 * (100_000 + 2000 * 60) + 100_000, "{most}");
     // The lease stays held, and its number and state survive.
     let left = in_memory(&memory.after_power_loss());
-    let expected = Counts { ready: 0, ambiguous: 1, claimed: 0, done: 0, exported: 2000 };
+    let expected = Counts { ready: 0, ambiguous: 1, claimed: 0, done: 0, exported: 2000, failed: 0 };
     assert_eq!(left.counts().await.expect("works"), expected);
     let again = left.claim(1, TTL, Ambiguous::Take).await.expect("works").remove(0);
     assert_eq!(
@@ -85,7 +85,7 @@ async fn garbage_is_dropped() {
     let number = stays.number;
     drop(store);
     let store = in_memory(&memory);
-    assert_eq!(store.answers(9).await.expect("works")[0].bytes, "done");
+    assert_eq!(store.answers(None, 9).await.expect("works")[0].bytes, "done");
     assert_eq!(store.push(vec![Work::new("0 0", "again")]).await.expect("works"), [Pushed::Done]);
     store.push(vec![Work::new("new", "")]).await.expect("works");
     let next = store.claim(1, TTL, Ambiguous::Leave).await.expect("works").remove(0);
@@ -197,7 +197,7 @@ async fn a_full_disk_fails_calls_and_loses_nothing() {
             finished += 1;
         }
         assert!(finished < 20);
-        assert!(store.answers(100).await.is_err(), "nobody knows which of them are durable");
+        assert!(store.answers(None, 100).await.is_err(), "nobody knows which of them are durable");
         assert!(store.push(work(30..31)).await.is_err());
         drop(store);
         memory.set_room(None);
@@ -247,7 +247,7 @@ async fn a_caller_that_is_dropped_during_a_rewrite_costs_nothing() {
         let big = ids.iter().map(|id| Work::new(id.clone(), vec![1; 100_000])).collect();
         store.push(big).await.expect("works");
         let leases = store.claim(30, TTL, Ambiguous::Leave).await.expect("works");
-        let answers: Vec<_> = leases.iter().map(|lease| (lease, answer(&lease.id))).collect();
+        let answers: Vec<_> = leases.iter().map(|lease| (lease, answered(&lease.id))).collect();
         let before = bytes(&memory);
         {
             let mut call = std::pin::pin!(store.finish(&answers));
@@ -299,7 +299,7 @@ async fn records_that_are_wrong_are_errors() {
     let leases = store.claim(3, TTL, Ambiguous::Leave).await.expect("works");
     store.sent(&[&leases[0], &leases[1]]).await.expect("works");
     store.release(&[&leases[1]], true).await.expect("works");
-    store.finish(&[(&leases[0], answer("0"))]).await.expect("works");
+    store.finish(&[(&leases[0], answered("0"))]).await.expect("works");
     store.exported(std::slice::from_ref(&leases[0].id)).await.expect("works");
     drop(store);
     let records: Vec<_> =
@@ -339,7 +339,7 @@ async fn debug_prints_no_payload_and_no_answer() {
     store.push(vec![pushed.clone()]).await.expect("works");
     let lease = store.claim(1, TTL, Ambiguous::Leave).await.expect("works").remove(0);
     store.finish(&[(&lease, "canary".into())]).await.expect("works");
-    let answers = store.answers(1).await.expect("works");
+    let answers = store.answers(None, 1).await.expect("works");
     time::advance(TTL).await;
     let printed = format!("{pushed:?} {lease:?} {answers:?} {store:?}");
     assert!(printed.contains("\"id\"") && !printed.contains("canary"), "{printed}");

@@ -2,24 +2,27 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use outbound::work::{Ambiguous, Counts, FolderWork, Lease, MemoryWork, Pushed, WorkStore};
+use outbound::work::{Ambiguous, Counts, End, FolderWork, Lease, MemoryWork, Pushed, Work, WorkStore};
 use outbound_journal::Memory;
 use proptest::prelude::*;
 use tokio::time::{self, Instant};
 
 use super::{
     in_memory,
-    suite::{answer, work},
+    suite::{answer, answered},
 };
 
 #[derive(Debug, Clone)]
 enum Call {
-    Push(u32),
+    /// With a priority, and with the payload of this id or another one.
+    Push(u32, i16, bool),
     Claim(usize, u64, bool),
     /// The calls below use the lease that was handed out this many leases ago.
     Sent(usize),
     Renew(usize, u64),
     Finish(usize),
+    Fail(usize),
+    Retry,
     Release(usize, bool),
     Export(u32),
     Wait(u64),
@@ -28,14 +31,16 @@ enum Call {
 
 fn calls() -> impl Strategy<Value = Vec<Call>> {
     let call = prop_oneof![
-        3 => (0..8_u32).prop_map(Call::Push),
+        4 => (0..8_u32, 0..3_i16, any::<bool>()).prop_map(|(id, priority, other)| Call::Push(id, priority, other)),
         4 => (0..4_usize, 1..50_u64, any::<bool>()).prop_map(|(most, ttl, take)| Call::Claim(most, ttl, take)),
         3 => (0..6_usize).prop_map(Call::Sent),
         1 => (0..6_usize, 1..50_u64).prop_map(|(lease, ttl)| Call::Renew(lease, ttl)),
         3 => (0..6_usize).prop_map(Call::Finish),
+        2 => (0..6_usize).prop_map(Call::Fail),
+        1 => Just(Call::Retry),
         2 => (0..6_usize, any::<bool>()).prop_map(|(lease, sent)| Call::Release(lease, sent)),
         1 => (0..8_u32).prop_map(Call::Export),
-        2 => (1..40_u64).prop_map(Call::Wait),
+        2 => prop_oneof![1..40_u64, 10_000..40_000_u64].prop_map(Call::Wait),
         1 => Just(Call::Reopen),
     ];
     proptest::collection::vec(call, 0..80)
@@ -48,25 +53,57 @@ struct Item {
     /// Number, expiry, whether it was sent.
     lease: Option<(u64, Instant, bool)>,
     done: bool,
+    failed: bool,
     exported: bool,
+    /// In the store's own time.
+    pushed: Duration,
+    priority: i16,
+    other: bool,
+}
+
+impl Item {
+    /// Lower ones go first, in microseconds.
+    fn rank(&self) -> i128 {
+        self.pushed.as_micros() as i128 - i128::from(self.priority) * 30_000_000
+    }
+}
+
+fn payload(id: u32, other: bool) -> String {
+    if other { format!("another {id}") } else { format!("payload {id}") }
 }
 
 /// All items in the order in which they were pushed, searched from the front each time.
-#[derive(Debug, Default)]
-struct Model(Vec<(u32, Item)>);
+#[derive(Debug)]
+struct Model {
+    items: Vec<(u32, Item)>,
+    opened: Instant,
+    before: Duration,
+}
 
 impl Model {
+    fn new() -> Self {
+        Self { items: Vec::new(), opened: Instant::now(), before: Duration::ZERO }
+    }
+
+    /// The store's own time goes on from the last push of what was not answered.
+    fn reopened(&mut self) {
+        let known =
+            self.items.iter().filter(|(_, item)| !item.done || item.failed).map(|(_, item)| item.pushed);
+        (self.opened, self.before) = (Instant::now(), known.max().unwrap_or_default());
+        self.rescue(true);
+    }
+
     fn find(&mut self, id: u32) -> Option<&mut Item> {
-        self.0.iter_mut().find(|(other, _)| *other == id).map(|(_, item)| item)
+        self.items.iter_mut().find(|(other, _)| *other == id).map(|(_, item)| item)
     }
 
     fn held(&mut self, lease: u64) -> Option<&mut Item> {
-        let mut items = self.0.iter_mut().map(|(_, item)| item);
+        let mut items = self.items.iter_mut().map(|(_, item)| item);
         items.find(|item| item.lease.is_some_and(|(number, ..)| number == lease))
     }
 
     fn rescue(&mut self, all: bool) {
-        for (_, item) in &mut self.0 {
+        for (_, item) in &mut self.items {
             if let Some((_, end, sent)) = item.lease
                 && (all || end <= Instant::now())
             {
@@ -78,12 +115,16 @@ impl Model {
 
     fn claimable(&self, take: bool) -> Option<u32> {
         let free = |item: &Item| !item.done && item.lease.is_none() && (take || !item.ambiguous);
-        self.0.iter().find(|(_, item)| free(item)).map(|(id, _)| *id)
+        self.items
+            .iter()
+            .filter(|(_, item)| free(item))
+            .min_by_key(|(_, item)| item.rank())
+            .map(|(id, _)| *id)
     }
 
     fn counts(&self) -> Counts {
         let mut counts = Counts::default();
-        for (_, item) in &self.0 {
+        for (_, item) in &self.items {
             *match item {
                 Item { exported: true, .. } => &mut counts.exported,
                 Item { done: true, .. } => &mut counts.done,
@@ -91,6 +132,7 @@ impl Model {
                 Item { ambiguous: true, .. } => &mut counts.ambiguous,
                 Item { .. } => &mut counts.ready,
             } += 1;
+            counts.failed += usize::from(item.failed);
         }
         counts
     }
@@ -102,22 +144,27 @@ async fn run<S: WorkStore>(
     calls: &[Call],
     reopen: impl Fn(S) -> Option<S>,
 ) -> (Model, Option<S>) {
-    let mut model = Model::default();
+    let mut model = Model::new();
     let mut given: Vec<Lease> = Vec::new();
     let mut last_number = 0;
     for call in calls {
         let lease = |back: &usize| given.iter().rev().nth(*back).cloned();
         match call {
-            Call::Push(id) => {
+            Call::Push(id, priority, other) => {
+                let pushed = model.before + model.opened.elapsed();
                 let expected = match model.find(*id) {
+                    // The payload of what was answered is gone.
+                    Some(item) if item.other != *other && (item.failed || !item.done) => Pushed::Changed,
                     Some(item) if item.done => Pushed::Done,
                     Some(_) => Pushed::Unfinished,
                     None => Pushed::New,
                 };
                 if expected == Pushed::New {
-                    model.0.push((*id, Item::default()));
+                    let item = Item { pushed, priority: *priority, other: *other, ..Item::default() };
+                    model.items.push((*id, item));
                 }
-                assert_eq!(store.push(work([*id])).await.expect("works"), [expected]);
+                let work = Work::new(id.to_string(), payload(*id, *other)).priority(*priority);
+                assert_eq!(store.push(vec![work]).await.expect("works"), [expected]);
             }
             Call::Claim(most, ttl, take) => {
                 let ttl = Duration::from_millis(*ttl);
@@ -131,7 +178,7 @@ async fn run<S: WorkStore>(
                     assert!(lease.number > last_number);
                     last_number = lease.number;
                     item.lease = Some((lease.number, Instant::now() + ttl, false));
-                    let expected = (id.to_string(), item.deliveries, item.ambiguous, format!("payload {id}"));
+                    let expected = (id.to_string(), item.deliveries, item.ambiguous, payload(id, item.other));
                     let payload = String::from_utf8(lease.payload.to_vec()).expect("text");
                     assert_eq!(
                         (lease.id.to_string(), lease.deliveries, lease.may_have_been_sent, payload),
@@ -162,8 +209,26 @@ async fn run<S: WorkStore>(
                 if let Some(item) = held {
                     (item.lease, item.done) = (None, true);
                 }
-                let finished = store.finish(&[(&lease, answer(&lease.id))]).await.expect("works");
+                let finished = store.finish(&[(&lease, answered(&lease.id))]).await.expect("works");
                 assert_eq!(finished[0].is_ok(), expected);
+            }
+            Call::Fail(back) => {
+                let Some(lease) = lease(back) else { continue };
+                let held = model.held(lease.number);
+                let expected = held.is_some();
+                if let Some(item) = held {
+                    (item.lease, item.done, item.failed) = (None, true, true);
+                }
+                let why = End::Failed(answer(&lease.id));
+                assert_eq!(store.finish(&[(&lease, why)]).await.expect("works")[0].is_ok(), expected);
+            }
+            Call::Retry => {
+                let mut count = 0;
+                for (_, item) in model.items.iter_mut().filter(|(_, item)| item.failed) {
+                    (item.done, item.failed, item.exported, item.ambiguous) = (false, false, false, false);
+                    count += 1;
+                }
+                assert_eq!(store.retry_failed().await.expect("works"), count);
             }
             Call::Release(back, sent) => {
                 let Some(lease) = lease(back) else { continue };
@@ -185,20 +250,20 @@ async fn run<S: WorkStore>(
             Call::Reopen => match reopen(store) {
                 Some(opened) => {
                     store = opened;
-                    model.rescue(true);
+                    model.reopened();
                 }
                 None => return (model, None),
             },
         }
         assert_eq!(store.counts().await.expect("works"), model.counts());
         // Only where everything is durable anyway, because reading answers makes it durable.
-        if !matches!(call, Call::Finish(_) | Call::Export(_)) {
+        if !matches!(call, Call::Finish(_) | Call::Fail(_) | Call::Retry | Call::Export(_)) {
             continue;
         }
-        let answers = store.answers(100).await.expect("works");
-        let ids: Vec<_> = answers.iter().map(|one| one.id.to_string()).collect();
-        let done = model.0.iter().filter(|(_, item)| item.done && !item.exported);
-        assert_eq!(ids, done.map(|(id, _)| id.to_string()).collect::<Vec<_>>());
+        let answers = store.answers(None, 100).await.expect("works");
+        let found: Vec<_> = answers.iter().map(|one| (one.id.to_string(), one.failed)).collect();
+        let done = model.items.iter().filter(|(_, item)| item.done && !item.exported);
+        assert_eq!(found, done.map(|(id, item)| (id.to_string(), item.failed)).collect::<Vec<_>>());
         assert!(answers.iter().all(|one| one.bytes == answer(&one.id)));
     }
     (model, Some(store))
@@ -206,8 +271,8 @@ async fn run<S: WorkStore>(
 
 /// After a power loss, everything reported as durable is there, and nothing that was sent counts as unsent.
 async fn after_power_loss(store: &FolderWork, model: &Model, released: bool) {
-    let ids = model.0.iter().map(|(id, _)| *id);
-    let pushed = store.push(work(ids)).await.expect("works");
+    let again = model.items.iter().map(|(id, item)| Work::new(id.to_string(), payload(*id, item.other)));
+    let pushed = store.push(again.collect()).await.expect("works");
     let unsent: BTreeMap<Arc<str>, u32> = store
         .claim(100, Duration::from_secs(1), Ambiguous::Leave)
         .await
@@ -215,7 +280,7 @@ async fn after_power_loss(store: &FolderWork, model: &Model, released: bool) {
         .into_iter()
         .map(|lease| (lease.id, lease.deliveries))
         .collect();
-    for ((id, item), pushed) in model.0.iter().zip(pushed) {
+    for ((id, item), pushed) in model.items.iter().zip(pushed) {
         assert_eq!(pushed, if item.done { Pushed::Done } else { Pushed::Unfinished }, "{id}");
         let sent = item.lease.is_some_and(|(.., sent)| sent);
         // A release that was not durable yet may be lost.

@@ -76,6 +76,6 @@ async fn run(server: &Simulator, managers: &[RequestManager; 2], requests: [usiz
     };
     let (first, second) = tokio::join!(send(0), send(1));
     let refused = server.ledger().refused();
-    println!("{} requests in {first:.1} s, {} in {second:.1} s; {refused} refused", requests[0], requests[1]);
+    println!("{} requests in {first:.0} s, {} in {second:.0} s; {refused} refused", requests[0], requests[1]);
     (first.max(second), refused)
 }

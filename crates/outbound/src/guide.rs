@@ -6,6 +6,7 @@
 //! | [`failures`] | what fails, what it means, what was done about it, what to do |
 //! | [`limits`] | how requests and tokens are kept within limits, what to set and what to leave alone |
 //! | [`overnight`] | how to run a large batch while nobody looks, and how to go on after a crash |
+//! | [`several_machines`] | how to share one batch and the limits of one key among several machines |
 //! | [`streaming`] | how an answer comes item by item, when it is repeated, and how it ends |
 //! | [`routes`] | how to use several keys, models and providers, and a second call beside a slow one |
 //! | [`testing`] | how to test your own program against a provider that misbehaves |
@@ -25,6 +26,10 @@ pub mod limits {}
 #[cfg(feature = "work")]
 #[doc = include_str!("guide/overnight.md")]
 pub mod overnight {}
+
+#[cfg(all(feature = "work", feature = "quota_store"))]
+#[doc = include_str!("guide/several_machines.md")]
+pub mod several_machines {}
 
 #[doc = include_str!("guide/testing.md")]
 pub mod testing {}

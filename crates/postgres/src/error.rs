@@ -44,7 +44,12 @@ impl Error {
                 let class = code.code().get(..2).unwrap_or_default();
                 matches!(class, "08" | "40" | "53")
                     || code.code().starts_with("57P")
-                    || [SqlState::QUERY_CANCELED, SqlState::LOCK_NOT_AVAILABLE].contains(code)
+                    || [
+                        SqlState::QUERY_CANCELED,
+                        SqlState::LOCK_NOT_AVAILABLE,
+                        SqlState::READ_ONLY_SQL_TRANSACTION,
+                    ]
+                    .contains(code)
             }
             // No answer of the server's: the connection. What the client itself cannot encode or decode stays wrong.
             None => error.is_closed() || source_is_io(error),
@@ -55,7 +60,10 @@ impl Error {
     pub(crate) fn breaks_connection(&self) -> bool {
         match &self.0 {
             Kind::Silent(_) => true,
-            Kind::Postgres(error) => error.code().is_none_or(|code| code.code().starts_with("57P")),
+            // A server that may only read was the one to write to before another took its place.
+            Kind::Postgres(error) => error.code().is_none_or(|code| {
+                code.code().starts_with("57P") || *code == SqlState::READ_ONLY_SQL_TRANSACTION
+            }),
             _ => false,
         }
     }

@@ -76,6 +76,7 @@ impl PostgresWork {
                 sql::COUNTS,
                 sql::RETRY,
                 sql::HEALTH,
+                sql::LAST_LEASE,
             ],
         );
         let ends = Lane::new(

@@ -13,8 +13,8 @@ use outbound::{
 use outbound_postgres::{Error, Orders, PostgresBatch};
 use tokio::sync::watch;
 
-use super::claims::Claims;
-use crate::{control::Limits, say};
+use super::{claims::Claims, team::limits};
+use crate::say;
 
 /// The largest part, as a share of the budget.
 const LARGEST: u64 = 20;
@@ -114,8 +114,9 @@ impl Budget {
 
     /// Takes a part of the budget if this process needs one. `orders` are the last that were heard.
     pub(super) async fn fill(&self, batch: &PostgresBatch, orders: &Orders) -> Result<(), Error> {
-        let limits: Limits = serde_json::from_str(&orders.limits).unwrap_or_default();
-        let Some(budget) = limits.budget.map(millionths) else { return Ok(()) };
+        // Where the limits cannot be read, the run ends.
+        let Some(budget) = limits(orders).ok().and_then(|limits| limits.budget) else { return Ok(()) };
+        let budget = millionths(budget);
         let before = match self.taken.load(Ordering::Relaxed) {
             NO_LIMIT => 0,
             taken => taken,

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::{
     status::Machine,
     store::{self, failed},
+    team::limits,
 };
 use crate::{
     args::CtlCommand,
@@ -34,7 +35,7 @@ pub(crate) async fn ctl(address: &str, name: &str, command: CtlCommand, in_json:
     let members = batch.members().await.map_err(|error| failed(&error))?;
     let machines: Vec<_> = members.iter().map(Machine::of).collect();
     if in_json {
-        let limits: Limits = serde_json::from_str(&orders.limits).unwrap_or_default();
+        let limits = limits(&orders).map_err(Stop::Usage)?;
         let reply = json!({"ok": true, "paused": orders.paused, "limits": limits, "machines": machines});
         print(reply.to_string())?;
         return Ok(ALL_SUCCEEDED);

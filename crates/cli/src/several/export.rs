@@ -23,16 +23,17 @@ const AT_ONCE: usize = 1_000;
 
 pub(crate) async fn export(arguments: Export) -> Result<u8, Stop> {
     let (work, _batch) = store::look(&arguments.store, &arguments.name).await?;
+    let before = work.last_lease().await.map_err(|error| failed(&error))?;
     let written = write(&work, &arguments.output).await?;
     say::line(written.in_words());
     let is_done = written.missing == 0;
     if arguments.remove {
-        let is_removed = is_done && work.remove().await.map_err(|error| failed(&error))?;
+        let is_removed = is_done && work.remove(before).await.map_err(|error| failed(&error))?;
         let name = &arguments.name;
         match is_removed {
             true => say::line(format_args!("the batch {name} is removed from the database")),
             false => say::line(format_args!(
-                "the batch {name} is not removed: not all of its lines have an answer, and machines may work on it"
+                "the batch {name} is not removed: not all of its lines have an answer, or machines work on it"
             )),
         }
     }
@@ -106,7 +107,10 @@ pub(super) async fn write(work: &PostgresWork, path: &Path) -> Result<Written, S
     let found = Found::look(path)?;
     // A symbolic link stays: the file that it names is replaced.
     let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let new = beside(&target);
+    // Of this process alone: others may write the same answers.
+    let mut new = beside(&target).into_os_string();
+    new.push(format!(".{}", std::process::id()));
+    let new = PathBuf::from(new);
     let file = File::create(&new).map_err(unwritable)?;
     if let Ok(old) = fs::metadata(&target) {
         // Whoever may not read the old file may not read the new one either.
@@ -129,6 +133,9 @@ pub(super) async fn write(work: &PostgresWork, path: &Path) -> Result<Written, S
         written.kept = Some(old);
     }
     fs::rename(&new, &target).map_err(unwritable)?;
+    // The name is as durable as the content. Not every system can sync a folder.
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
     Ok(written)
 }
 

@@ -76,9 +76,20 @@ impl<S: WorkStore, W: Fn() -> usize> Feed<S, W> {
                     return Ok(());
                 }
             }
+            let payloads = match leases.iter().map(payload).collect::<Result<Vec<_>, _>>() {
+                Ok(payloads) => payloads,
+                Err(stop) => {
+                    let back: Vec<_> = leases.iter().collect();
+                    self.reach
+                        .during(self.store.release(&back, false))
+                        .await
+                        .map_err(|error| failed(&error))?;
+                    return Err(stop);
+                }
+            };
             // All are noted before the first is sent: what is not sent on is put back at the end.
-            let taken: Vec<_> =
-                leases.into_iter().map(|lease| self.request(lease)).collect::<Result<_, _>>()?;
+            let lines = leases.into_iter().zip(payloads);
+            let taken: Vec<_> = lines.map(|(lease, payload)| self.request(lease, payload)).collect();
             for (id, most, request) in taken.into_iter().flatten() {
                 let is_admitted = tokio::select! {
                     biased;
@@ -120,13 +131,8 @@ impl<S: WorkStore, W: Fn() -> usize> Feed<S, W> {
     }
 
     /// The request of a line, and the most that it may cost. `None` if this process has the line already.
-    fn request(&self, lease: Lease) -> Result<Option<(Arc<str>, u64, Request)>, Stop> {
+    fn request(&self, lease: Lease, payload: Payload) -> Option<(Arc<str>, u64, Request)> {
         let id = Arc::clone(&lease.id);
-        let payload: Payload = serde_json::from_slice(&lease.payload).map_err(|error| {
-            Stop::Input(format!(
-                "the batch has a line that this version cannot read: `custom_id` {id:?}: {error}"
-            ))
-        })?;
         let origin = Origin { line: payload.line, request: payload.request };
         let most = if self.budget.has_prices() {
             self.budget.most(&payload.facts(self.provider), payload.body())
@@ -135,6 +141,15 @@ impl<S: WorkStore, W: Fn() -> usize> Feed<S, W> {
         };
         let request = payload.into_request(id.to_string(), &self.base_path);
         let request = if lease.may_have_been_sent { request.maybe_sent_before() } else { request };
-        Ok(self.claims.add(lease, origin).then_some((id, most, request)))
+        self.claims.add(lease, origin).then_some((id, most, request))
     }
+}
+
+fn payload(lease: &Lease) -> Result<Payload, Stop> {
+    serde_json::from_slice(&lease.payload).map_err(|error| {
+        let id = &lease.id;
+        Stop::Input(format!(
+            "the batch has a line that this version cannot read: `custom_id` {id:?}: {error}"
+        ))
+    })
 }

@@ -11,6 +11,7 @@ use std::{
 
 use outbound::work::{Counts, WorkStore};
 use outbound_postgres::{Order, PostgresBatch, PostgresQuota, PostgresWork};
+use tokio::time::sleep;
 
 use super::{
     budget::Budget,
@@ -217,7 +218,15 @@ impl Ready {
 /// Writes the answers of the whole batch to the output, if there is to be one, and the lines that failed to their own file.
 async fn write_output(work: &PostgresWork, reading: &Arc<Reading>, arguments: &Run) -> Result<(), Stop> {
     let Some(path) = &arguments.output else { return Ok(()) };
-    let written = export::write(work, path).await?;
+    let mut tries = 0;
+    let written = loop {
+        match export::write(work, path).await {
+            // Another process of this machine may be writing the same answers to it at this moment.
+            Err(Stop::Output(_)) if tries < TRIES => tries += 1,
+            written => break written?,
+        }
+        sleep(TRY_AGAIN).await;
+    };
     if !arguments.quiet {
         say::line(written.in_words());
     }
@@ -227,6 +236,10 @@ async fn write_output(work: &PostgresWork, reading: &Arc<Reading>, arguments: &R
     }
     Ok(())
 }
+
+/// The time between two tries to write the answers, and the number of tries.
+const TRY_AGAIN: Duration = Duration::from_millis(500);
+const TRIES: usize = 20;
 
 /// How many requests may be in flight before the manager has said it.
 fn width(arguments: &Run, keys: usize) -> usize {

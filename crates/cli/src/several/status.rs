@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{
     export::all,
     store::{self, failed},
+    team::limits,
 };
 use crate::{
     control::Limits,
@@ -47,7 +48,7 @@ pub(crate) async fn status(address: &str, name: &str, in_json: bool) -> Result<u
         claimed: counts.claimed as u64,
         may_have_been_sent: counts.ambiguous as u64,
         paused: orders.paused,
-        limits: serde_json::from_str(&orders.limits).unwrap_or_default(),
+        limits: limits(&orders).map_err(Stop::Usage)?,
         budget_taken: orders.taken as f64 / 1e6,
         machines: members.iter().map(Machine::of).collect(),
         dead_rows: health.dead_rows,

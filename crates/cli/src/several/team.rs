@@ -10,7 +10,7 @@ use std::{
 
 use outbound_postgres::{Orders, PostgresBatch};
 use parking_lot::Mutex;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::{
     budget::Budget,
@@ -65,7 +65,7 @@ impl Team {
         };
         let orders =
             reach.during(shared.batch.report(&shared.status())).await.map_err(|error| failed(&error))?;
-        if limits(&orders).budget.is_some() && !budget.has_prices() {
+        if limits(&orders).map_err(Stop::Usage)?.budget.is_some() && !budget.has_prices() {
             let why = "the batch has a budget, so this run needs to know what a request costs: give --prices";
             return Err(Stop::Usage(String::from(why)));
         }
@@ -106,7 +106,11 @@ impl Shared {
                 () = self.budget.asked() => {}
             }
             let report = timeout(PATIENCE, self.batch.report(&self.status())).await;
-            let Ok(Ok(orders)) = report else { continue };
+            let Ok(Ok(orders)) = report else {
+                // Who asks for a part of the budget asks again at once.
+                sleep(EVERY).await;
+                continue;
+            };
             self.follow(&orders);
             // If it fails, the next second tries again.
             let _ = self.budget.fill(&self.batch, &orders).await;
@@ -128,9 +132,14 @@ impl Shared {
             manager.resume();
         }
         if orders.limits != before.limits {
+            let all = limits(orders).unwrap_or_else(|why| {
+                say::line(format_args!("{why}: this run ends"));
+                interrupt.ask();
+                Limits::default()
+            });
             // The budget is taken in parts.
-            let Limits { budget, .. } = limits(orders);
-            let limits = Limits { budget: None, ..limits(orders) };
+            let budget = all.budget;
+            let limits = Limits { budget: None, ..all };
             if limits != Limits::default()
                 && let Err(error) = self.controlled.limit(limits)
             {
@@ -147,6 +156,15 @@ impl Shared {
     }
 }
 
-fn limits(orders: &Orders) -> Limits {
-    serde_json::from_str(&orders.limits).unwrap_or_default()
+/// The limits that all follow. Limits that this version cannot read are no limits to ignore: one of them may be a budget.
+pub(super) fn limits(orders: &Orders) -> Result<Limits, String> {
+    if orders.limits.is_empty() {
+        return Ok(Limits::default());
+    }
+    serde_json::from_str(&orders.limits).map_err(|error| {
+        format!(
+            "the batch has limits that this version cannot read ({error}); use the version that set them, or set them again with \
+             `outbound ctl .. limits`"
+        )
+    })
 }

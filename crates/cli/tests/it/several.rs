@@ -257,6 +257,45 @@ async fn an_export_loses_nothing_that_was_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_this_version_cannot_read_is_not_passed_over() {
+    let Some(job) = Job::new(5, 1).await else { return };
+    assert_eq!(job.run(&[]).status.code(), Some(0));
+    job.execute("update job set state = 0; delete from answer").await;
+    // A limit of a later version may be a budget.
+    job.execute(
+        "insert into batch_order (batch, limits) select batch, '{\"budget\": 1, \"per_hour\": 3}' from batch \
+                 on conflict (batch) do update set limits = excluded.limits",
+    )
+    .await;
+    let run = job.run(&[]);
+    assert_eq!((run.status.code(), job.sends()), (Some(2), 5), "{}", said(&run));
+    assert!(said(&run).contains("the batch has limits that this version cannot read"), "{}", said(&run));
+    job.execute("update batch_order set limits = '{}'").await;
+    // A line that it cannot read is held by nobody, and neither are the others.
+    job.execute("update body set payload = '{}' where id = 'r3'").await;
+    let run = job.run(&["--limit", "2"]);
+    assert_eq!(run.status.code(), Some(3), "{}", said(&run));
+    assert!(said(&run).contains("cannot read: `custom_id` \"r3\""), "{}", said(&run));
+    assert_eq!((job.status()["claimed"].as_u64(), job.sends()), (Some(0), 5));
+    job.simulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_of_one_machine_may_write_to_one_file() {
+    let Some(job) = Job::new(60, 50).await else { return };
+    let output = job.path("out.jsonl");
+    let runs: Vec<_> = (0..4).map(|_| job.start(&["-o", text(&output)])).collect();
+    for run in runs.into_iter().map(Running::end) {
+        assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    }
+    job.all_are_there(&answers(&output), 60);
+    let files = std::fs::read_dir(output.parent().expect("a folder")).expect("it is there");
+    let left = files.flatten().filter(|file| file.file_name().to_string_lossy().contains("outbound-new"));
+    assert_eq!(left.count(), 0);
+    job.simulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_message_shows_the_password() {
     let Some(mut job) = Job::new(30, 200).await else { return };
     job.store = job.store.replace("postgres@", "postgres:se'cret-0123@");

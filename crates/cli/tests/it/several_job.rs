@@ -97,6 +97,11 @@ impl Job {
         })
     }
 
+    /// Changes something in the database, as another version would.
+    pub(crate) async fn execute(&self, statement: &str) {
+        Database::execute(&self.store, &format!("set search_path to outbound; {statement}")).await;
+    }
+
     pub(crate) fn command(&self, more: &[&str]) -> Command {
         let (input, base, store) = (text(&self.input), &self.base, &self.store);
         let own =

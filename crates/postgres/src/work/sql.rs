@@ -183,3 +183,5 @@ select
         where datname = current_database() and pid <> pg_backend_pid()
             and backend_type <> 'autovacuum worker' and (backend_xmin is not null or backend_xid is not null)
     ), 0)::bigint";
+
+pub(super) const LAST_LEASE: &str = "select coalesce(max(lease), 0) from job where batch = $1";

@@ -40,7 +40,19 @@ impl PostgresWork {
         })
     }
 
-    /// Removes the batch: its work, its answers, exported or not, and its name. Only if all of its work is done; else it changes
+    /// The number of the last lease in the batch; 0 if there is none. As long as it stays the same, no answer has come.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`WorkStore`](outbound::work::WorkStore).
+    pub async fn last_lease(&self) -> Result<u64, WorkError> {
+        let rows = self.look(sql::LAST_LEASE, &[]).await?.rows;
+        let last = rows.first().map_or(Ok(0), |row| get::<i64>(row, 0))?;
+        Ok(last.unsigned_abs())
+    }
+
+    /// Removes the batch: its work, its answers, exported or not, and its name. Only if all of its work is done, and if its
+    /// [last lease](Self::last_lease) is still this one, so that no answer goes that its caller has not seen. Else it changes
     /// nothing, and returns `false`.
     ///
     /// It is one transaction, and takes as long as it takes: about a second for each 100,000 jobs. Who has the batch open meanwhile
@@ -50,12 +62,13 @@ impl PostgresWork {
     ///
     /// The database is away, or refused. It is not asked again. If the connection broke, nobody knows whether the batch is still
     /// there: open it, and look.
-    pub async fn remove(self) -> Result<bool, WorkError> {
-        remove(self.shared.listener.database(), self.shared.batch).await.map_err(WorkError::new)
+    pub async fn remove(self, last_lease: u64) -> Result<bool, WorkError> {
+        let (database, batch) = (self.shared.listener.database(), self.shared.batch);
+        remove(database, batch, last_lease).await.map_err(WorkError::new)
     }
 }
 
-async fn remove(database: &Database, batch: i64) -> Result<bool, Error> {
+async fn remove(database: &Database, batch: i64, last_lease: u64) -> Result<bool, Error> {
     let mut client = database.connect().await?;
     // A large batch takes longer than any other call.
     client.batch_execute("set statement_timeout to 0").await?;
@@ -64,6 +77,10 @@ async fn remove(database: &Database, batch: i64) -> Result<bool, Error> {
     transaction.execute("select from batch where batch = $1 for update", &[&batch]).await?;
     let is_open = "select exists (select from job where batch = $1 and state < 3)";
     if transaction.query_one(is_open, &[&batch]).await?.try_get(0)? {
+        return Ok(false);
+    }
+    let last: i64 = transaction.query_one(sql::LAST_LEASE, &[&batch]).await?.try_get(0)?;
+    if last.unsigned_abs() != last_lease {
         return Ok(false);
     }
     for table in ["answer", "job", "body", "batch"] {

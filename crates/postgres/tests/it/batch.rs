@@ -33,6 +33,29 @@ async fn finish_all(store: &PostgresWork) -> usize {
     store.finish(&ends).await.expect("finishes").iter().filter(|held| held.is_ok()).count()
 }
 
+/// Removes it as it is now.
+async fn remove(store: PostgresWork) -> bool {
+    let last = store.last_lease().await.expect("a number");
+    store.remove(last).await.expect("works")
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_has_read_is_not_removed() {
+    let Some(address) = address() else { return };
+    let schema = Schema::new(&address);
+    let store = schema.builder().open().await.expect("opens");
+    push(&store, 0..2).await;
+    let lease = &store.claim(1, TTL, Ambiguous::Leave).await.expect("claims")[0];
+    store.finish(&[(lease, End::Failed("why".into()))]).await.expect("finishes");
+    assert_eq!(finish_all(&store).await, 1);
+    let read = store.last_lease().await.expect("a number");
+    // One is tried again, and has another answer.
+    assert_eq!(store.retry_failed().await.expect("works"), 1);
+    assert_eq!(finish_all(&store).await, 1);
+    assert!(!store.clone().remove(read).await.expect("works"), "its answer was not read");
+    assert!(remove(store).await);
+}
+
 #[tokio::test]
 async fn a_batch_has_one_seed() {
     let Some(address) = address() else { return };
@@ -41,7 +64,7 @@ async fn a_batch_has_one_seed() {
     let (one, same, other) = (open("one").await, open("one").await, open("other").await);
     assert_eq!(one.seed(), same.seed());
     assert_ne!(one.seed(), other.seed());
-    assert!(one.remove().await.expect("is removed"));
+    assert!(remove(one).await);
     assert_ne!(open("one").await.seed(), same.seed());
 }
 
@@ -54,20 +77,20 @@ async fn only_a_batch_that_is_done_is_removed() {
     push(&other, 0..3).await;
     assert_eq!(finish_all(&other).await, 3);
     push(&store, 0..3).await;
-    assert!(!store.clone().remove().await.expect("works"), "nothing is done");
+    assert!(!remove(store.clone()).await, "nothing is done");
     let leases = store.claim(3, TTL, Ambiguous::Leave).await.expect("claims");
     store
         .finish(&[(&leases[0], "answer".into()), (&leases[1], End::Failed("why".into()))])
         .await
         .expect("finishes");
-    assert!(!store.clone().remove().await.expect("works"), "one is claimed");
+    assert!(!remove(store.clone()).await, "one is claimed");
     assert_eq!(
         store.counts().await.expect("counts"),
         Counts { claimed: 1, done: 2, failed: 1, ..Counts::default() }
     );
     store.finish(&[(&leases[2], "answer".into())]).await.expect("finishes");
     store.exported(&["0".into()]).await.expect("works");
-    assert!(store.clone().remove().await.expect("works"));
+    assert!(remove(store.clone()).await);
     // The other one is as it was, and of this one there is nothing.
     assert_eq!(other.answers(None, 9).await.expect("answers").len(), 3);
     let client = schema.client().await;
@@ -79,7 +102,7 @@ async fn only_a_batch_that_is_done_is_removed() {
     let error = store.push(vec![Work::new("late", "")]).await.expect_err("the batch is gone");
     assert!(format!("{error:?}").contains("foreign key"), "{error:?}");
     assert_eq!(store.retry_failed().await.expect("works"), 0);
-    assert!(store.clone().remove().await.expect("it is gone"));
+    assert!(remove(store.clone()).await);
     assert_eq!(open("one").await.counts().await.expect("counts"), Counts::default());
 }
 
@@ -101,7 +124,8 @@ async fn a_removal_and_a_push_at_once_lose_nothing() {
             sleep(Duration::from_millis(1 << (round % 10))).await;
             other.push(vec![Work::new("late", "")]).await
         };
-        let (was_removed, pushed) = futures::future::join(store.remove(), pushed).await;
+        let last = store.last_lease().await.expect("a number");
+        let (was_removed, pushed) = futures::future::join(store.remove(last), pushed).await;
         let was_removed = was_removed.expect("works");
         assert_eq!(was_removed, pushed.is_err(), "{pushed:?}");
         let after = schema.builder().name(&name).open().await.expect("opens").counts().await.expect("counts");

@@ -20,7 +20,7 @@
 //! outbound export --name nightly -o answers.jsonl
 //! ```
 //!
-//! `outbound run --help` has all options. The guide of the crate `outbound` has a page about a batch overnight.
+//! `outbound run --help` has all options. The guide of the crate `outbound` has a page about a batch overnight, and one about several machines.
 //!
 //! # What is in it
 //!

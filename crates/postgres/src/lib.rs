@@ -79,8 +79,8 @@
 //!
 //! # What it does not do
 //!
-//! It sends nothing: a program claims, sends and finishes, as `outbound run --store` does. It keeps no connection pool: one
-//! connection claims, one says what was sent and finishes, and one listens once a worker has
+//! It sends nothing: a program claims, sends and finishes, as `outbound run --store` does; `RequestManagerBuilder::quota_store` takes a
+//! [`PostgresQuota`]. It keeps no connection pool: one connection claims, one says what was sent and finishes, and one listens once a worker has
 //! [waited](outbound::work::WorkStore::wait). A pooler in front of the database has to keep prepared statements (`PgBouncer`: 1.21 or later). Behind one that shares connections between transactions nothing is
 //! heard, and a waiting worker looks every 2 seconds.
 //!

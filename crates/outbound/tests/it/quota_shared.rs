@@ -1,4 +1,5 @@
 //! Several managers share the limits of one key through a store of quota.
+// long: one set of managers, provider and store serves all of its cases.
 
 use std::{
     collections::BTreeMap,

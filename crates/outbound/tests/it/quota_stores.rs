@@ -84,11 +84,17 @@ impl Tested for Folder {
 #[tokio::test(start_paused = true)]
 async fn memory_conforms() {
     quota_suite::conforms(async || MemoryQuota::new()).await;
+    quota_suite::pauses(async || MemoryQuota::new()).await;
+    quota_suite::losses(async || MemoryQuota::new()).await;
+    quota_suite::many(async || MemoryQuota::new()).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_folder_conforms() {
     quota_suite::conforms(async || Folder::new()).await;
+    quota_suite::pauses(async || Folder::new()).await;
+    quota_suite::losses(async || Folder::new()).await;
+    quota_suite::many(async || Folder::new()).await;
 }
 
 fn scope() -> Scope {

@@ -1,9 +1,15 @@
 //! The suite that every store of quota has to pass.
 
+#[path = "quota_suite/losses.rs"]
+mod losses;
+#[path = "quota_suite/many.rs"]
+mod many;
+#[path = "quota_suite/pauses.rs"]
+mod pauses;
+
 use std::{future::Future, time::Duration};
 
 use outbound::quota_store::{Exchange, Grant, QuotaStore, Rule, Scope};
-use tokio::{task::JoinSet, time::Instant};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -48,17 +54,29 @@ pub(crate) async fn conforms<S: Tested>(mut new: impl AsyncFnMut() -> S) {
     all_rules_are_granted_or_none(new().await).await;
     what_is_given_back_comes_back_once_and_debts_are_paid(new().await).await;
     what_a_dead_holder_has_does_not_come_back(new().await).await;
-    a_refusal_pauses_all_then_one_probes_then_all_have_half(new().await).await;
-    a_prober_that_dies_is_replaced(new().await).await;
     who_waits_longest_is_not_overtaken(new().await).await;
     who_does_not_come_is_not_waited_for(new().await).await;
-    the_clock_may_be_set(new().await).await;
-    lost_writes_are_the_only_overrun(new().await).await;
-    a_lost_row_begins_empty_with_another_generation(new().await).await;
-    many_handles_at_once(new().await).await;
     a_stalled_holder_that_comes_back_pays_for_what_it_spent(new().await).await;
     rules_may_change(new().await).await;
-    many_scopes(new().await).await;
+}
+
+/// The part about refusals.
+pub(crate) async fn pauses<S: Tested>(mut new: impl AsyncFnMut() -> S) {
+    pauses::a_refusal_pauses_all_then_one_probes_then_all_have_half(new().await).await;
+    pauses::a_prober_that_dies_is_replaced(new().await).await;
+}
+
+/// The part about what the store loses.
+pub(crate) async fn losses<S: Tested>(mut new: impl AsyncFnMut() -> S) {
+    losses::the_clock_may_be_set(new().await).await;
+    losses::lost_writes_are_the_only_overrun(new().await).await;
+    losses::a_lost_row_begins_empty_with_another_generation(new().await).await;
+}
+
+/// The part about many. It is long, so a store whose clock is a real one runs it beside the rest.
+pub(crate) async fn many<S: Tested>(mut new: impl AsyncFnMut() -> S) {
+    many::many_handles_at_once(new().await).await;
+    many::many_scopes(new().await).await;
 }
 
 /// 600 requests and 60,000 tokens an hour, of which 30,000 can be saved up. A chunk is 60 and 3,000.
@@ -221,66 +239,6 @@ async fn what_a_dead_holder_has_does_not_come_back(store: impl Tested) {
     assert_about(drain(&store, 13, &scope()).await, 50 * 60_000 / 3_600);
 }
 
-async fn a_refusal_pauses_all_then_one_probes_then_all_have_half(store: impl Tested) {
-    let all = |holder, seq| Exchange::new(holder, seq).wanted([400, 40_000]).least([1, 100]);
-    fill(&store).await;
-    let refused = exchange(&store, ask(1, 1).pause(10 * MINUTE)).await;
-    assert_eq!((&refused.granted[..], refused.pause), (&[0, 0][..], Some(10 * MINUTE)));
-    // A shorter one that is heard later does not end it.
-    store.advance(5 * MINUTE).await;
-    let other = exchange(&store, ask(2, 1).pause(MINUTE)).await;
-    let left = other.pause.expect("a pause");
-    assert_eq!(other.granted, [0, 0]);
-    assert!(left <= 5 * MINUTE + MINUTE / 60 && left >= 4 * MINUTE, "{left:?}");
-    store.advance(4 * MINUTE).await;
-    assert_eq!(exchange(&store, all(1, 2)).await.granted, [0, 0]);
-    store.advance(MINUTE + MINUTE / 60).await;
-    // One sends its first request. Nobody gets more before that succeeds.
-    let probe = exchange(&store, all(2, 2)).await;
-    assert_eq!((&probe.granted[..], probe.pause), (&[1, 100][..], None));
-    let other = exchange(&store, ask(1, 3)).await;
-    assert_eq!(other.granted, [0, 0]);
-    // There is enough for all: it is a matter of the probe, and nobody knows how long that takes.
-    assert_eq!((probe.next_poll, other.next_poll), (MINUTE / 60, MINUTE / 60));
-    assert_eq!(exchange(&store, all(2, 3)).await.granted, [0, 0]);
-    assert_eq!(
-        exchange(&store, ask(1, 4).used([1, 0])).await.granted,
-        [0, 0],
-        "another's success is no answer"
-    );
-    assert_eq!(exchange(&store, all(2, 4).used([1, 100])).await.granted, [15, 1_500]);
-    store.advance(MINUTE).await;
-    assert_eq!(exchange(&store, all(2, 5)).await.granted, [30, 3_000]);
-    // A pause that nobody would believe ends, too.
-    exchange(&store, ask(1, 5).pause(Duration::MAX)).await;
-    store.advance(HOUR + MINUTE).await;
-    assert_eq!(exchange(&store, all(1, 6)).await.granted, [1, 100]);
-    // The probe is refused.
-    exchange(&store, ask(1, 7).pause(MINUTE)).await;
-    assert_eq!(exchange(&store, all(2, 6)).await.granted, [0, 0]);
-}
-
-async fn a_prober_that_dies_is_replaced(store: impl Tested) {
-    fill(&store).await;
-    exchange(&store, ask(1, 1).pause(MINUTE)).await;
-    store.advance(MINUTE + MINUTE / 60).await;
-    assert_eq!(exchange(&store, ask(1, 2)).await.granted, [1, 100]);
-    assert_eq!(exchange(&store, ask(2, 1)).await.granted, [0, 0]);
-    store.advance(3 * MINUTE).await;
-    assert_eq!(exchange(&store, ask(2, 2)).await.granted, [1, 100]);
-    assert_eq!(exchange(&store, ask(3, 1)).await.granted, [0, 0]);
-    // It succeeds. The next prober has a whole chunk, for a minute: it is not waited for as long as that.
-    exchange(&store, ask(2, 3).used([1, 100])).await;
-    store.advance(MINUTE).await;
-    assert_eq!(exchange(&store, tokens(4, 1, 3_000)).await.granted, [0, 3_000]);
-    exchange(&store, ask(4, 2).pause(MINUTE / 10)).await;
-    store.advance(MINUTE / 6).await;
-    assert_eq!(exchange(&store, ask(4, 3)).await.granted, [1, 100]);
-    assert_eq!(exchange(&store, ask(5, 1)).await.granted, [0, 0]);
-    store.advance(MINUTE / 6).await;
-    assert_eq!(exchange(&store, ask(5, 2)).await.granted, [1, 100]);
-}
-
 /// The times of a holder are durations: what its clock shows plays no part.
 async fn who_waits_longest_is_not_overtaken(store: impl Tested) {
     exchange(&store, tokens(1, 1, 1_000).oldest_wait(MINUTE)).await;
@@ -305,111 +263,6 @@ async fn who_does_not_come_is_not_waited_for(store: impl Tested) {
     assert_eq!(exchange(&store, tokens(2, 2, 1_000).oldest_wait(MINUTE)).await.granted, [0, 0]);
     store.advance(first.next_poll / 4 + MINUTE / 10).await;
     assert_eq!(exchange(&store, tokens(2, 3, 1_000).oldest_wait(MINUTE)).await.granted, [0, 1_000]);
-}
-
-async fn the_clock_may_be_set(store: impl Tested) {
-    fill(&store).await;
-    assert_about(drain(&store, 1, &scope()).await, 30_000);
-    let mut holder = 1;
-    for hours in [24, 1, 1_000] {
-        // A step ahead brings one burst, and no more.
-        store.advance(hours * HOUR).await;
-        holder += 1;
-        assert_about(drain(&store, holder, &scope()).await, 30_000);
-    }
-    for hours in [24, 1, 1_000] {
-        exchange(&store, ask(90, hours.into()).pause(MINUTE)).await;
-        if !store.set_back(hours * HOUR).await {
-            return;
-        }
-        // A step back brings nothing, and stops nobody for long: a pause is believed for an hour.
-        holder += 1;
-        assert!(drain(&store, holder, &scope()).await <= MEANWHILE);
-        let mut waited = Duration::ZERO;
-        holder += 1;
-        for seq in 1.. {
-            let grant = exchange(&store, tokens(holder, seq, 100).used([0, 1])).await;
-            if grant.granted[1] == 100 {
-                break;
-            }
-            assert!(waited < HOUR + 10 * MINUTE, "it is never served");
-            store.advance(grant.next_poll).await;
-            waited += grant.next_poll;
-        }
-        store.advance(HOUR).await;
-    }
-}
-
-async fn lost_writes_are_the_only_overrun(store: impl Tested) {
-    fill(&store).await;
-    exchange(&store, ask(1, 1)).await;
-    let known = exchange(&store, Exchange::new(1, 2)).await;
-    if !store.save().await {
-        return;
-    }
-    let lost: Vec<_> = [3, 4, 5].map(|seq| tokens(1, seq, 3_000)).into();
-    for one in &lost {
-        assert_eq!(exchange(&store, one.clone()).await.granted, [0, 3_000]);
-    }
-    store.put_back().await;
-    assert_eq!(exchange(&store, Exchange::new(2, 1)).await.generation, known.generation);
-    // What it was granted meanwhile is spent. It is counted as soon as that is reported.
-    exchange(&store, Exchange::new(1, 6).used([20, 11_000])).await;
-    let rest = drain(&store, 3, &scope()).await;
-    assert_about(rest, 30_000 - 11_000);
-    // Where it is not reported any more, that is the overrun.
-    store.put_back().await;
-    let rest = drain(&store, 4, &scope()).await;
-    assert_about(rest, 28_000);
-}
-
-async fn a_lost_row_begins_empty_with_another_generation(store: impl Tested) {
-    fill(&store).await;
-    let first = exchange(&store, ask(1, 1)).await;
-    assert_eq!(first.granted, [20, 2_000]);
-    if !store.save().await {
-        return;
-    }
-    store.lose().await;
-    // What is in hand goes on, and is a debt when it is reported.
-    let lost = exchange(&store, ask(1, 2).used([20, 2_000])).await;
-    assert_eq!(lost.granted, [0, 0]);
-    assert_ne!(lost.generation, first.generation);
-    store.advance(MINUTE).await;
-    assert_eq!(exchange(&store, tokens(2, 1, 1)).await.granted, [0, 0]);
-    exchange(&store, Exchange::new(2, 2)).await;
-    exchange(&store, Exchange::new(1, 3)).await;
-    store.advance(2 * MINUTE).await;
-    assert_about(drain(&store, 3, &scope()).await, 1_000);
-}
-
-/// 32 handles ask at once, each of them everything twice.
-async fn many_handles_at_once(store: impl Tested) {
-    fill(&store).await;
-    let begun = Instant::now();
-    let mut tasks = JoinSet::new();
-    // Any number is a holder.
-    for holder in (1..=16).chain(u64::MAX - 15..=u64::MAX) {
-        let handles = [store.another().await, store.another().await];
-        tasks.spawn(async move {
-            let (mut sum, scope) = (0, scope());
-            for seq in 1..=10 {
-                let ask = Exchange::new(holder, seq).wanted([1, 300]).least([0, 1]);
-                let (left, right) = tokio::join!(
-                    handles[0].exchange(&scope, ask.clone()),
-                    handles[1].exchange(&scope, ask.clone()),
-                );
-                let (left, right) = (left.expect("works"), right.expect("works"));
-                assert_eq!(left.granted, right.granted, "it is done once");
-                sum += left.granted[1];
-            }
-            sum
-        });
-    }
-    let sum: u64 = tasks.join_all().await.into_iter().sum();
-    assert!(sum <= 30_000 + 17 * (begun.elapsed().as_secs() + 2), "{sum}");
-    // What is left is kept for who has waited longest.
-    assert!(sum >= 29_600, "{sum}");
 }
 
 async fn a_stalled_holder_that_comes_back_pays_for_what_it_spent(store: impl Tested) {
@@ -458,18 +311,4 @@ async fn rules_may_change(store: impl Tested) {
     store.advance(HOUR).await;
     let grant = store.exchange(&odd, Exchange::new(1, 7).wanted([9]).least([1])).await.expect("works");
     assert_eq!(grant.granted[0], 1);
-}
-
-async fn many_scopes(store: impl Tested) {
-    let odd = ["", "a", "A", "a\nb", "../../a", "/", "ü 配额", "a b \\ \" ' %"].map(str::to_owned);
-    let names: Vec<_> = (0..1_000).map(|number| format!("scope {number}")).chain(odd).collect();
-    let scopes: Vec<_> = names.into_iter().map(|name| Scope { name, ..scope() }).collect();
-    for (seq, expected) in [(1, [0, 0]), (2, [20, 2_000])] {
-        for scope in &scopes {
-            let grant = store.exchange(scope, ask(1, seq)).await.expect("works");
-            assert_eq!((&grant.granted[..], grant.holders), (&expected[..], 1), "{:?}", scope.name);
-        }
-        // 2,000 tokens and 20 requests come for each.
-        store.advance(2 * MINUTE + MINUTE / 60).await;
-    }
 }

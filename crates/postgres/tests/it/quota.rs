@@ -73,10 +73,32 @@ impl Tested for Store {
     }
 }
 
+async fn store(address: &str) -> Store {
+    Store::new(Arc::new(Schema::new(address))).await
+}
+
 #[tokio::test]
 async fn a_quota_in_a_database_conforms() {
     let Some(address) = address() else { return };
-    quota_suite::conforms(async || Store::new(Arc::new(Schema::new(&address))).await).await;
+    quota_suite::conforms(async || store(&address).await).await;
+}
+
+#[tokio::test]
+async fn a_quota_in_a_database_pauses() {
+    let Some(address) = address() else { return };
+    quota_suite::pauses(async || store(&address).await).await;
+}
+
+#[tokio::test]
+async fn a_quota_in_a_database_is_lost() {
+    let Some(address) = address() else { return };
+    quota_suite::losses(async || store(&address).await).await;
+}
+
+#[tokio::test]
+async fn a_quota_in_a_database_has_many_holders_and_scopes() {
+    let Some(address) = address() else { return };
+    quota_suite::many(async || store(&address).await).await;
 }
 
 const START: u64 = 1_800_000_000_000_000;

@@ -1,5 +1,6 @@
 //! One batch on several machines: `--store`. What needs a database is skipped without `OUTBOUND_TEST_POSTGRES`.
 #![cfg(unix)]
+// long: what several processes do on one batch, a test for each thing that a user asks for.
 
 use std::{collections::BTreeMap, path::Path, process::Output, time::Duration};
 

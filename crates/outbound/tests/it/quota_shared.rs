@@ -204,7 +204,8 @@ async fn batch(managers: usize, told: bool, charging: Charging, seed: u64) -> Ra
 }
 
 /// The batch of 2,000 with faults and an outage. Processes that do not share have a part of the limits each, or are refused by
-/// the hundred. Who asks first differs from run to run: 1.5 to 5 of 1,000 requests were refused.
+/// the hundred. The numbers of the holders are random, and who asks first differs with them: with four, 0 to 2 of 1,000 requests
+/// are refused, and once in a while 5. So the median of three runs counts.
 #[tokio::test(start_paused = true)]
 async fn several_managers_are_as_fast_as_one_and_hardly_refused() {
     for (managers, told, charging, goodput, refused, exchanges) in [
@@ -214,12 +215,21 @@ async fn several_managers_are_as_fast_as_one_and_hardly_refused() {
         (4, true, Charging::Actual, 0.85, 5.0, 17.0),
         (16, true, Charging::Estimate, 0.95, 5.0, 17.0),
     ] {
-        let ran = batch(managers, told, charging, 3).await;
-        println!("{managers} told {told} {charging:?}: {ran:.3?}");
-        assert_eq!(ran.failed, 0, "{managers} {told}: {ran:?}");
-        assert!(ran.goodput >= goodput, "{managers} {told}: {ran:?}");
-        assert!(ran.refused_per_1_000 <= refused, "{managers} {told}: {ran:?}");
-        assert!(ran.exchanges_per_burst <= exchanges, "{managers} {told}: {ran:?}");
+        let mut runs = Vec::new();
+        for _ in 0..3 {
+            let ran = batch(managers, told, charging, 3).await;
+            println!("{managers} told {told} {charging:?}: {ran:.3?}");
+            assert_eq!(ran.failed, 0, "{managers} {told}: {ran:?}");
+            runs.push(ran);
+        }
+        let median = |figure: fn(&Ran) -> f64| {
+            let mut figures: Vec<_> = runs.iter().map(figure).collect();
+            figures.sort_by(f64::total_cmp);
+            figures[1]
+        };
+        assert!(median(|ran| ran.goodput) >= goodput, "{managers} {told}: {runs:?}");
+        assert!(median(|ran| ran.refused_per_1_000) <= refused, "{managers} {told}: {runs:?}");
+        assert!(median(|ran| ran.exchanges_per_burst) <= exchanges, "{managers} {told}: {runs:?}");
     }
 }
 

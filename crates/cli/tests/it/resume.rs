@@ -274,7 +274,9 @@ async fn standard_input_is_taken_up_too() {
     let run = start().end();
     assert_eq!(run.status.code(), Some(0), "{}", said(&run));
     job.is_complete();
-    assert!(job.simulator.ledger().sends() <= 44);
+    // Four were in flight, and a few had answers that were not written yet; 60 if nothing were known of the first 20.
+    let sends = job.simulator.ledger().sends();
+    assert!(sends <= 50, "{sends}");
     job.simulator.shutdown().await;
 }
 

@@ -12,10 +12,16 @@ use std::{
 use outbound_simulator::{Latency, Simulator};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::task::block_in_place;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    task::block_in_place,
+};
 use tokio_postgres::NoTls;
 
 use crate::support::{Running, answers, folder, ids, input, outbound, said, text};
+
+/// So many of these tests at a time: each starts several processes, and other tests measure time.
+static TURNS: Semaphore = Semaphore::const_new(2);
 
 /// A database of its own, dropped at the end.
 struct Database {
@@ -63,6 +69,7 @@ impl Drop for Database {
 
 /// A server, an input, and a batch in a database.
 pub(crate) struct Job {
+    _turn: SemaphorePermit<'static>,
     _database: Database,
     pub(crate) store: String,
     pub(crate) simulator: Simulator,
@@ -82,6 +89,7 @@ impl Job {
     }
 
     pub(crate) async fn with(lines: usize, simulator: Simulator) -> Option<Self> {
+        let turn = TURNS.acquire().await.ok()?;
         let database = Database::new().await?;
         let address = simulator.listen("127.0.0.1:0").await.expect("a port");
         let folder = folder();
@@ -89,6 +97,7 @@ impl Job {
         let store = database.address();
         Some(Self {
             _database: database,
+            _turn: turn,
             store,
             simulator,
             base: format!("http://{address}/v1"),
